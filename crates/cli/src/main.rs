@@ -1,0 +1,2 @@
+//! The tallymq binary.
+fn main() {}
