@@ -6,3 +6,19 @@ pub mod ids;
 
 pub use batch::{BatchError, BatchHeader, TimestampType};
 pub use ids::*;
+
+/// Whether the planted bug `name` is switched on. Always false unless the build has `--cfg planted`, which no released
+/// build has; then the environment variable `TALLYMQ_PLANTED` names the one bug that is active.
+#[inline(always)]
+pub fn planted(name: &str) -> bool {
+    #[cfg(planted)]
+    {
+        static ACTIVE: std::sync::OnceLock<Option<String>> = std::sync::OnceLock::new();
+        ACTIVE.get_or_init(|| std::env::var("TALLYMQ_PLANTED").ok()).as_deref() == Some(name)
+    }
+    #[cfg(not(planted))]
+    {
+        let _ = name;
+        false
+    }
+}
