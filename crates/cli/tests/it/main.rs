@@ -1,0 +1,3 @@
+//! Tests of the whole: the source tree's own rules and the binary from outside.
+
+mod tidy;

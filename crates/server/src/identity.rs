@@ -1,0 +1,137 @@
+//! Who this node is: cluster id, node id and the number of data groups, made once and kept in `identity.toml` of the
+//! data directory. Nothing in it ever changes after that; a data directory that somebody else wrote is refused.
+
+use std::io;
+
+use serde::{Deserialize, Serialize};
+use tallymq_model::NodeId;
+use tallymq_storage::disk::{Disk, OpenMode};
+use thiserror::Error;
+use uuid::Uuid;
+
+const FILE: &str = "identity.toml";
+const FILE_NEW: &str = "identity.toml.new";
+const FILE_BYTES_MAX: u64 = 64 * 1024;
+/// The only layout of a data directory that this version writes and opens.
+const FORMAT: u32 = 1;
+
+/// The facts that are fixed when a data directory is made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Identity {
+    /// Version of the directory's layout.
+    pub format: u32,
+    /// 22 characters, as Kafka writes a cluster id.
+    pub cluster_id: String,
+    /// This broker's id.
+    pub node_id: i32,
+    /// How many data groups partitions are spread over.
+    pub data_groups: u32,
+}
+
+/// Why the identity could not be read or made.
+#[derive(Debug, Error)]
+pub enum IdentityError {
+    /// The disk failed.
+    #[error("{FILE}: {0}")]
+    Io(#[from] io::Error),
+    /// Not a file of ours, or damaged.
+    #[error("{FILE} is damaged or was not written by tallymq: {0}")]
+    Damaged(String),
+    /// Written by another version.
+    #[error("{FILE} has format {found}, this version opens only format {FORMAT}: use the version that wrote it")]
+    Format {
+        /// The format found.
+        found: u32,
+    },
+    /// The directory belongs to another node.
+    #[error("node.id is {configured}, but the data directory belongs to node {kept}")]
+    NodeId {
+        /// By configuration.
+        configured: i32,
+        /// In the directory.
+        kept: i32,
+    },
+    /// There is data but no identity.
+    #[error("{FILE} is missing although the data directory holds `{0}`: restore it from a backup, or point --data-dir at an empty directory")]
+    Missing(String),
+}
+
+impl Identity {
+    /// Reads the identity, or makes it if the data directory is empty. `node_id` None means "whatever is there".
+    pub fn open(disk: &dyn Disk, node_id: Option<NodeId>, data_groups: u32) -> Result<Identity, IdentityError> {
+        let identity = match read(disk)? {
+            Some(identity) => identity,
+            None => make(disk, node_id.unwrap_or(NodeId(1)), data_groups)?,
+        };
+        match node_id {
+            Some(configured) if configured.0 != identity.node_id => {
+                Err(IdentityError::NodeId { configured: configured.0, kept: identity.node_id })
+            }
+            _ => Ok(identity),
+        }
+    }
+
+    /// The broker's id.
+    pub fn node(&self) -> NodeId {
+        NodeId(self.node_id)
+    }
+}
+
+fn read(disk: &dyn Disk) -> Result<Option<Identity>, IdentityError> {
+    let file = match disk.open(FILE, OpenMode::Read) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    let size_bytes = file.size_bytes()?.min(FILE_BYTES_MAX);
+    let mut content = vec![0; size_bytes as usize];
+    let read = file.read_at(&mut content, 0)?;
+    content.truncate(read);
+    let text = String::from_utf8(content).map_err(|error| IdentityError::Damaged(error.to_string()))?;
+    let identity: Identity =
+        toml::from_str(&text).map_err(|error| IdentityError::Damaged(error.message().to_owned()))?;
+    if identity.format != FORMAT {
+        return Err(IdentityError::Format { found: identity.format });
+    }
+    Ok(Some(identity))
+}
+
+fn make(disk: &dyn Disk, node_id: NodeId, data_groups: u32) -> Result<Identity, IdentityError> {
+    if let Some(entry) = disk.list("")?.into_iter().find(|entry| entry.is_dir && entry.name != "lost+found") {
+        return Err(IdentityError::Missing(entry.name));
+    }
+    let identity =
+        Identity { format: FORMAT, cluster_id: short_id(Uuid::new_v4()), node_id: node_id.0, data_groups };
+    let text = toml::to_string(&identity).map_err(|error| IdentityError::Damaged(error.to_string()))?;
+    if disk.list("")?.iter().any(|entry| entry.name == FILE_NEW) {
+        disk.remove_file(FILE_NEW)?;
+    }
+    let file = disk.open(FILE_NEW, OpenMode::Create)?;
+    file.write_at(&[text.as_bytes()], 0)?;
+    file.sync_data()?;
+    disk.rename(FILE_NEW, FILE)?;
+    disk.sync_dir("")?;
+    Ok(identity)
+}
+
+/// A UUID as Kafka shows it: URL-safe base64 without padding, 22 characters.
+pub fn short_id(id: Uuid) -> String {
+    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    let bits = id.as_u128();
+    // 128 bits are 21 digits of 6 bits and one of 2, filled up with zeros.
+    let digit = |at: u32| if at < 21 { (bits >> (122 - 6 * at)) & 63 } else { (bits & 3) << 4 };
+    (0..22).map(|at| char::from(ALPHABET[digit(at) as usize])).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_short_id_is_what_kafka_prints() {
+        // Uuid.toString of Kafka for its own METADATA_TOPIC_ID and ZERO_UUID.
+        assert_eq!(short_id(Uuid::from_u128(1)), "AAAAAAAAAAAAAAAAAAAAAQ");
+        assert_eq!(short_id(Uuid::from_u128(0)), "AAAAAAAAAAAAAAAAAAAAAA");
+    }
+}
