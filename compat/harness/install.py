@@ -1,0 +1,154 @@
+"""Clients from their registries, at pinned versions, into `.cache/compat` and nowhere else.
+
+An install is skipped when the pin files are unchanged since it last succeeded. One that
+fails raises: a client that cannot be installed is a failure, never a skip.
+"""
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+CACHE = ROOT / ".cache" / "compat"
+CLIENTS = ROOT / "compat" / "clients"
+COPY_DEPENDENCIES = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies"
+
+
+class InstallError(Exception):
+    """A registry client or compiler failed; holds the end of its output."""
+
+
+def _run(argv, *, cwd, env=None):
+    CACHE.mkdir(parents=True, exist_ok=True)
+    full = dict(os.environ)
+    full.update(env or {})
+    done = subprocess.run(
+        [str(part) for part in argv],
+        cwd=cwd,
+        env=full,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        timeout=1200,
+        text=True,
+        errors="replace",
+    )
+    if done.returncode != 0:
+        tail = "\n".join(done.stdout.splitlines()[-20:])
+        raise InstallError(f"{' '.join(map(str, argv))}: exit {done.returncode}\n{tail}")
+
+
+def _once(name, pins, install):
+    """Runs `install(directory)` unless it succeeded for the same bytes of `pins`."""
+    directory = CACHE / name
+    digest = hashlib.sha256()
+    for pin in pins:
+        digest.update(pin.name.encode() + b"\0" + pin.read_bytes())
+    stamp = directory / "installed"
+    if not stamp.exists() or stamp.read_text() != digest.hexdigest():
+        shutil.rmtree(directory, ignore_errors=True)
+        directory.mkdir(parents=True)
+        install(directory)
+        stamp.write_text(digest.hexdigest())
+    return directory
+
+
+def _maven(pom, directory):
+    repository = CACHE / "maven"
+    argv = ["mvn", "-q", "-B", "-f", pom, f"-Dmaven.repo.local={repository}"]
+    argv += [COPY_DEPENDENCIES, f"-DoutputDirectory={directory}/lib"]
+    _run(argv, cwd=directory)
+
+
+def kafka_server():
+    """Directory with the reference broker's jars."""
+    pom = ROOT / "compat" / "kafka" / "pom.xml"
+    return _once("kafka-server", [pom], lambda at: _maven(pom, at)) / "lib"
+
+
+def python(name):
+    """Python of a virtual environment with the pinned packages of `clients/<name>`."""
+    pins = CLIENTS / name / "requirements.txt"
+
+    def install(directory):
+        _run([sys.executable, "-m", "venv", directory / "venv"], cwd=directory)
+        pip = [directory / "venv" / "bin" / "python", "-m", "pip", "install", "-q"]
+        _run(pip + ["--no-deps", "-r", pins], cwd=directory, env=_pip_cache())
+
+    return _once(name, [pins], install) / "venv" / "bin" / "python"
+
+
+def _pip_cache():
+    return {"PIP_CACHE_DIR": str(CACHE / "pip")}
+
+
+def source_distribution(package, version, pins):
+    """Unpacked source distribution of a Python package."""
+
+    def install(directory):
+        pip = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "--no-binary", ":all:"]
+        _run(pip + [f"{package}=={version}", "-d", directory], cwd=directory, env=_pip_cache())
+        archive = next(directory.glob("*.tar.gz"))
+        shutil.unpack_archive(archive, directory, filter="data")
+
+    directory = _once(f"{package}-source", pins, install)
+    return next(path for path in directory.iterdir() if path.is_dir())
+
+
+def node(name):
+    """Directory with `node_modules` as the lock file says."""
+    source = CLIENTS / name
+    pins = [source / "package.json", source / "package-lock.json"]
+
+    def install(directory):
+        for pin in pins:
+            shutil.copy(pin, directory)
+        npm = ["npm", "ci", "--no-audit", "--no-fund", "--cache", CACHE / "npm"]
+        _run(npm, cwd=directory)
+
+    return _once(name, pins, install)
+
+
+def java(name):
+    """Class path with the client's jars and the compiled worker."""
+    source = CLIENTS / name
+    pins = [source / "pom.xml", *sorted(source.glob("*.java"))]
+
+    def install(directory):
+        _maven(source / "pom.xml", directory)
+        classes = directory / "classes"
+        _run(["javac", "-cp", f"{directory}/lib/*", "-d", classes, *pins[1:]], cwd=directory)
+
+    directory = _once(name, pins, install)
+    return f"{directory}/classes:{directory}/lib/*"
+
+
+def go(name):
+    """Compiled worker of a Go client."""
+    source = CLIENTS / name
+    pins = [source / "go.mod", source / "go.sum", *sorted(source.glob("*.go"))]
+
+    def install(directory):
+        env = {
+            "GOMODCACHE": str(CACHE / "go" / "mod"),
+            "GOCACHE": str(CACHE / "go" / "build"),
+            "GOFLAGS": "-mod=readonly -modcacherw -buildvcs=false",
+        }
+        _run(["go", "build", "-o", directory / "worker", "."], cwd=source, env=env)
+
+    return _once(name, pins, install) / "worker"
+
+
+def cargo(project):
+    """Release binary of a Rust project that stands outside the main workspace."""
+    target = CACHE / "cargo"
+    argv = ["cargo", "build", "--release", "--locked", "--target-dir", target]
+    _run(argv, cwd=project)
+    return target / "release"
+
+
+def environment(**more):
+    """This process's environment and more, as a worker gets it."""
+    return dict(os.environ) | {key: str(value) for key, value in more.items()}
