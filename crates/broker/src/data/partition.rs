@@ -1,0 +1,145 @@
+//! The durable state of one partition: its log's bounds, leader epochs and idempotent producers. The records
+//! themselves are elsewhere; here their offsets are assigned.
+
+use tallymq_model::{LeaderEpoch, Offset, Term};
+
+use super::command::Produce;
+use super::epochs::{EpochEnd, EpochList};
+use super::outcome::{LogStartMoved, MoveLogStartError, ProduceRefusal, Produced};
+use super::producers::{Producers, Sequencing};
+use crate::codec::{DecodeError, Parts, Reader};
+
+/// One partition. Invariants: `log_start <= log_end`; no epoch in `epochs` is above the epoch of the newest term applied.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Partition {
+    log_start: Offset,
+    log_end: Offset,
+    opened_epoch: LeaderEpoch,
+    opened_term: Term,
+    epochs: EpochList,
+    producers: Producers,
+}
+
+impl Partition {
+    pub(super) fn open(epoch: LeaderEpoch, term: Term) -> Partition {
+        Partition {
+            log_start: Offset::ZERO,
+            log_end: Offset::ZERO,
+            opened_epoch: epoch,
+            opened_term: term,
+            epochs: EpochList::default(),
+            producers: Producers::default(),
+        }
+    }
+
+    /// The first offset that is kept.
+    pub fn log_start(&self) -> Offset {
+        self.log_start
+    }
+
+    /// The offset behind the last record; also the high watermark, since what is applied is committed.
+    pub fn log_end(&self) -> Offset {
+        self.log_end
+    }
+
+    /// The leader epoch while the group's term is `term`: it rises with the term and never falls.
+    pub fn leader_epoch(&self, term: Term) -> LeaderEpoch {
+        let risen = i32::try_from(term.0.saturating_sub(self.opened_term.0)).unwrap_or(i32::MAX);
+        let epoch = LeaderEpoch(self.opened_epoch.0.saturating_add(risen));
+        self.epochs.last().map_or(epoch, |last| last.max(epoch))
+    }
+
+    /// Where the epoch `asked` ends (OffsetForLeaderEpoch), while the group's term is `term`.
+    pub fn epoch_end(&self, asked: LeaderEpoch, term: Term) -> EpochEnd {
+        self.epochs.end_of(asked, self.leader_epoch(term), self.log_end)
+    }
+
+    /// The epochs that have records.
+    pub fn epochs(&self) -> &EpochList {
+        &self.epochs
+    }
+
+    /// The idempotent producers that are remembered.
+    pub fn producers(&self) -> &Producers {
+        &self.producers
+    }
+
+    pub(super) fn produce(&mut self, produce: &Produce, term: Term) -> Result<Produced, ProduceRefusal> {
+        let header = &produce.header;
+        if header.has_producer() {
+            match self.producers.check(header)? {
+                Sequencing::Next => self.producers.note(header, self.log_end, produce.now),
+                Sequencing::Duplicate {
+                    base_offset,
+                    timestamp,
+                } => {
+                    return Ok(Produced::Duplicate {
+                        base_offset,
+                        timestamp,
+                        log_start: self.log_start,
+                    });
+                }
+            }
+        }
+        let base_offset = self.log_end;
+        let leader_epoch = self.leader_epoch(term);
+        self.epochs.note(leader_epoch, base_offset);
+        self.log_end = base_offset.plus(i64::from(header.last_offset_delta) + 1);
+        Ok(Produced::Appended {
+            base_offset,
+            leader_epoch,
+            log_start: self.log_start,
+        })
+    }
+
+    pub(super) fn move_log_start(&mut self, to: Offset) -> Result<LogStartMoved, MoveLogStartError> {
+        if to.0 < 0 || to > self.log_end {
+            return Err(MoveLogStartError::OutOfRange {
+                to,
+                log_end: self.log_end,
+            });
+        }
+        let from = self.log_start;
+        if to > from {
+            self.log_start = to;
+            self.epochs.trim(to);
+        }
+        Ok(LogStartMoved {
+            from,
+            log_start: self.log_start,
+        })
+    }
+
+    pub(super) fn producers_mut(&mut self) -> &mut Producers {
+        &mut self.producers
+    }
+
+    pub(super) fn encode(&self, out: &mut Parts) {
+        out.put_i64(self.log_start.0);
+        out.put_i64(self.log_end.0);
+        out.put_i32(self.opened_epoch.0);
+        out.put_u64(self.opened_term.0);
+        self.epochs.encode(out);
+        self.producers.encode(out);
+    }
+
+    pub(super) fn decode(reader: &mut Reader<'_>) -> Result<Partition, DecodeError> {
+        let log_start = Offset(reader.i64("a log start")?);
+        let log_end = Offset(reader.i64("a log end")?);
+        if log_start.0 < 0 || log_start > log_end {
+            return Err(DecodeError::Range("a partition's bounds"));
+        }
+        let opened_epoch = LeaderEpoch(reader.i32("a partition's first epoch")?);
+        let opened_term = Term(reader.u64("a partition's first term")?);
+        let epochs = EpochList::decode(reader)?;
+        let producers = Producers::decode(reader)?;
+        Ok(Partition {
+            log_start,
+            log_end,
+            opened_epoch,
+            opened_term,
+            epochs,
+            producers,
+        })
+    }
+}

@@ -1,0 +1,251 @@
+//! The metadata group: topics and their placement, overrides, producer id blocks, where consumer groups live, and the
+//! cluster's identity. `apply` is deterministic, reads only this state, and cannot fail, only answer.
+
+mod command;
+mod encoding;
+mod outcome;
+mod placement;
+mod topic;
+mod topic_name;
+mod topics;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use tallymq_model::{LogIndex, NodeId, ProducerId, RaftGroup, Term};
+use uuid::Uuid;
+
+use crate::ApplyContext;
+
+pub use command::{
+    ConfigScope, ConfigSet, ConfigVersion, CreatePartitions, CreateTopic, MetadataCommand, PartitionPlan,
+};
+pub use outcome::{
+    CreatePartitionsError, CreateTopicError, MetadataOutcome, NotBootstrapped, PartitionPlanError,
+    ProducerIdBlock, ProducerIdsExhausted, SetConfigsError, UnknownTopic,
+};
+pub use placement::PARTITIONS_MAX;
+pub use topic::{PartitionPlace, Topic};
+pub use topic_name::{TOPIC_NAME_BYTES_MAX, TopicNameError, check_topic_name};
+pub use topics::Topics;
+
+use placement::Load;
+
+/// Producer ids in one block.
+pub const PRODUCER_ID_BLOCK: i64 = 1000;
+
+/// Data groups that a cluster may have: a number above it is damage.
+pub const DATA_GROUPS_MAX: u32 = 65_536;
+
+/// Overrides with their version.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct VersionedConfigs {
+    /// The overrides.
+    pub configs: ConfigSet,
+    /// Counts their changes.
+    pub version: ConfigVersion,
+}
+
+/// The durable state of the metadata group. Invariant: `group_load` counts `groups`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Metadata {
+    applied: LogIndex,
+    term: Term,
+    cluster_id: Option<String>,
+    data_groups: u32,
+    nodes: BTreeMap<NodeId, Uuid>,
+    topics: Topics,
+    broker_configs: BTreeMap<Option<NodeId>, VersionedConfigs>,
+    group_configs: BTreeMap<String, VersionedConfigs>,
+    next_producer_id: i64,
+    groups: BTreeMap<String, RaftGroup>,
+    group_load: Load,
+}
+
+impl Metadata {
+    /// A cluster without anything.
+    pub fn new() -> Metadata {
+        Metadata::default()
+    }
+
+    /// The next command of the log.
+    pub fn apply(&mut self, at: ApplyContext, command: &MetadataCommand) -> MetadataOutcome {
+        debug_assert!(
+            at.index >= self.applied && at.term >= self.term,
+            "commands are applied in log order"
+        );
+        self.applied = at.index;
+        self.term = at.term;
+        match command {
+            MetadataCommand::Bootstrap {
+                cluster_id,
+                data_groups,
+            } => self.bootstrap(cluster_id, *data_groups),
+            MetadataCommand::RegisterNode { node, directory } => {
+                self.nodes.insert(*node, *directory);
+                MetadataOutcome::NodeRegistered
+            }
+            MetadataCommand::CreateTopic(create) => {
+                MetadataOutcome::TopicCreated(self.topics.create(create, &self.node_ids()))
+            }
+            MetadataCommand::DeleteTopic { topic } => {
+                MetadataOutcome::TopicDeleted(self.topics.delete(*topic))
+            }
+            MetadataCommand::CreatePartitions(create) => {
+                MetadataOutcome::PartitionsCreated(self.topics.create_partitions(create, &self.node_ids()))
+            }
+            MetadataCommand::SetConfigs {
+                scope,
+                based_on,
+                configs,
+            } => MetadataOutcome::ConfigsSet(self.set_configs(scope, *based_on, configs)),
+            MetadataCommand::AllocateProducerIds { .. } => {
+                MetadataOutcome::ProducerIds(self.allocate_producer_ids())
+            }
+            MetadataCommand::PlaceGroup { group } => MetadataOutcome::GroupPlaced(self.place_group(group)),
+            MetadataCommand::ForgetGroup { group } => {
+                MetadataOutcome::GroupForgotten(self.forget_group(group))
+            }
+        }
+    }
+
+    fn bootstrap(&mut self, cluster_id: &str, data_groups: u32) -> MetadataOutcome {
+        if self.cluster_id.is_none() {
+            self.data_groups = data_groups.clamp(1, DATA_GROUPS_MAX);
+            self.topics.open_groups(self.data_groups);
+            self.group_load = Load::over(self.data_groups);
+        }
+        let cluster_id = self
+            .cluster_id
+            .get_or_insert_with(|| cluster_id.to_owned())
+            .clone();
+        MetadataOutcome::Bootstrapped {
+            cluster_id,
+            data_groups: self.data_groups,
+        }
+    }
+
+    fn set_configs(
+        &mut self,
+        scope: &ConfigScope,
+        based_on: ConfigVersion,
+        configs: &ConfigSet,
+    ) -> Result<ConfigVersion, SetConfigsError> {
+        let held = match scope {
+            ConfigScope::Topic(topic) => return self.topics.set_configs(*topic, based_on, configs),
+            ConfigScope::Broker(node) => self.broker_configs.entry(*node).or_default(),
+            ConfigScope::Group(group) => self.group_configs.entry(group.clone()).or_default(),
+        };
+        if held.version != based_on {
+            return Err(SetConfigsError::Changed(held.version));
+        }
+        held.version.0 += 1;
+        held.configs.clone_from(configs);
+        Ok(held.version)
+    }
+
+    fn allocate_producer_ids(&mut self) -> Result<ProducerIdBlock, ProducerIdsExhausted> {
+        let first = self.next_producer_id;
+        self.next_producer_id = first.checked_add(PRODUCER_ID_BLOCK).ok_or(ProducerIdsExhausted)?;
+        Ok(ProducerIdBlock {
+            first: ProducerId(first),
+            count: PRODUCER_ID_BLOCK,
+        })
+    }
+
+    fn place_group(&mut self, group: &str) -> Result<RaftGroup, NotBootstrapped> {
+        if let Some(&placed) = self.groups.get(group) {
+            return Ok(placed);
+        }
+        let placed = self.group_load.take()?;
+        self.groups.insert(group.to_owned(), placed);
+        Ok(placed)
+    }
+
+    fn forget_group(&mut self, group: &str) -> bool {
+        let Some(placed) = self.groups.remove(group) else {
+            return false;
+        };
+        self.group_load.remove(placed);
+        true
+    }
+
+    fn node_ids(&self) -> Vec<NodeId> {
+        self.nodes.keys().copied().collect()
+    }
+
+    /// What the answer to `CreateTopic` would be if it were applied now; for `validate_only` requests.
+    pub fn try_create_topic(&self, create: &CreateTopic) -> Result<Topic, CreateTopicError> {
+        self.topics.plan(create, &self.node_ids()).map(|(topic, _)| topic)
+    }
+
+    /// What the answer to `CreatePartitions` would be if it were applied now; for `validate_only` requests.
+    pub fn try_create_partitions(
+        &self,
+        create: &CreatePartitions,
+    ) -> Result<Arc<Topic>, CreatePartitionsError> {
+        self.topics
+            .plan_partitions(create, &self.node_ids())
+            .map(|(topic, _)| Arc::new(topic))
+    }
+
+    /// The topics.
+    pub fn topics(&self) -> &Topics {
+        &self.topics
+    }
+
+    /// The cluster's id, once it is set up.
+    pub fn cluster_id(&self) -> Option<&str> {
+        self.cluster_id.as_deref()
+    }
+
+    /// The data groups.
+    pub fn data_groups(&self) -> impl Iterator<Item = RaftGroup> + use<> {
+        (1..=self.data_groups).map(RaftGroup)
+    }
+
+    /// The nodes, with the identity of their data directory.
+    pub fn nodes(&self) -> impl Iterator<Item = (NodeId, Uuid)> + '_ {
+        self.nodes.iter().map(|(&node, &directory)| (node, directory))
+    }
+
+    /// A broker's dynamic overrides, or with `None` the default of all brokers.
+    pub fn broker_configs(&self, node: Option<NodeId>) -> Option<&VersionedConfigs> {
+        self.broker_configs.get(&node)
+    }
+
+    /// A consumer or share group's overrides.
+    pub fn group_configs(&self, group: &str) -> Option<&VersionedConfigs> {
+        self.group_configs.get(group)
+    }
+
+    /// The groups that have overrides.
+    pub fn groups_with_configs(&self) -> impl Iterator<Item = &str> {
+        self.group_configs
+            .iter()
+            .filter(|(_, held)| !held.configs.is_empty())
+            .map(|(group, _)| group.as_str())
+    }
+
+    /// The data group that coordinates a consumer group, if it was ever used.
+    pub fn placed_group(&self, group: &str) -> Option<RaftGroup> {
+        self.groups.get(group).copied()
+    }
+
+    /// All consumer groups that were ever used and not deleted, by id.
+    pub fn placed_groups(&self) -> impl ExactSizeIterator<Item = (&str, RaftGroup)> {
+        self.groups
+            .iter()
+            .map(|(group, &placed)| (group.as_str(), placed))
+    }
+
+    /// The newest log index that was applied.
+    pub fn applied(&self) -> LogIndex {
+        self.applied
+    }
+
+    /// The newest term that was applied.
+    pub fn term(&self) -> Term {
+        self.term
+    }
+}
