@@ -1,0 +1,201 @@
+//! `schema!`: a message file reads like Kafka's own JSON definitions and becomes structs with a reader, a writer and
+//! defaults. It knows layouts, not meanings.
+//!
+//! ```text
+//! schema! {
+//!     versions 4..=18, flexible 12..;          // or `flexible none`
+//!
+//!     /// What the request is.
+//!     pub struct FetchRequest {
+//!         /// What the field is.
+//!         rack_id: String, versions 11.., nullable 12.., tag 0, default X, ignorable true;
+//!     }
+//! }
+//! ```
+//!
+//! Everything after the type is optional, in this order. Without `versions` a field is in all of them. An `Option` is
+//! nullable in all versions of the field unless `nullable` says otherwise. `tag` makes it a tagged field (KIP-482);
+//! tags ascend. `default` is the value of a field that is not there. A field that is set but not in the version that
+//! is written is an error, unless it is `ignorable`.
+
+/// The Rust structs of one API. See the module.
+macro_rules! schema {
+    (versions $from:literal ..= $to:literal, flexible none; $($structs:tt)*) => {
+        $crate::kafka::schema::schema_structs! { [$from ..= $to, None] $($structs)* }
+    };
+    (versions $from:literal ..= $to:literal, flexible $flexible:literal ..; $($structs:tt)*) => {
+        $crate::kafka::schema::schema_structs! { [$from ..= $to, Some($flexible)] $($structs)* }
+    };
+}
+
+/// Takes the structs of a schema apart: each gets its Rust form and the versions of its API.
+macro_rules! schema_structs {
+    ([$versions:expr, $flexible:expr] $($(#[$doc:meta])* pub struct $name:ident { $($fields:tt)* })+) => {$(
+        $crate::kafka::schema::schema_struct! { $(#[$doc])* $name { $($fields)* } }
+
+        impl $crate::kafka::wire::Structure for $name {
+            const VERSIONS: std::ops::RangeInclusive<i16> = $versions;
+            const FLEXIBLE_FROM: Option<i16> = $flexible;
+        }
+    )+};
+}
+
+/// One struct: its definition, its default, its reader and its writer.
+macro_rules! schema_struct {
+    ($(#[$doc:meta])* $name:ident { $(
+        $(#[$field_doc:meta])*
+        $field:ident: $type:ty
+            $(, versions $versions:expr)?
+            $(, nullable $nullable:expr)?
+            $(, tag $tag:literal)?
+            $(, default $default:expr)?
+            $(, ignorable $ignorable:literal)?;
+    )* }) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq)]
+        pub struct $name {
+            $($(#[$field_doc])* pub $field: $type,)*
+        }
+
+        impl Default for $name {
+            fn default() -> Self {
+                $name { $($field: $crate::kafka::schema::schema_field!(default $($default)?),)* }
+            }
+        }
+
+        impl $crate::kafka::wire::Wire for $name {
+            fn bytes_min(layout: $crate::kafka::wire::Layout) -> usize {
+                let mut bytes_min = usize::from(layout.flexible);
+                $(if $crate::kafka::schema::schema_field!(plain $($tag)?) && $crate::kafka::schema::schema_field!(in layout $(, $versions)?) {
+                    bytes_min += <$type as $crate::kafka::wire::Wire>::bytes_min(layout);
+                })*
+                bytes_min
+            }
+
+            fn read(
+                reader: &mut $crate::kafka::wire::Reader,
+                layout: $crate::kafka::wire::Layout,
+            ) -> Result<Self, $crate::kafka::wire::DecodeError> {
+                let mut message = $name::default();
+                $(if $crate::kafka::schema::schema_field!(plain $($tag)?) && $crate::kafka::schema::schema_field!(in layout $(, $versions)?) {
+                    message.$field = <$type as $crate::kafka::wire::Wire>::read(reader, layout)
+                        .map_err(|error| error.at(stringify!($field)))?;
+                    $(if message.$field.is_none() && !($nullable).contains(&layout.version) {
+                        let fault = $crate::kafka::wire::DecodeFault::UnexpectedNull;
+                        return Err($crate::kafka::wire::DecodeError::from(fault).at(stringify!($field)));
+                    })?
+                })*
+                if layout.flexible {
+                    $crate::kafka::wire::read_tagged(reader, |tag, _reader| {
+                        $($crate::kafka::schema::schema_field!(tagged [$($tag)?] {
+                            if tag == $crate::kafka::schema::schema_field!(tag $($tag)?) && $crate::kafka::schema::schema_field!(in layout $(, $versions)?) {
+                                message.$field = <$type as $crate::kafka::wire::Wire>::read(_reader, layout)
+                                    .map_err(|error| error.at(stringify!($field)))?;
+                                return Ok(true);
+                            }
+                        });)*
+                        let _ = tag;
+                        Ok(false)
+                    })?;
+                }
+                Ok(message)
+            }
+
+            fn write(
+                &self,
+                writer: &mut $crate::kafka::wire::Writer,
+                layout: $crate::kafka::wire::Layout,
+            ) -> Result<(), $crate::kafka::wire::EncodeError> {
+                $(if !$crate::kafka::schema::schema_field!(in layout $(, $versions)?) {
+                    let is_default = $crate::kafka::schema::schema_field!(ignorable $($ignorable)?)
+                        || self.$field == $crate::kafka::schema::schema_field!(typed $type $(, $default)?);
+                    if !is_default {
+                        let fault = $crate::kafka::wire::EncodeFault::NotInVersion(layout.version);
+                        return Err($crate::kafka::wire::EncodeError::from(fault).at(stringify!($field)));
+                    }
+                } else if $crate::kafka::schema::schema_field!(plain $($tag)?) {
+                    $(if self.$field.is_none() && !($nullable).contains(&layout.version) {
+                        let fault = $crate::kafka::wire::EncodeFault::UnexpectedNull;
+                        return Err($crate::kafka::wire::EncodeError::from(fault).at(stringify!($field)));
+                    })?
+                    $crate::kafka::wire::Wire::write(&self.$field, writer, layout)
+                        .map_err(|error| error.at(stringify!($field)))?;
+                })*
+                if layout.flexible {
+                    #[allow(unused_mut)]
+                    let mut tagged = $crate::kafka::wire::TaggedFields::default();
+                    $($crate::kafka::schema::schema_field!(tagged [$($tag)?] {
+                        if $crate::kafka::schema::schema_field!(in layout $(, $versions)?)
+                            && self.$field != $crate::kafka::schema::schema_field!(typed $type $(, $default)?)
+                        {
+                            tagged
+                                .add($crate::kafka::schema::schema_field!(tag $($tag)?), &self.$field, layout)
+                                .map_err(|error| error.at(stringify!($field)))?;
+                        }
+                    });)*
+                    tagged.write(writer);
+                }
+                Ok(())
+            }
+
+            #[cfg(feature = "samples")]
+            fn sample(
+                sampler: &mut $crate::kafka::wire::sample::Sampler,
+                layout: $crate::kafka::wire::Layout,
+            ) -> Self {
+                let mut message = $name::default();
+                $(if $crate::kafka::schema::schema_field!(in layout $(, $versions)?) {
+                    message.$field = $crate::kafka::wire::Wire::sample(sampler, layout);
+                    $(if message.$field.is_none() && !($nullable).contains(&layout.version) {
+                        message.$field = Some(Default::default());
+                    })?
+                })*
+                message
+            }
+        }
+    };
+}
+
+/// What one field says, or what it means that it does not say it.
+macro_rules! schema_field {
+    (default) => {
+        Default::default()
+    };
+    (default $default:expr) => {
+        $default
+    };
+    (typed $type:ty) => {
+        <$type>::default()
+    };
+    (typed $type:ty, $default:expr) => {{
+        let default: $type = $default;
+        default
+    }};
+    (tag $tag:literal) => {
+        $tag
+    };
+    (tagged [] $code:block) => {};
+    (tagged [$tag:literal] $code:block) => {
+        $code
+    };
+    (plain) => {
+        true
+    };
+    (plain $tag:literal) => {
+        false
+    };
+    (ignorable) => {
+        false
+    };
+    (ignorable $ignorable:literal) => {
+        $ignorable
+    };
+    (in $layout:ident) => {
+        true
+    };
+    (in $layout:ident, $versions:expr) => {
+        ($versions).contains(&$layout.version)
+    };
+}
+
+pub(in crate::kafka) use {schema, schema_field, schema_struct, schema_structs};
