@@ -4,6 +4,7 @@
 
 pub mod apply;
 pub mod codec;
+pub mod config;
 pub mod data;
 pub mod hash;
 pub mod metadata;

@@ -1,0 +1,49 @@
+//! The keys that only TallyMQ has: storage, durability, listeners, limits.
+
+use super::check::Rule;
+use super::key::{ConfigKey, ConfigType};
+
+/// Our own keys, by name. All are set at start.
+pub static OWN_KEYS: &[ConfigKey] = &[
+    ConfigKey::long("catchup.read.bytes.per.second", "0")
+        .at_least(0)
+        .doc("How fast records that left memory are read from disk, over all readers, so that reading cannot slow writing; 0 is no limit."),
+    ConfigKey::long("checkpoint.interval.ms", "300000")
+        .at_least(1000)
+        .doc("How often a group that changed is checkpointed even if the shared log has room."),
+    ConfigKey::string("data.dir", "./data").rule(Rule::NotEmpty).doc("Where everything is stored."),
+    ConfigKey::int("data.groups", "4")
+        .rule(Rule::Between(2, 1024))
+        .doc("How many data groups a new data directory gets; fixed afterwards."),
+    ConfigKey::long("disk.reserve.bytes", "1073741824")
+        .at_least(0)
+        .doc("Free disk space below which produce is refused; commits, deletes and checkpoints go on from it."),
+    ConfigKey::string("flush", "sync")
+        .rule(Rule::OneOf(&["sync", "async"]))
+        .doc("When produced records are acknowledged: 'sync' after they are synced to disk; 'async' before, so that a power cut may lose them."),
+    ConfigKey::long("flush.bytes", "16777216")
+        .at_least(4096)
+        .doc("Under flush=async: after how many bytes the log is synced."),
+    ConfigKey::long("flush.interval.ms", "1000")
+        .at_least(1)
+        .doc("Under flush=async: after which time the log is synced."),
+    ConfigKey::string("http.listen", "127.0.0.1:9644").doc("Where health and metrics are served; empty is nowhere."),
+    ConfigKey::boolean("insecure_listeners", "false")
+        .doc("Allows listeners that are not loopback although there is no TLS and no authentication."),
+    ConfigKey::list("listen", "127.0.0.1:9092,[::1]:9092").rule(Rule::NotEmpty).doc("Where clients connect."),
+    ConfigKey::int("open.files.max", "4096")
+        .at_least(64)
+        .doc("How many segment files are open at once."),
+    ConfigKey::long("produce.inflight.bytes", "268435456")
+        .at_least(1_048_576)
+        .doc("Bytes of produced batches that may wait for the disk; producers wait beyond it."),
+    ConfigKey::long("tail.cache.bytes", "268435456")
+        .at_least(1_048_576)
+        .doc("Memory for the newest records, from which consumers at the tail read."),
+    ConfigKey::unset("tracing.filter", ConfigType::String)
+        .doc("Which log lines are written, as in RUST_LOG; without it, info and above."),
+    ConfigKey::string("tracing.format", "text").rule(Rule::OneOf(&["text", "json"])).doc("How log lines look."),
+    ConfigKey::long("wal.bytes", "1073741824")
+        .at_least(16_777_216)
+        .doc("Disk space of the shared log; at most a tenth of the file system."),
+];
