@@ -224,7 +224,7 @@ impl Event {
     pub fn items(&self) -> impl Iterator<Item = Item<'_>> {
         let alone = self.records.is_empty()
             && (self.partition.is_some() || self.offset.is_some() || self.value.is_some());
-        let single = alone.then(|| Item {
+        let single = alone.then_some(Item {
             topic: self.topic.as_deref(),
             partition: self.partition,
             offset: self.offset,

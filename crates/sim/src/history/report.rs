@@ -120,7 +120,13 @@ impl fmt::Display for Anomaly {
         if let Some(offset) = self.offset {
             write!(f, " @{offset}")?;
         }
-        write!(f, " [{}]: {} (event {})", self.values.join(", "), self.detail, self.event)
+        write!(
+            f,
+            " [{}]: {} (event {})",
+            self.values.join(", "),
+            self.detail,
+            self.event
+        )
     }
 }
 
@@ -168,7 +174,14 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Counts { events, sent, acknowledged, failed, read, final_phase } = self.counts;
+        let Counts {
+            events,
+            sent,
+            acknowledged,
+            failed,
+            read,
+            final_phase,
+        } = self.counts;
         let ending = if final_phase { "with" } else { "without" };
         writeln!(
             f,

@@ -3,5 +3,6 @@
 mod files;
 mod golden;
 mod mutations;
+mod planted;
 mod speed;
 mod valid;

@@ -12,10 +12,15 @@ pub fn find(index: &Index<'_>) -> Vec<Anomaly> {
     let mut found = Vec::new();
     let mut reported = HashSet::new();
     for read in &index.reads {
-        let Some(send) = index.send(read.value) else { continue };
+        let Some(send) = index.send(read.value) else {
+            continue;
+        };
         if send.fate == Fate::Failed && reported.insert(read.value) {
             let anomaly = index.anomaly(Class::AbortedRead, read.event, &[read.value], read.place);
-            found.push(anomaly.because(format!("process {} was told that this write failed", send.process)));
+            found.push(anomaly.because(format!(
+                "process {} was told that this write failed",
+                send.process
+            )));
         }
     }
     found

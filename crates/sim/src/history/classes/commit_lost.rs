@@ -25,26 +25,41 @@ pub fn find(index: &Index<'_>) -> Vec<Anomaly> {
         if let Some(group) = event.group.as_deref() {
             groups.insert(event.process, group);
         }
-        let Some(&group) = groups.get(&event.process) else { continue };
+        let Some(&group) = groups.get(&event.process) else {
+            continue;
+        };
         if !matches!(event.op, Op::Assign | Op::Commit) {
             continue;
         }
         for item in event.items() {
-            let (Some(partition), Some(offset)) = (index.partition_id(item), item.offset) else { continue };
+            let (Some(partition), Some(offset)) = (index.partition_id(item), item.offset) else {
+                continue;
+            };
             let key = (group, partition);
             match (event.op, event.kind) {
                 (Op::Commit, Kind::Invoke | Kind::Unknown) => {
-                    let own = positions.entry(key).or_insert(Committed { lowest: offset, acknowledged: None });
+                    let own = positions.entry(key).or_insert(Committed {
+                        lowest: offset,
+                        acknowledged: None,
+                    });
                     own.lowest = own.lowest.min(offset);
                 }
                 (Op::Commit, Kind::Ok) => {
-                    let own = positions.entry(key).or_insert(Committed { lowest: offset, acknowledged: None });
-                    let after = own.acknowledged.is_none_or(|earlier| earlier < index.invocations[at]);
+                    let own = positions.entry(key).or_insert(Committed {
+                        lowest: offset,
+                        acknowledged: None,
+                    });
+                    let after = own
+                        .acknowledged
+                        .is_none_or(|earlier| earlier < index.invocations[at]);
                     own.lowest = if after { offset } else { own.lowest.min(offset) };
                     own.acknowledged = Some(at);
                 }
                 (Op::Assign, Kind::Ok) => {
-                    let Some(Committed { lowest, acknowledged: Some(acknowledged) }) = positions.get(&key).copied()
+                    let Some(Committed {
+                        lowest,
+                        acknowledged: Some(acknowledged),
+                    }) = positions.get(&key).copied()
                     else {
                         continue;
                     };
@@ -52,7 +67,10 @@ pub fn find(index: &Index<'_>) -> Vec<Anomaly> {
                         let place = Place { partition, offset };
                         let mut anomaly = index.anomaly(Class::CommitLost, at, &[], Some(place));
                         anomaly.group = Some(group.to_owned());
-                        found.push(anomaly.because(format!("position {lowest} was committed in event {}", acknowledged + 1)));
+                        found.push(anomaly.because(format!(
+                            "position {lowest} was committed in event {}",
+                            acknowledged + 1
+                        )));
                     }
                 }
                 _ => {}

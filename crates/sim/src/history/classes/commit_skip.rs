@@ -27,12 +27,16 @@ pub fn find(index: &Index<'_>) -> Vec<Anomaly> {
         if let Some(group) = event.group.as_deref() {
             groups.insert(event.process, group);
         }
-        let Some(&group) = groups.get(&event.process) else { continue };
+        let Some(&group) = groups.get(&event.process) else {
+            continue;
+        };
         if event.kind != Kind::Ok || !matches!(event.op, Op::Assign | Op::Seek | Op::Poll | Op::Commit) {
             continue;
         }
         for item in event.items() {
-            let (Some(partition), Some(offset)) = (index.partition_id(item), item.offset) else { continue };
+            let (Some(partition), Some(offset)) = (index.partition_id(item), item.offset) else {
+                continue;
+            };
             let own = progress.entry((group, partition)).or_default();
             match event.op {
                 Op::Assign => drop(own.judged_to.get_or_insert(offset)),
@@ -43,11 +47,16 @@ pub fn find(index: &Index<'_>) -> Vec<Anomaly> {
                 }
                 _ => {
                     let from = own.judged_to.unwrap_or(offset);
-                    let passed = index.log(partition).between(from, offset).iter().filter(|&&(offset, value)| {
-                        let failed = index.send(value).is_some_and(|send| send.fate == Fate::Failed);
-                        let place = Place { partition, offset };
-                        !own.delivered.contains(&offset) && !failed && !index.is_trimmed(place)
-                    });
+                    let passed =
+                        index
+                            .log(partition)
+                            .between(from, offset)
+                            .iter()
+                            .filter(|&&(offset, value)| {
+                                let failed = index.send(value).is_some_and(|send| send.fate == Fate::Failed);
+                                let place = Place { partition, offset };
+                                !own.delivered.contains(&offset) && !failed && !index.is_trimmed(place)
+                            });
                     let values: Vec<_> = passed.map(|&(_, value)| value).collect();
                     own.judged_to = Some(from.max(offset));
                     if !values.is_empty() {

@@ -24,7 +24,9 @@ pub fn find(index: &Index<'_>) -> Vec<Anomaly> {
     let mut in_flight_order = HashMap::new();
     let mut moments = Vec::with_capacity(index.sends.len() * 2);
     for (number, send) in index.sends.iter().enumerate() {
-        let (Some(place), Some(completed)) = (send.place(), send.completed) else { continue };
+        let (Some(place), Some(completed)) = (send.place(), send.completed) else {
+            continue;
+        };
         moments.push((send.invoked, 0, number, place));
         moments.push((completed, 1, number, place));
         if let Some(producer) = send.producer {

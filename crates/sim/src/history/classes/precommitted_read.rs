@@ -14,8 +14,12 @@ pub fn find(index: &Index<'_>) -> Vec<Anomaly> {
     let mut found = Vec::new();
     let mut reported = HashSet::new();
     for read in &index.reads {
-        let Some(send) = index.send(read.value) else { continue };
-        let vanished = index.final_event.is_some_and(|final_event| read.event < final_event)
+        let Some(send) = index.send(read.value) else {
+            continue;
+        };
+        let vanished = index
+            .final_event
+            .is_some_and(|final_event| read.event < final_event)
             && read.polled
             && send.fate == Fate::Unknown
             && !index.is_seen(read.value)

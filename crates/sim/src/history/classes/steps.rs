@@ -22,7 +22,11 @@ pub(super) struct Step {
 impl Step {
     /// Where the step happened, in words.
     pub fn scope(&self) -> &'static str {
-        if self.inside { "inside one poll" } else { "across polls" }
+        if self.inside {
+            "inside one poll"
+        } else {
+            "across polls"
+        }
     }
 }
 
@@ -46,10 +50,18 @@ pub(super) fn steps(index: &Index<'_>) -> Vec<Step> {
                     own.clear();
                 }
                 for item in event.items() {
-                    let Some(partition) = index.partition_id(item) else { continue };
+                    let Some(partition) = index.partition_id(item) else {
+                        continue;
+                    };
                     match item.offset {
                         Some(offset) if event.op != Op::Revoke => {
-                            own.insert(partition, Position { last: offset - 1, event: at });
+                            own.insert(
+                                partition,
+                                Position {
+                                    last: offset - 1,
+                                    event: at,
+                                },
+                            );
                         }
                         _ => drop(own.remove(&partition)),
                     }
@@ -59,11 +71,25 @@ pub(super) fn steps(index: &Index<'_>) -> Vec<Step> {
             _ => {}
         }
         while let Some(read) = reads.next_if(|read| read.event == at) {
-            let Some(place) = read.place.filter(|_| read.polled) else { continue };
+            let Some(place) = read.place.filter(|_| read.polled) else {
+                continue;
+            };
             let own = positions.entry(event.process).or_default();
-            let after = own.insert(place.partition, Position { last: place.offset, event: at });
+            let after = own.insert(
+                place.partition,
+                Position {
+                    last: place.offset,
+                    event: at,
+                },
+            );
             if let Some(Position { last, event }) = after {
-                steps.push(Step { event: at, place, value: read.value, previous: last, inside: event == at });
+                steps.push(Step {
+                    event: at,
+                    place,
+                    value: read.value,
+                    previous: last,
+                    inside: event == at,
+                });
             }
         }
     }

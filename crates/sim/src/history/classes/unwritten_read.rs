@@ -16,12 +16,17 @@ pub fn find(index: &Index<'_>) -> Vec<Anomaly> {
             (None, _) => "nobody sent it".to_owned(),
             (Some(send), Some(place)) => {
                 let (topic, _) = index.partition(place.partition);
-                let astray = send.partition.is_some_and(|partition| partition != place.partition);
+                let astray = send
+                    .partition
+                    .is_some_and(|partition| partition != place.partition);
                 if !astray && send.topic == topic {
                     continue;
                 }
                 let to = send.partition.map(|partition| index.partition(partition));
-                format!("it was sent to {}", to.map_or(send.topic.to_owned(), |(topic, p)| format!("{topic}-{p}")))
+                format!(
+                    "it was sent to {}",
+                    to.map_or(send.topic.to_owned(), |(topic, p)| format!("{topic}-{p}"))
+                )
             }
             (Some(_), None) => continue,
         };
