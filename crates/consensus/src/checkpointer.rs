@@ -1,0 +1,91 @@
+//! Checkpoints of one group: the state is taken between two entries, finished and stored elsewhere while apply goes on,
+//! and only when it is durable does the log lose what it covers.
+
+use std::{io, sync::Arc};
+
+use openraft::async_runtime::AsyncRuntime;
+use tallymq_model::{LogIndex, RaftGroup};
+use tallymq_storage::{
+    checkpoint::{self, Checkpoint},
+    disk::Disk,
+};
+
+use crate::{
+    CheckpointFailed,
+    fate::{Fate, Phase},
+    format::CheckpointHeader,
+    raft::{Begun, Engine, RaftLog, Runtime},
+};
+
+/// Makes a group's checkpoints, one at a time.
+pub(crate) struct Checkpointer {
+    pub(crate) group: RaftGroup,
+    pub(crate) disk: Arc<dyn Disk>,
+    pub(crate) engine: Engine,
+    pub(crate) log: Arc<RaftLog>,
+    pub(crate) fate: Arc<Fate>,
+    pub(crate) one: tokio::sync::Mutex<()>,
+}
+
+impl Checkpointer {
+    /// See [`Group::checkpoint`](crate::Group::checkpoint).
+    pub(crate) async fn run(&self) -> Result<Option<LogIndex>, CheckpointFailed> {
+        let _one = self.one.lock().await;
+        let begun = self.engine.with_state_machine(|machine| {
+            let begun = machine.begin_checkpoint();
+            Box::pin(async move { begun })
+        });
+        let Some(Begun { applied, membership, build }) = begun.await.map_err(|_| CheckpointFailed::ShuttingDown)? else {
+            return Ok(None);
+        };
+        let state = Runtime::spawn_blocking(build).await.and_then(|built| built);
+        let state = state.map_err(|error| {
+            // after a failed sync the next one may succeed and lie: the log must not be purged by any later checkpoint
+            self.fate.fail(format_args!("the state of a checkpoint could not be made durable: {error}"));
+            CheckpointFailed::Build(error)
+        })?;
+        let header = CheckpointHeader { vote: self.log.vote(), membership: membership.clone() }.encode();
+        let checkpoint = Checkpoint { applied: applied.index, term: applied.term, header, state };
+        let (disk, group) = (self.disk.clone(), self.group);
+        Runtime::spawn_blocking(move || checkpoint::save(disk.as_ref(), group, &checkpoint))
+            .await
+            .map_err(CheckpointFailed::Build)?
+            .map_err(|error| self.not_saved(error))?;
+        let durable = self.engine.with_state_machine(move |machine| {
+            machine.checkpoint_durable(applied, membership);
+            Box::pin(async {})
+        });
+        durable.await.map_err(|_| CheckpointFailed::ShuttingDown)?;
+        self.purge(applied.index).await?;
+        Ok(Some(applied.index))
+    }
+
+    /// The engine purges what its newest snapshot covers, so it is told of this one.
+    async fn purge(&self, through: LogIndex) -> Result<(), CheckpointFailed> {
+        self.engine.trigger().snapshot().await.map_err(|_| CheckpointFailed::ShuttingDown)?;
+        tokio::select! {
+            () = self.log.purged_through(through) => Ok(()),
+            () = self.fate.reached(Phase::Ended) => Err(CheckpointFailed::ShuttingDown),
+        }
+    }
+
+    fn not_saved(&self, error: checkpoint::CheckpointError) -> CheckpointFailed {
+        // a checkpoint is written into a new file: one that did not fit leaves nothing behind that is relied on
+        if no_space(&error) {
+            return CheckpointFailed::NoSpace(error);
+        }
+        self.fate.fail(format_args!("a checkpoint could not be stored: {error}"));
+        CheckpointFailed::Save(error)
+    }
+}
+
+fn no_space(error: &checkpoint::CheckpointError) -> bool {
+    let mut source: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = source {
+        if error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::StorageFull) {
+            return true;
+        }
+        source = error.source();
+    }
+    false
+}

@@ -1,0 +1,268 @@
+//! A Raft group: started from the disk, proposed to by many, ended once.
+
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use openraft::async_runtime::AsyncRuntime;
+use tallymq_model::{LogIndex, NodeId, Term};
+use tallymq_storage::{
+    disk::Disk,
+    wal::{RecoveredGroup, Wal, WalRecord},
+};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+
+use crate::{
+    CheckpointFailed, Command, Committed, EntryId, GroupOptions, ProposeError, StartError, StateMachine,
+    applier::MachineApplier,
+    checkpointer::Checkpointer,
+    fate::{Fate, Phase},
+    proposer::{Proposer, Queued},
+    raft::{
+        self, Engine, Leadership, NoNetwork, RaftLog, RaftMachine, Runtime, ServerMetrics, Start, engine_config,
+    },
+    recovery::Recovery,
+};
+
+/// What a queued command counts beside its own bytes.
+const COMMAND_OVERHEAD_BYTES: usize = 64;
+
+/// A handle to a running group; cheap to clone. When the last one is dropped the group ends without waiting.
+pub struct Group<M: StateMachine> {
+    shared: Arc<Shared>,
+    queue: mpsc::UnboundedSender<Queued<M>>,
+}
+
+impl<M: StateMachine> Clone for Group<M> {
+    fn clone(&self) -> Group<M> {
+        Group { shared: self.shared.clone(), queue: self.queue.clone() }
+    }
+}
+
+struct Shared {
+    options: GroupOptions,
+    fate: Arc<Fate>,
+    engine: Engine,
+    checkpointer: Checkpointer,
+    bytes: Arc<Semaphore>,
+    leadership: watch::Receiver<Leadership>,
+    applied: watch::Receiver<EntryId>,
+    /// The proposer and the state machine, until they have ended.
+    tasks: tokio::sync::Mutex<Option<Tasks>>,
+}
+
+struct Tasks {
+    proposer: <Runtime as AsyncRuntime>::JoinHandle<()>,
+    machine_ended: oneshot::Receiver<()>,
+}
+
+/// The outcome of a queued command, when it is there.
+#[must_use = "the outcome comes only to who awaits it"]
+#[derive(Debug)]
+pub struct Proposal<T>(oneshot::Receiver<Result<Committed<T>, ProposeError>>);
+
+impl<T> Future for Proposal<T> {
+    type Output = Result<Committed<T>, ProposeError>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        // a command that is dropped without an answer may be in the log all the same
+        Poll::Ready(ready!(Pin::new(&mut self.0).poll(context)).unwrap_or(Err(ProposeError::Unknown)))
+    }
+}
+
+impl<M: StateMachine> Group<M> {
+    /// Starts the group from its checkpoint and its log, in the tokio runtime that this is called in: its tasks stay on
+    /// that runtime. With one voter it elects itself at once; [`Group::leader_ready`] tells when all is applied.
+    ///
+    /// `recovered` is what [`Wal::open`] found for the group, or the default for a new one; `machine` is empty.
+    pub async fn start(
+        options: GroupOptions,
+        wal: Wal,
+        recovered: RecoveredGroup,
+        disk: Arc<dyn Disk>,
+        machine: M,
+    ) -> Result<Group<M>, StartError> {
+        let group = options.group;
+        let engine_error = |reason: &dyn std::fmt::Display| StartError::Engine { group, reason: reason.to_string() };
+        let (recovery, machine) =
+            restore(&options, disk.clone(), recovered, machine).await.map_err(|error| engine_error(&error))??;
+        let is_new = recovery.is_new();
+        let fate = Arc::new(Fate::new(group, options.on_fatal.clone()));
+        let log = Arc::new(RaftLog::new(group, wal, recovery.log, recovery.vote, fate.clone()));
+        if let Some(purged) = recovery.log.purged {
+            log.queue(WalRecord::Purge { group, through: purged.index }); // the last one may have been lost
+        }
+        let start = Start {
+            applier: Box::new(MachineApplier::new(machine, fate.clone())),
+            applied: recovery.log.purged,
+            membership: recovery.membership,
+        };
+        let (machine_ended, applied, engine) = {
+            let (ended_sender, ended) = oneshot::channel();
+            let (progress, applied) = watch::channel(recovery.log.purged.unwrap_or(BEFORE_THE_FIRST));
+            let machine = RaftMachine::new(log.clone(), start, progress, ended_sender);
+            let config = engine_config(format!("group-{group}"), 1).map_err(|error| engine_error(&error))?;
+            let engine = Engine::new(options.node, config, NoNetwork, raft::LogStore(log.clone()), machine);
+            (ended, applied, engine.await.map_err(|error| engine_error(&error))?)
+        };
+        let leadership = spawn_observer(&engine, log.clone(), fate.clone());
+        elect(&engine, options.node, is_new).await.map_err(|error| engine_error(&error))?;
+
+        let (queue, queued) = mpsc::unbounded_channel();
+        let proposer = Proposer::<M>::new(queued, engine.clone(), fate.clone(), options.clone());
+        let tasks = Tasks { proposer: Runtime::spawn(proposer.run()), machine_ended };
+        let checkpointer = Checkpointer {
+            group,
+            disk,
+            engine: engine.clone(),
+            log,
+            fate: fate.clone(),
+            one: tokio::sync::Mutex::new(()),
+        };
+        let bytes = Arc::new(Semaphore::new(options.bytes_in_flight_max));
+        let tasks = tokio::sync::Mutex::new(Some(tasks));
+        let shared = Shared { options, fate, engine, checkpointer, bytes, leadership, applied, tasks };
+        Ok(Group { shared: Arc::new(shared), queue })
+    }
+
+    /// Queues a command; its place among the commands queued later is fixed when this returns. Waits only while too many
+    /// bytes are in flight.
+    pub async fn enqueue(&self, command: M::Command) -> Result<Proposal<M::Outcome>, ProposeError> {
+        let shared = &self.shared;
+        let size_bytes = command.size_bytes();
+        if size_bytes > shared.options.command_bytes_max {
+            return Err(ProposeError::TooLarge { size_bytes, limit_bytes: shared.options.command_bytes_max });
+        }
+        shared.fate.check_open()?;
+        let bytes = (size_bytes + COMMAND_OVERHEAD_BYTES).min(shared.options.bytes_in_flight_max);
+        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+        let bytes = shared.bytes.clone().acquire_many_owned(bytes).await.map_err(|_| ProposeError::ShuttingDown)?;
+        let (waiter, proposal) = oneshot::channel();
+        self.queue.send(Queued { command, waiter, bytes }).map_err(|_| ProposeError::ShuttingDown)?;
+        Ok(Proposal(proposal))
+    }
+
+    /// Proposes a command and waits until it is committed, durable and applied.
+    pub async fn propose(&self, command: M::Command) -> Result<Committed<M::Outcome>, ProposeError> {
+        self.enqueue(command).await?.await
+    }
+
+    /// Makes a checkpoint of what is applied now, while apply goes on, and purges the log through it. Gives the entry it
+    /// goes through, or `None` if the newest one covers all that is applied.
+    pub async fn checkpoint(&self) -> Result<Option<LogIndex>, CheckpointFailed> {
+        self.shared.checkpointer.run().await
+    }
+
+    /// Whether this node leads the group.
+    pub fn is_leader(&self) -> bool {
+        self.shared.leadership.borrow().is_leader
+    }
+
+    /// Who leads the group, as far as is known.
+    pub fn leader(&self) -> Option<NodeId> {
+        self.shared.leadership.borrow().leader
+    }
+
+    /// The current term.
+    pub fn term(&self) -> Term {
+        self.shared.leadership.borrow().term
+    }
+
+    /// The last entry applied.
+    pub fn applied(&self) -> LogIndex {
+        self.shared.applied.borrow().index
+    }
+
+    /// Waits until this node leads the group and has applied all that was committed before; gives the term. Fails if the
+    /// group ends before.
+    pub async fn leader_ready(&self) -> Result<Term, ProposeError> {
+        let (mut leadership, mut applied) = (self.shared.leadership.clone(), self.shared.applied.clone());
+        let ready = async {
+            loop {
+                let leads = *leadership.wait_for(|now| now.is_leader).await.ok()?;
+                // a leader's first entry of its own term stands behind all others (Raft §8)
+                applied.wait_for(|at| at.term >= leads.term).await.ok()?;
+                if leadership.borrow().is_leader && leadership.borrow().term == leads.term {
+                    return Some(leads.term);
+                }
+            }
+        };
+        tokio::select! {
+            () = self.shared.fate.reached(Phase::Closing) => Err(ProposeError::ShuttingDown),
+            ready = ready => ready.ok_or(ProposeError::ShuttingDown),
+        }
+    }
+
+    /// Ends the group: takes no new proposals, refuses those still queued, waits for those in flight, then for the state
+    /// machine. When this returns nothing of the group runs any more, and every proposal has its answer.
+    pub async fn shutdown(&self) {
+        let shared = &self.shared;
+        shared.fate.close();
+        shared.bytes.close();
+        let mut tasks = shared.tasks.lock().await;
+        let Some(Tasks { proposer, machine_ended }) = tasks.take() else { return };
+        let _ = proposer.await; // a panic there has dropped, and so answered, what it held
+        let _ = shared.engine.shutdown().await;
+        let _ = machine_ended.await; // resolves by being dropped
+        shared.fate.end();
+    }
+}
+
+impl<M: StateMachine> std::fmt::Debug for Group<M> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Group").field("options", &self.shared.options).field("fate", &self.shared.fate).finish()
+    }
+}
+
+const BEFORE_THE_FIRST: EntryId = EntryId { term: Term(0), index: LogIndex(0) };
+
+/// Reads the checkpoint and gives its state to the machine, on a thread that may block.
+async fn restore<M: StateMachine>(
+    options: &GroupOptions,
+    disk: Arc<dyn Disk>,
+    recovered: RecoveredGroup,
+    mut machine: M,
+) -> std::io::Result<Result<(Recovery, M), StartError>> {
+    let group = options.group;
+    Runtime::spawn_blocking(move || {
+        let mut recovery = Recovery::read(&disk, group, &recovered)?;
+        if let Some((applied, state)) = recovery.state.take() {
+            let applied = applied.index;
+            machine.restore(state).map_err(|source| StartError::Restore { group, applied, source })?;
+        }
+        Ok((recovery, machine))
+    })
+    .await
+}
+
+/// Makes the only voter leader: of a new group by giving it its first membership, else by an election.
+async fn elect(engine: &Engine, node: NodeId, is_new: bool) -> Result<(), String> {
+    if is_new {
+        let members = std::collections::BTreeMap::from([(node, openraft::BasicNode::new(""))]);
+        engine.initialize(members).await.map_err(|error| error.to_string())
+    } else {
+        engine.trigger().elect(false).await.map_err(|error| error.to_string())
+    }
+}
+
+/// Follows the engine: publishes who leads, and if the engine ends by itself ends the group.
+fn spawn_observer(engine: &Engine, log: Arc<RaftLog>, fate: Arc<Fate>) -> watch::Receiver<Leadership> {
+    let mut changes: ServerMetrics = engine.server_metrics();
+    let ended = engine.metrics();
+    let (publish, leadership) = watch::channel(raft::leadership(&changes));
+    let observe = async move {
+        while let Some(now) = raft::next_change(&mut changes).await {
+            publish.send_if_modified(|published| std::mem::replace(published, now) != now);
+        }
+        publish.send_modify(|published| published.is_leader = false);
+        if fate.phase() == Phase::Running {
+            fate.fail(raft::why_ended(&ended));
+        }
+        log.abandon();
+    };
+    drop(Runtime::spawn(observe));
+    leadership
+}
