@@ -21,12 +21,14 @@
 mod check;
 pub mod classes;
 mod event;
+mod facts;
 mod file;
 mod index;
 mod report;
 
 pub use check::{Allowances, check};
 pub use event::{Event, History, Item, Kind, Op, Record};
+pub use facts::{Fate, Log, PartitionId, Place, Read, Send, ValueId};
 pub use file::{ReadError, Writer, merge, read};
-pub use index::{Fate, Index, IndexError, PartitionId, Place, ValueId};
+pub use index::{Index, IndexError};
 pub use report::{Anomaly, Class, Counts, Report};

@@ -6,8 +6,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::history::index::Send;
-use crate::history::{Anomaly, Class, Index, Place, ValueId};
+use crate::history::{Anomaly, Class, Index, Place, Send, ValueId};
 
 /// Finds every send that overtook an earlier one; the values are the late one, then the one it should be behind.
 pub fn find(index: &Index<'_>) -> Vec<Anomaly> {
