@@ -53,13 +53,14 @@ error_codes! {
     1 OffsetOutOfRange "OFFSET_OUT_OF_RANGE" false
         "The requested offset is not within the range of offsets maintained by the server.";
     2 CorruptMessage "CORRUPT_MESSAGE" true
-        "This message has failed its CRC checksum, exceeds the valid size.";
+        "The batch has a wrong checksum, a wrong size or a null key it may not have, or is corrupt otherwise.";
     3 UnknownTopicOrPartition "UNKNOWN_TOPIC_OR_PARTITION" true
         "This server does not host this topic-partition.";
     4 InvalidFetchSize "INVALID_FETCH_SIZE" false "The requested fetch size is invalid.";
     5 LeaderNotAvailable "LEADER_NOT_AVAILABLE" true
         "There is no leader for this topic-partition as we are in the middle of a leadership election.";
-    6 NotLeaderOrFollower "NOT_LEADER_OR_FOLLOWER" true "For requests intended only for the leader.";
+    6 NotLeaderOrFollower "NOT_LEADER_OR_FOLLOWER" true
+        "The broker is not the leader of the partition, or has no replica where one would do.";
     7 RequestTimedOut "REQUEST_TIMED_OUT" true "The request timed out.";
     8 BrokerNotAvailable "BROKER_NOT_AVAILABLE" false "The broker is not available.";
     9 ReplicaNotAvailable "REPLICA_NOT_AVAILABLE" true
@@ -86,7 +87,7 @@ error_codes! {
         "Produce request specified an invalid value for required acks.";
     22 IllegalGeneration "ILLEGAL_GENERATION" false "Specified group generation id is not valid.";
     23 InconsistentGroupProtocol "INCONSISTENT_GROUP_PROTOCOL" false
-        "The group member's supported protocols are incompatible with those of existing members or first group member tried to join with empty protocol type or empty protocol list.";
+        "The member's protocols do not fit those of the group, or there are none.";
     24 InvalidGroupId "INVALID_GROUP_ID" false "The group id is invalid.";
     25 UnknownMemberId "UNKNOWN_MEMBER_ID" false "The coordinator is not aware of this member.";
     26 InvalidSessionTimeout "INVALID_SESSION_TIMEOUT" false
@@ -110,7 +111,7 @@ error_codes! {
     39 InvalidReplicaAssignment "INVALID_REPLICA_ASSIGNMENT" false "Replica assignment is invalid.";
     40 InvalidConfig "INVALID_CONFIG" false "Configuration is invalid.";
     41 NotController "NOT_CONTROLLER" true "This is not the correct controller for this cluster.";
-    42 InvalidRequest "INVALID_REQUEST" false "This most likely occurs.";
+    42 InvalidRequest "INVALID_REQUEST" false "The request is malformed, or its values do not go together.";
     43 UnsupportedForMessageFormat "UNSUPPORTED_FOR_MESSAGE_FORMAT" false
         "The message format version on the broker does not support the request.";
     44 PolicyViolation "POLICY_VIOLATION" false "Request parameters do not satisfy the configured policy.";
@@ -123,13 +124,13 @@ error_codes! {
     48 InvalidTxnState "INVALID_TXN_STATE" false
         "The producer attempted a transactional operation in an invalid state.";
     49 InvalidProducerIdMapping "INVALID_PRODUCER_ID_MAPPING" false
-        "The producer attempted to use a producer id which is not currently assigned to its transactional id.";
+        "The producer id is not assigned to this transactional id.";
     50 InvalidTransactionTimeout "INVALID_TRANSACTION_TIMEOUT" false
         "The transaction timeout is larger than the maximum value allowed by the broker.";
     51 ConcurrentTransactions "CONCURRENT_TRANSACTIONS" true
-        "The producer attempted to update a transaction while another concurrent operation on the same transaction was ongoing.";
+        "Another operation on the same transaction is in progress.";
     52 TransactionCoordinatorFenced "TRANSACTION_COORDINATOR_FENCED" false
-        "Indicates that the transaction coordinator sending a WriteTxnMarker is no longer the current coordinator for a given producer.";
+        "The sender of the marker no longer coordinates this producer's transactions.";
     53 TransactionalIdAuthorizationFailed "TRANSACTIONAL_ID_AUTHORIZATION_FAILED" false
         "Transactional Id authorization failed.";
     54 SecurityDisabled "SECURITY_DISABLED" false "Security features are disabled.";
@@ -141,7 +142,7 @@ error_codes! {
         "The user-specified log directory is not found in the broker config.";
     58 SaslAuthenticationFailed "SASL_AUTHENTICATION_FAILED" false "SASL Authentication failed.";
     59 UnknownProducerId "UNKNOWN_PRODUCER_ID" false
-        "This exception is raised by the broker if it could not locate the producer metadata associated with the producerId in question.";
+        "The broker knows nothing of this producer id.";
     60 ReassignmentInProgress "REASSIGNMENT_IN_PROGRESS" false "A partition reassignment is in progress.";
     61 DelegationTokenAuthDisabled "DELEGATION_TOKEN_AUTH_DISABLED" false
         "Delegation Token feature is not enabled.";
@@ -150,7 +151,7 @@ error_codes! {
     63 DelegationTokenOwnerMismatch "DELEGATION_TOKEN_OWNER_MISMATCH" false
         "Specified Principal is not valid Owner/Renewer.";
     64 DelegationTokenRequestNotAllowed "DELEGATION_TOKEN_REQUEST_NOT_ALLOWED" false
-        "Delegation Token requests are not allowed on PLAINTEXT/1-way SSL channels and on delegation token authenticated channels.";
+        "Delegation token requests are not allowed on this kind of connection.";
     65 DelegationTokenAuthorizationFailed "DELEGATION_TOKEN_AUTHORIZATION_FAILED" false
         "Delegation Token authorization failed.";
     66 DelegationTokenExpired "DELEGATION_TOKEN_EXPIRED" false "Delegation Token is expired.";
@@ -160,7 +161,7 @@ error_codes! {
     70 FetchSessionIdNotFound "FETCH_SESSION_ID_NOT_FOUND" true "The fetch session ID was not found.";
     71 InvalidFetchSessionEpoch "INVALID_FETCH_SESSION_EPOCH" true "The fetch session epoch is invalid.";
     72 ListenerNotFound "LISTENER_NOT_FOUND" true
-        "There is no listener on the leader broker that matches the listener on which metadata request was processed.";
+        "The leader has no listener like the one that was asked.";
     73 TopicDeletionDisabled "TOPIC_DELETION_DISABLED" false "Topic deletion is disabled.";
     74 FencedLeaderEpoch "FENCED_LEADER_EPOCH" true
         "The leader epoch in the request is older than the epoch on the broker.";
@@ -176,7 +177,7 @@ error_codes! {
     80 PreferredLeaderNotAvailable "PREFERRED_LEADER_NOT_AVAILABLE" true
         "The preferred leader was not available.";
     81 GroupMaxSizeReached "GROUP_MAX_SIZE_REACHED" false "The group has reached its maximum size.";
-    82 FencedInstanceId "FENCED_INSTANCE_ID" false "The broker rejected this static consumer.";
+    82 FencedInstanceId "FENCED_INSTANCE_ID" false "Another consumer has registered with the same group.instance.id.";
     83 EligibleLeadersNotAvailable "ELIGIBLE_LEADERS_NOT_AVAILABLE" true
         "Eligible topic partition leaders are not available.";
     84 ElectionNotNeeded "ELECTION_NOT_NEEDED" true "Leader election not needed for topic partition.";
@@ -198,7 +199,7 @@ error_codes! {
     93 UnacceptableCredential "UNACCEPTABLE_CREDENTIAL" false
         "Requested credential would not meet criteria for acceptability.";
     94 InconsistentVoterSet "INCONSISTENT_VOTER_SET" false
-        "Indicates that the either the sender or recipient of a voter-only request is not one of the expected voters.";
+        "Sender or recipient of a voters' request is not a voter.";
     95 InvalidUpdateVersion "INVALID_UPDATE_VERSION" false "The given update version was invalid.";
     96 FeatureUpdateFailed "FEATURE_UPDATE_FAILED" false
         "Unable to update finalized features due to an unexpected server error.";
@@ -244,8 +245,8 @@ error_codes! {
     119 InvalidRegistration "INVALID_REGISTRATION" false
         "The controller has considered the broker registration to be invalid.";
     120 TransactionAbortable "TRANSACTION_ABORTABLE" false
-        "The server encountered an error with the transaction.";
-    121 InvalidRecordState "INVALID_RECORD_STATE" false "The record state is invalid.";
+        "The transaction failed; abort it to go on with this transactional id.";
+    121 InvalidRecordState "INVALID_RECORD_STATE" false "The delivery is not in a state to be acknowledged.";
     122 ShareSessionNotFound "SHARE_SESSION_NOT_FOUND" true "The share session was not found.";
     123 InvalidShareSessionEpoch "INVALID_SHARE_SESSION_EPOCH" true "The share session epoch is invalid.";
     124 FencedStateEpoch "FENCED_STATE_EPOCH" false
@@ -276,6 +277,7 @@ impl ErrorCode {
     }
 }
 
+#[allow(clippy::derivable_impls, reason = "the variants come out of the table")]
 impl Default for ErrorCode {
     fn default() -> Self {
         ErrorCode::None

@@ -169,11 +169,11 @@ impl Session {
     /// After an error the connection is to be closed.
     pub fn handle_input(&mut self, input: &mut BytesMut) -> Result<Option<Call>, SessionError> {
         while self.wants_input() {
-            let taken = self.take_call(input).inspect_err(|_| self.failed = true)?;
-            match taken {
-                Taken::Call(call) => return Ok(Some(call)),
-                Taken::Answered => {}
-                Taken::Nothing => break,
+            let taken = take_frame(input, self.limits.frame_bytes_max).inspect_err(|_| self.failed = true)?;
+            let Some(frame) = taken else { break };
+            let opened = self.open(frame).inspect_err(|_| self.failed = true)?;
+            if let Some(call) = opened {
+                return Ok(Some(call));
             }
         }
         Ok(None)
@@ -215,10 +215,8 @@ impl Session {
         }
     }
 
-    fn take_call(&mut self, input: &mut BytesMut) -> Result<Taken, SessionError> {
-        let Some(frame) = take_frame(input, self.limits.frame_bytes_max)? else {
-            return Ok(Taken::Nothing);
-        };
+    /// Reads the request in a frame; `None` if the session has answered it by itself.
+    fn open(&mut self, frame: Bytes) -> Result<Option<Call>, SessionError> {
         let bytes = frame.len();
         let mut reader = Reader::new(frame);
         let header = RequestHeader::decode(&mut reader)?;
@@ -246,7 +244,7 @@ impl Session {
             slot.answer = Answer::Ready(slot.encode_versions_fallback()?);
             slot.bytes = slot.answer.bytes();
             self.push(slot);
-            return Ok(Taken::Answered);
+            return Ok(None);
         }
         let request =
             Request::decode(api, version, &mut reader).map_err(|error| SessionError::MalformedRequest {
@@ -256,7 +254,7 @@ impl Session {
                 error,
             })?;
         let id = self.push(slot);
-        Ok(Taken::Call(Call { id, header, request }))
+        Ok(Some(Call { id, header, request }))
     }
 
     fn push(&mut self, slot: Slot) -> CallId {
@@ -273,14 +271,6 @@ impl Session {
             self.slots.iter().map(|slot| slot.bytes).sum::<usize>()
         );
     }
-}
-
-enum Taken {
-    Call(Call),
-    /// The session has answered by itself.
-    Answered,
-    /// No whole frame.
-    Nothing,
 }
 
 impl Answer {
