@@ -3,3 +3,4 @@
 //! arguments. It knows no command, no topic name and no consensus rule.
 
 pub mod disk;
+pub mod wal;

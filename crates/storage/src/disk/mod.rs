@@ -7,6 +7,16 @@
 //! - a file's creation, removal or new name survives only after `sync_dir` of its directory;
 //! - after a failed sync nothing may be assumed of the bytes since the last good one: the caller ends the process.
 
+mod faulty;
+mod memory;
+mod random;
+mod real;
+
+pub use faulty::{Fault, FaultyDisk, Operation};
+pub use memory::MemoryDisk;
+pub use random::Random;
+pub use real::{OpenDiskError, RealDisk};
+
 use std::{io, sync::Arc};
 
 /// A data directory. Paths are relative to it, parts separated by `/`, without `.` or `..`.
