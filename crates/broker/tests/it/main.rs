@@ -1,0 +1,9 @@
+//! The rules of the broker crate, each against what it promises.
+#![allow(missing_docs, clippy::unwrap_used)]
+
+mod admission;
+mod batches;
+mod configuration;
+mod data_group;
+mod dedup;
+mod metadata;
