@@ -1,1 +1,18 @@
-//! placeholder
+//! One Raft group's replicated state machine: the broker's state and, for a data group, the partition logs, kept in
+//! step. Synchronous and driven from outside; it knows no runtime, no socket and nothing of how entries got committed,
+//! so that the simulation runs it as it is.
+//!
+//! ```text
+//!  committed command ─► DataReplica::apply ─► broker::DataGroup::apply ─► outcome ─► whoever proposed it
+//!                            └─ appended at offset ─► PartitionLog::append (memory; written behind)
+//!  readers ─► DataView ─► PartitionLog::read, or the state under a short read lock
+//! ```
+
+pub mod data;
+mod data_checkpoint;
+pub mod metadata;
+mod view;
+
+pub use data::{DataReplica, PendingCheckpoint, RestoreError};
+pub use metadata::{MetadataReplica, MetadataView};
+pub use view::DataView;

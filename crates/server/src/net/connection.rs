@@ -1,0 +1,254 @@
+//! One client connection: moves bytes between the socket and the session, starts calls and hands their answers back.
+//! No API is known here.
+//!
+//! Calls of a connection are handled one after the other, as Kafka does, except produces: those are *submitted* one after
+//! the other, so that their order is kept, and then wait for the disk together.
+
+use std::{io, io::IoSlice, net::SocketAddr, pin::Pin, sync::Arc, time::Duration};
+
+use bytes::{Buf, Bytes, BytesMut};
+use futures_util::{StreamExt, stream::FuturesUnordered};
+use tallymq_gateway::kafka::{
+    request::Response,
+    session::{Call, CallId, Session, SessionError, SessionLimits},
+};
+use thiserror::Error;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    sync::watch,
+    time::{Instant, sleep_until},
+};
+
+/// Room that is made in the input before each read.
+const READ_BYTES: usize = 64 * 1024;
+/// How far to read ahead while a call is being handled that nothing may overtake.
+const READ_AHEAD_BYTES: usize = 256 * 1024;
+/// Pieces that one write hands to the kernel.
+const WRITE_PIECES_MAX: usize = 64;
+
+/// A future that can be stored.
+pub type Pending<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
+/// What came of a call.
+pub enum Answer {
+    /// Send this.
+    Response(Response),
+    /// Send nothing (Produce with acks=0).
+    Silence,
+    /// Close the connection: the only way to tell a client that waits for no answer.
+    Close(String),
+}
+
+/// A call after its orderly part: answered, or waiting for something that later calls need not wait for.
+pub enum Step {
+    /// Done.
+    Answered(Answer),
+    /// The next call may begin.
+    Waiting(Pending<Answer>),
+}
+
+/// Handles the calls of all connections.
+pub trait Calls: Send + Sync + 'static {
+    /// Begins a call. The next one of the same connection begins when the returned future is ready.
+    fn begin(self: &Arc<Self>, peer: Peer, call: Call) -> Pending<Step>;
+    /// Notes bytes read from and written to clients.
+    fn moved(&self, received: usize, sent: usize);
+}
+
+/// Both ends of a connection.
+#[derive(Clone, Copy, Debug)]
+pub struct Peer {
+    /// The client's address.
+    pub client: SocketAddr,
+    /// The address that it connected to.
+    pub local: SocketAddr,
+}
+
+/// Bounds of one connection.
+#[derive(Clone, Copy, Debug)]
+pub struct ConnectionLimits {
+    /// Of its session.
+    pub session: SessionLimits,
+    /// Closed after this long without a request (`connections.max.idle.ms`).
+    pub idle_max: Duration,
+}
+
+/// Why a connection was closed by us.
+#[derive(Debug, Error)]
+pub enum ConnectionError {
+    /// What the client sent makes no sense.
+    #[error(transparent)]
+    Session(#[from] SessionError),
+    /// The socket failed.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// A request without an answer failed.
+    #[error("{0}")]
+    Refused(String),
+}
+
+/// Serves one connection until either side has had enough; `stop` lets what is in flight finish and takes nothing more.
+pub async fn serve<C: Calls>(
+    mut stream: TcpStream,
+    peer: Peer,
+    calls: Arc<C>,
+    limits: ConnectionLimits,
+    mut stop: watch::Receiver<bool>,
+) -> Result<(), ConnectionError> {
+    stream.set_nodelay(true)?;
+    let (mut reader, mut writer) = stream.split();
+    let mut connection = Connection::new(peer, calls, limits);
+    let mut stopping = *stop.borrow();
+    let mut idle_at = Instant::now() + limits.idle_max;
+    loop {
+        connection.begin_calls(stopping)?;
+        connection.collect_output();
+        if connection.is_finished(stopping) {
+            return Ok(());
+        }
+        let wants_input = connection.wants_input() && !stopping;
+        let Connection { input, output, serial, waiting, .. } = &mut connection;
+        tokio::select! {
+            read = reader.read_buf(input), if wants_input => {
+                idle_at = Instant::now() + limits.idle_max;
+                connection.received(read?);
+            }
+            step = async { serial.as_mut().expect("checked by the guard").1.as_mut().await }, if serial.is_some() => {
+                connection.stepped(step)?;
+            }
+            Some((id, answer)) = waiting.next(), if !waiting.is_empty() => connection.answered(id, answer)?,
+            sent = write(&mut writer, output), if !output.is_empty() => {
+                idle_at = Instant::now() + limits.idle_max;
+                connection.sent(sent?);
+            }
+            _ = stop.wait_for(|stop| *stop), if !stopping => stopping = true,
+            () = sleep_until(idle_at), if connection.is_idle() => return Ok(()),
+        }
+    }
+}
+
+async fn write(writer: &mut (impl AsyncWriteExt + Unpin), output: &Output) -> io::Result<usize> {
+    let slices: Vec<IoSlice<'_>> = output.pieces.iter().take(WRITE_PIECES_MAX).map(|piece| IoSlice::new(piece)).collect();
+    match writer.write_vectored(&slices).await? {
+        0 => Err(io::ErrorKind::WriteZero.into()),
+        sent => Ok(sent),
+    }
+}
+
+/// Answers on their way to the socket.
+#[derive(Default)]
+struct Output {
+    pieces: std::collections::VecDeque<Bytes>,
+}
+
+impl Output {
+    fn is_empty(&self) -> bool {
+        self.pieces.is_empty()
+    }
+
+    fn advance(&mut self, mut sent: usize) {
+        while let Some(piece) = self.pieces.front_mut() {
+            if sent < piece.len() {
+                return piece.advance(sent);
+            }
+            sent -= piece.len();
+            self.pieces.pop_front();
+        }
+    }
+}
+
+struct Connection<C> {
+    peer: Peer,
+    calls: Arc<C>,
+    session: Session,
+    input: BytesMut,
+    output: Output,
+    /// The call that later ones wait for.
+    serial: Option<(CallId, Pending<Step>)>,
+    /// Calls that later ones need not wait for.
+    waiting: FuturesUnordered<Pending<(CallId, Answer)>>,
+    ended: bool,
+}
+
+impl<C: Calls> Connection<C> {
+    fn new(peer: Peer, calls: Arc<C>, limits: ConnectionLimits) -> Connection<C> {
+        Connection {
+            peer,
+            calls,
+            session: Session::new(limits.session),
+            input: BytesMut::new(),
+            output: Output::default(),
+            serial: None,
+            waiting: FuturesUnordered::new(),
+            ended: false,
+        }
+    }
+
+    fn begin_calls(&mut self, stopping: bool) -> Result<(), ConnectionError> {
+        if self.serial.is_none()
+            && !stopping
+            && let Some(call) = self.session.handle_input(&mut self.input)?
+        {
+            let id = call.id;
+            self.serial = Some((id, self.calls.begin(self.peer, call)));
+        }
+        if self.input.capacity() - self.input.len() < READ_BYTES / 4 {
+            self.input.reserve(READ_BYTES);
+        }
+        Ok(())
+    }
+
+    fn wants_input(&self) -> bool {
+        let room = self.serial.is_none() || self.input.len() < READ_AHEAD_BYTES;
+        !self.ended && room && self.session.wants_input()
+    }
+
+    /// Nothing of the client's is being worked on.
+    fn is_idle(&self) -> bool {
+        self.session.requests_in_flight() == 0
+    }
+
+    fn is_finished(&self, stopping: bool) -> bool {
+        let done = self.serial.is_none() && self.waiting.is_empty() && self.output.is_empty();
+        done && (self.ended || stopping)
+    }
+
+    fn received(&mut self, bytes: usize) {
+        self.calls.moved(bytes, 0);
+        self.ended = bytes == 0;
+    }
+
+    fn sent(&mut self, bytes: usize) {
+        self.calls.moved(0, bytes);
+        self.output.advance(bytes);
+    }
+
+    fn stepped(&mut self, step: Step) -> Result<(), ConnectionError> {
+        let (id, _) = self.serial.take().expect("only a running call steps");
+        match step {
+            Step::Answered(answer) => self.answered(id, answer),
+            Step::Waiting(pending) => {
+                self.waiting.push(Box::pin(async move { (id, pending.await) }));
+                Ok(())
+            }
+        }
+    }
+
+    fn answered(&mut self, id: CallId, answer: Answer) -> Result<(), ConnectionError> {
+        match answer {
+            Answer::Response(response) => self.session.complete(id, Some(response))?,
+            Answer::Silence => self.session.complete(id, None)?,
+            Answer::Close(why) => return Err(ConnectionError::Refused(why)),
+        }
+        Ok(())
+    }
+
+    fn collect_output(&mut self) {
+        while self.output.pieces.len() < WRITE_PIECES_MAX
+            && let Some(pieces) = self.session.poll_transmit()
+        {
+            self.output.pieces.extend(pieces.into_iter().filter(|piece| !piece.is_empty()));
+        }
+    }
+}

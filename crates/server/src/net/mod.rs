@@ -1,0 +1,5 @@
+//! Sockets: listening, accepting, and moving bytes between a connection and its session. No API is known here.
+
+pub mod accept;
+pub mod connection;
+pub mod listener;

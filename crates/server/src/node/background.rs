@@ -1,0 +1,116 @@
+//! What the node does by itself: checkpoints, retention, expiry of idle producers, a look at the disk. Passing time becomes
+//! commands here, stamped with the leader's clock.
+
+use std::{sync::Arc, time::Duration};
+
+use tallymq_broker::data::{DataCommand, LogStartReason, MoveLogStart};
+use tallymq_consensus::CheckpointFailed;
+use tallymq_model::{Offset, Timestamp, TopicPartition};
+use tallymq_storage::log::{PartitionLog, retention};
+use tokio::{
+    sync::watch,
+    time::{Instant, MissedTickBehavior, interval, sleep},
+};
+
+use super::{DataHandle, Node};
+
+/// How often the write-ahead log's fill is looked at.
+const PRESSURE_CHECK: Duration = Duration::from_millis(200);
+/// How often free disk space is looked at.
+const DISK_CHECK: Duration = Duration::from_millis(500);
+
+/// Runs all of it until `stop`.
+pub async fn run(node: Arc<Node>, mut stop: watch::Receiver<bool>) {
+    tokio::select! {
+        () = checkpoints(&node) => {}
+        () = retention_checks(&node) => {}
+        () = producer_expiry(&node) => {}
+        () = disk_checks(&node) => {}
+        _ = stop.wait_for(|stop| *stop) => {}
+    }
+}
+
+async fn checkpoints(node: &Node) {
+    let mut ticks = interval(PRESSURE_CHECK);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut due = Instant::now() + node.startup.checkpoint_interval;
+    loop {
+        ticks.tick().await;
+        if node.wal.pressure().checkpoint_wanted || Instant::now() >= due {
+            node.checkpoint_all().await;
+            due = Instant::now() + node.startup.checkpoint_interval;
+        }
+    }
+}
+
+impl Node {
+    /// Checkpoints every group, idle ones too, since the oldest one keeps the write-ahead log from being recycled.
+    pub async fn checkpoint_all(&self) {
+        let data = self.data_groups().map(|handle| handle.group.checkpoint());
+        let (metadata, data) = tokio::join!(self.metadata_group.checkpoint(), futures_util::future::join_all(data));
+        for result in data.into_iter().chain([metadata]) {
+            match result {
+                Ok(_) | Err(CheckpointFailed::ShuttingDown) => {}
+                Err(error) => tracing::error!(%error, "checkpoint failed"),
+            }
+        }
+    }
+}
+
+async fn retention_checks(node: &Node) {
+    loop {
+        let every = node.with_layers(|layers| layers.number("log.retention.check.interval.ms")).max(1);
+        sleep(Duration::from_millis(every as u64)).await;
+        for handle in node.data_groups() {
+            retain(node, handle).await;
+        }
+    }
+}
+
+/// One pass of retention over a data group's partitions.
+async fn retain(node: &Node, handle: &DataHandle) {
+    for (tp, log) in handle.view.logs() {
+        let now = node.now();
+        let Some((to, why)) = decide(node, tp, &log, now) else { continue };
+        tracing::info!(partition = %tp, %to, ?why, "retention");
+        let command = DataCommand::MoveLogStart(MoveLogStart { tp, to, why, now });
+        if let Err(error) = handle.propose(command).await {
+            tracing::warn!(%error, partition = %tp, "retention could not move the log start");
+            return;
+        }
+    }
+}
+
+fn decide(node: &Node, tp: TopicPartition, log: &PartitionLog, now: Timestamp) -> Option<(Offset, LogStartReason)> {
+    let topic = node.topic_by_id(tp.topic)?;
+    let settings = node.settings(&topic);
+    let segments = log.segments();
+    let decided = |ms, bytes| retention::decide(&segments, now, ms, bytes, log.log_start());
+    let by_time = decided(settings.retention_ms, None).map(|to| (to, LogStartReason::RetentionTime));
+    let by_size = decided(None, settings.retention_bytes).map(|to| (to, LogStartReason::RetentionSize));
+    [by_time, by_size].into_iter().flatten().max_by_key(|(to, _)| *to)
+}
+
+async fn producer_expiry(node: &Node) {
+    loop {
+        let (every, keep) = node.with_layers(|layers| {
+            (layers.number("producer.id.expiration.check.interval.ms"), layers.number("producer.id.expiration.ms"))
+        });
+        sleep(Duration::from_millis(every.max(1000) as u64)).await;
+        let idle_before = Timestamp(node.now().0 - keep);
+        for handle in node.data_groups() {
+            if let Err(error) = handle.propose(DataCommand::ExpireProducers { idle_before }).await {
+                tracing::warn!(%error, group = %handle.id, "idle producers could not be expired");
+            }
+        }
+    }
+}
+
+async fn disk_checks(node: &Node) {
+    let mut ticks = interval(DISK_CHECK);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        node.disk.look();
+    }
+}

@@ -1,0 +1,138 @@
+//! The replicas as the consensus crate wants to drive them. Only translation: the encoding of commands, the wake-up of
+//! readers, and what a checkpoint consists of.
+
+use std::{io, sync::Arc};
+
+use bytes::Bytes;
+use tallymq_broker::{
+    ApplyContext, Parts as BrokerParts,
+    data::{DataCommand, DataOutcome},
+    metadata::{MetadataCommand, MetadataOutcome},
+};
+use tallymq_consensus::{BuildState, Command, DecodeError, EntryId, Parts, StateMachine};
+use tallymq_model::LogIndex;
+use tallymq_replica::{DataReplica, MetadataReplica};
+
+use super::wakeups::Wakeups;
+
+/// A metadata command as an entry carries it.
+#[derive(Clone, Debug)]
+pub struct MetadataEntry(pub MetadataCommand);
+
+/// A data command as an entry carries it.
+#[derive(Clone, Debug)]
+pub struct DataEntry(pub DataCommand);
+
+fn link(encoded: BrokerParts, out: &mut Parts) {
+    for part in encoded.into_parts() {
+        out.link(&part);
+    }
+}
+
+impl Command for MetadataEntry {
+    fn encode(&self, out: &mut Parts) {
+        let mut parts = BrokerParts::new();
+        self.0.encode(&mut parts);
+        link(parts, out);
+    }
+
+    fn decode(bytes: &mut Bytes) -> Result<Self, DecodeError> {
+        MetadataCommand::decode(bytes).map(MetadataEntry).map_err(|error| DecodeError::new(error.to_string()))
+    }
+
+    fn size_bytes(&self) -> usize {
+        self.0.size_bytes()
+    }
+}
+
+impl Command for DataEntry {
+    fn encode(&self, out: &mut Parts) {
+        let mut parts = BrokerParts::new();
+        self.0.encode(&mut parts);
+        link(parts, out);
+    }
+
+    fn decode(bytes: &mut Bytes) -> Result<Self, DecodeError> {
+        DataCommand::decode(bytes).map(DataEntry).map_err(|error| DecodeError::new(error.to_string()))
+    }
+
+    fn size_bytes(&self) -> usize {
+        self.0.size_bytes()
+    }
+}
+
+/// The metadata group's machine.
+pub struct MetadataMachine {
+    replica: MetadataReplica,
+    wakeups: Arc<Wakeups>,
+}
+
+impl MetadataMachine {
+    /// Tells of each applied run through `wakeups`.
+    pub fn new(replica: MetadataReplica, wakeups: Arc<Wakeups>) -> MetadataMachine {
+        MetadataMachine { replica, wakeups }
+    }
+}
+
+impl StateMachine for MetadataMachine {
+    type Command = MetadataEntry;
+    type Outcome = MetadataOutcome;
+
+    fn apply(&mut self, at: EntryId, command: MetadataEntry) -> MetadataOutcome {
+        self.replica.apply(ApplyContext { index: at.index, term: at.term }, &command.0)
+    }
+
+    fn batch_applied(&mut self) {
+        self.wakeups.metadata_changed();
+    }
+
+    fn begin_checkpoint(&mut self) -> BuildState {
+        let state = self.replica.checkpoint();
+        Box::new(move || Ok(state))
+    }
+
+    fn checkpoint_durable(&mut self, _through: LogIndex) {}
+
+    fn restore(&mut self, state: Bytes) -> io::Result<()> {
+        self.replica.restore(state).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+    }
+}
+
+/// A data group's machine.
+pub struct DataMachine {
+    replica: DataReplica,
+    wakeups: Arc<Wakeups>,
+}
+
+impl DataMachine {
+    /// Wakes waiting fetches through `wakeups`.
+    pub fn new(replica: DataReplica, wakeups: Arc<Wakeups>) -> DataMachine {
+        DataMachine { replica, wakeups }
+    }
+}
+
+impl StateMachine for DataMachine {
+    type Command = DataEntry;
+    type Outcome = DataOutcome;
+
+    fn apply(&mut self, at: EntryId, command: DataEntry) -> DataOutcome {
+        self.replica.apply(ApplyContext { index: at.index, term: at.term }, command.0)
+    }
+
+    fn batch_applied(&mut self) {
+        self.wakeups.appended(self.replica.touched());
+    }
+
+    fn begin_checkpoint(&mut self) -> BuildState {
+        let pending = self.replica.begin_checkpoint();
+        Box::new(move || pending.finish().map_err(io::Error::other))
+    }
+
+    fn checkpoint_durable(&mut self, through: LogIndex) {
+        self.replica.checkpoint_durable(through);
+    }
+
+    fn restore(&mut self, state: Bytes) -> io::Result<()> {
+        self.replica.restore(state).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+    }
+}

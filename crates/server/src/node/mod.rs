@@ -1,0 +1,238 @@
+//! The node: its groups, and what the handlers of every protocol ask of them. No wire format is known here.
+
+mod background;
+mod coordination;
+mod disk_guard;
+mod machine;
+mod producer_ids;
+mod reading;
+mod start;
+mod topics;
+pub mod wakeups;
+
+use std::{collections::BTreeMap, collections::HashMap, sync::Arc};
+
+use parking_lot::RwLock;
+use tallymq_broker::{
+    config::{BrokerLayers, TopicSettings},
+    data::{DataCommand, DataOutcome},
+    metadata::{ConfigSet, MetadataCommand, MetadataOutcome, Topic},
+};
+use tallymq_consensus::{Committed, Group, Proposal, ProposeError};
+use tallymq_model::{ProducerId, RaftGroup, Timestamp, TopicId, TopicPartition};
+use tallymq_replica::{DataView, MetadataView};
+use tallymq_storage::log::{LogStore, PartitionLog};
+use tallymq_storage::wal::{Flush, Wal};
+use tokio::sync::Notify;
+
+use crate::{
+    config::{Config, Startup},
+    identity::Identity,
+    metrics::Metrics,
+};
+
+pub use coordination::CoordinatorHandle;
+pub use machine::{DataEntry, DataMachine, MetadataEntry, MetadataMachine};
+pub use start::{NodeParts, StartError};
+pub use topics::{TopicChangeError, TopicCreation};
+
+/// A running node.
+pub struct Node {
+    /// Cluster id and node id.
+    pub identity: Identity,
+    /// What was set at start.
+    pub config: Config,
+    /// The same, picked out.
+    pub startup: Startup,
+    /// Counters and histograms.
+    pub metrics: Arc<Metrics>,
+    /// Waiting fetches and watchers.
+    pub wakeups: Arc<wakeups::Wakeups>,
+    pub(crate) metadata_group: Group<MetadataMachine>,
+    pub(crate) metadata_view: Arc<MetadataView>,
+    data: BTreeMap<RaftGroup, DataHandle>,
+    wal: Wal,
+    store: Arc<LogStore>,
+    disk: disk_guard::DiskGuard,
+    producer_ids: producer_ids::ProducerIds,
+    settings: RwLock<SettingsCache>,
+    written: Arc<Notify>,
+    scheduling: String,
+    recovered: String,
+    topic_changes: tokio::sync::Mutex<()>,
+}
+
+/// One data group of this node.
+pub struct DataHandle {
+    /// Which.
+    pub id: RaftGroup,
+    /// Takes commands.
+    pub group: Group<DataMachine>,
+    /// Shows what was applied.
+    pub view: Arc<DataView>,
+    /// Coordinates the consumer groups that live here.
+    pub coordinator: CoordinatorHandle,
+}
+
+/// Resolved topic settings, thrown away whenever the metadata changes.
+#[derive(Default)]
+struct SettingsCache {
+    version: u64,
+    topics: HashMap<TopicId, TopicSettings>,
+}
+
+impl DataHandle {
+    /// Queues a command; its place in the log among later ones is fixed when this returns.
+    pub async fn enqueue(&self, command: DataCommand) -> Result<Proposal<DataOutcome>, ProposeError> {
+        self.group.enqueue(DataEntry(command)).await
+    }
+
+    /// Proposes a command and waits until it is committed and applied.
+    pub async fn propose(&self, command: DataCommand) -> Result<DataOutcome, ProposeError> {
+        self.group.propose(DataEntry(command)).await.map(Committed::into_outcome)
+    }
+}
+
+impl Node {
+    /// The leader's clock.
+    pub fn now(&self) -> Timestamp {
+        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        Timestamp(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+    }
+
+    /// A topic by name.
+    pub fn topic(&self, name: &str) -> Option<Arc<Topic>> {
+        self.metadata_view.state().topics().by_name(name).cloned()
+    }
+
+    /// A topic by id.
+    pub fn topic_by_id(&self, id: TopicId) -> Option<Arc<Topic>> {
+        self.metadata_view.state().topics().by_id(id).cloned()
+    }
+
+    /// The data groups of this node.
+    pub fn data_groups(&self) -> impl Iterator<Item = &DataHandle> {
+        self.data.values()
+    }
+
+    /// A data group.
+    pub fn data(&self, group: RaftGroup) -> Option<&DataHandle> {
+        self.data.get(&group)
+    }
+
+    /// The data group of a partition, and its log there.
+    pub fn partition(&self, topic: &Topic, tp: TopicPartition) -> Option<(&DataHandle, Arc<PartitionLog>)> {
+        let handle = self.data(topic.group_of(tp.partition)?)?;
+        let log = handle.view.log(tp)?;
+        Some((handle, log))
+    }
+
+    /// Proposes a command of the metadata group and waits until it is committed and applied.
+    pub async fn propose_metadata(&self, command: MetadataCommand) -> Result<MetadataOutcome, ProposeError> {
+        self.metadata_group.propose(MetadataEntry(command)).await.map(Committed::into_outcome)
+    }
+
+    /// Runs `read` with the broker's configuration layers, dynamic ones included.
+    pub fn with_layers<T>(&self, read: impl FnOnce(&BrokerLayers<'_>) -> T) -> T {
+        static NOTHING: ConfigSet = ConfigSet::new();
+        let metadata = self.metadata_view.state();
+        let own = metadata.broker_configs(Some(self.identity.node()));
+        let cluster = metadata.broker_configs(None);
+        read(&BrokerLayers {
+            broker: own.map_or(&NOTHING, |held| &held.configs),
+            cluster: cluster.map_or(&NOTHING, |held| &held.configs),
+            fixed: self.config.set(),
+        })
+    }
+
+    /// A topic's settings with every fallback resolved.
+    pub fn settings(&self, topic: &Topic) -> TopicSettings {
+        let version = self.metadata_view.version();
+        {
+            let cache = self.settings.read();
+            if cache.version == version
+                && let Some(settings) = cache.topics.get(&topic.id)
+            {
+                return *settings;
+            }
+        }
+        let settings = self.with_layers(|layers| TopicSettings::resolve(&topic.configs, layers));
+        let mut cache = self.settings.write();
+        if cache.version != version {
+            *cache = SettingsCache { version, topics: HashMap::new() };
+        }
+        cache.topics.insert(topic.id, settings);
+        settings
+    }
+
+    /// Whether produce must be refused to keep the disk's reserve.
+    pub fn is_disk_nearly_full(&self) -> bool {
+        self.disk.is_nearly_full()
+    }
+
+    /// Waits while the segment writer is too far behind what is committed, so that memory stays bounded.
+    pub async fn wait_for_writer(&self) {
+        let unwritten_bytes_max = self.startup.produce_inflight_bytes_max as u64;
+        while self.store.unwritten_bytes() > unwritten_bytes_max {
+            self.written.notified().await;
+        }
+    }
+
+    /// A producer id that nobody ever had.
+    pub async fn next_producer_id(&self) -> Result<ProducerId, ProposeError> {
+        let node = self.identity.node();
+        let allocate = async || match self.propose_metadata(MetadataCommand::AllocateProducerIds { node }).await? {
+            MetadataOutcome::ProducerIds(Ok(block)) => Ok(block),
+            _ => Err(ProposeError::Unknown),
+        };
+        self.producer_ids.next(allocate).await
+    }
+
+    /// How acknowledgements are backed, for people.
+    pub fn durability(&self) -> String {
+        match self.startup.flush {
+            Flush::Sync => "sync: acknowledged after fdatasync".to_owned(),
+            Flush::Async { interval, bytes } => format!(
+                "async: acknowledged before fdatasync; a power cut loses up to {} ms or {bytes} bytes",
+                interval.as_millis()
+            ),
+        }
+    }
+
+    /// What an operator must not forget.
+    pub fn warnings(&self) -> Vec<String> {
+        let mut warnings = Vec::new();
+        if matches!(self.startup.flush, Flush::Async { .. }) {
+            warnings.push("flush = async: a power cut loses acknowledged records".to_owned());
+        }
+        if self.startup.insecure_listeners {
+            warnings.push("insecure_listeners = true: anyone on the network can read and write".to_owned());
+        }
+        if self.disk.is_nearly_full() {
+            warnings.push("the disk is nearly full: produce is refused".to_owned());
+        }
+        warnings
+    }
+
+    /// Why the node should get no traffic; empty if it should.
+    pub fn not_ready(&self) -> Vec<String> {
+        let mut reasons = Vec::new();
+        if !self.metadata_group.is_leader() {
+            reasons.push("the metadata group has no leader".to_owned());
+        }
+        for handle in self.data.values().filter(|handle| !handle.group.is_leader()) {
+            reasons.push(format!("data group {} has no leader", handle.id));
+        }
+        reasons
+    }
+
+    /// How the committer's thread is scheduled, for people.
+    pub fn scheduling(&self) -> &str {
+        &self.scheduling
+    }
+
+    /// What was found in the data directory, for people.
+    pub fn recovered(&self) -> &str {
+        &self.recovered
+    }
+}

@@ -1,0 +1,165 @@
+//! Creating, growing and deleting topics: first the metadata group, then each data group that has partitions of it. The
+//! two are reconciled at start, so that a crash in between leaves nothing half made.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use tallymq_broker::{
+    data::{DataCommand, OpenPartition},
+    metadata::{
+        CreatePartitions, CreatePartitionsError, CreateTopic, CreateTopicError, MetadataCommand, MetadataOutcome, Topic,
+    },
+};
+use tallymq_consensus::ProposeError;
+use tallymq_model::{LeaderEpoch, PartitionIndex, RaftGroup, TopicId, TopicPartition};
+use tallymq_storage::log::PartitionOptions;
+use thiserror::Error;
+
+use super::Node;
+
+/// Partitions that one command opens or closes.
+const PARTITIONS_PER_COMMAND: usize = 2000;
+
+/// A topic as it was made.
+pub type TopicCreation = Arc<Topic>;
+
+/// Why a topic was not made, grown or deleted.
+#[derive(Debug, Error)]
+pub enum TopicChangeError {
+    /// The metadata refuses it.
+    #[error(transparent)]
+    Create(#[from] CreateTopicError),
+    /// The metadata refuses it.
+    #[error(transparent)]
+    Grow(#[from] CreatePartitionsError),
+    /// There is no such topic.
+    #[error("there is no topic with id {0}")]
+    Unknown(TopicId),
+    /// The log did not take it.
+    #[error(transparent)]
+    Propose(#[from] ProposeError),
+}
+
+impl Node {
+    /// Creates a topic; when this returns all its partitions take records.
+    pub async fn create_topic(&self, create: CreateTopic) -> Result<TopicCreation, TopicChangeError> {
+        let _one_at_a_time = self.topic_changes.lock().await;
+        let outcome = self.propose_metadata(MetadataCommand::CreateTopic(create)).await?;
+        let MetadataOutcome::TopicCreated(topic) = outcome else { return Err(ProposeError::Unknown.into()) };
+        let topic = topic?;
+        self.open_partitions(&topic, PartitionIndex(0)).await?;
+        Ok(topic)
+    }
+
+    /// Adds partitions to a topic; when this returns they take records.
+    pub async fn create_partitions(&self, create: CreatePartitions) -> Result<Arc<Topic>, TopicChangeError> {
+        let _one_at_a_time = self.topic_changes.lock().await;
+        let outcome = self.propose_metadata(MetadataCommand::CreatePartitions(create)).await?;
+        let MetadataOutcome::PartitionsCreated(grown) = outcome else { return Err(ProposeError::Unknown.into()) };
+        let (topic, first_new) = grown?;
+        self.open_partitions(&topic, first_new).await?;
+        Ok(topic)
+    }
+
+    /// Deletes a topic with its records.
+    pub async fn delete_topic(&self, topic: TopicId) -> Result<Arc<Topic>, TopicChangeError> {
+        let _one_at_a_time = self.topic_changes.lock().await;
+        let outcome = self.propose_metadata(MetadataCommand::DeleteTopic { topic }).await?;
+        let MetadataOutcome::TopicDeleted(deleted) = outcome else { return Err(ProposeError::Unknown.into()) };
+        let deleted = deleted.map_err(|_| TopicChangeError::Unknown(topic))?;
+        let mut closing: BTreeMap<RaftGroup, Vec<TopicPartition>> = BTreeMap::new();
+        for (tp, group) in deleted.topic_partitions() {
+            closing.entry(group).or_default().push(tp);
+        }
+        self.close(closing).await?;
+        Ok(deleted)
+    }
+
+    async fn open_partitions(&self, topic: &Topic, from: PartitionIndex) -> Result<(), ProposeError> {
+        let mut opening: BTreeMap<RaftGroup, Vec<TopicPartition>> = BTreeMap::new();
+        for (tp, group) in topic.topic_partitions().filter(|(tp, _)| tp.partition >= from) {
+            opening.entry(group).or_default().push(tp);
+        }
+        self.open(opening).await?;
+        self.apply_settings(topic);
+        Ok(())
+    }
+
+    /// Queues the commands of all groups before it waits for the first: they share a sync.
+    async fn open(&self, opening: BTreeMap<RaftGroup, Vec<TopicPartition>>) -> Result<(), ProposeError> {
+        let command = |tps: &[TopicPartition]| DataCommand::OpenPartitions {
+            partitions: tps.iter().map(|&tp| OpenPartition { tp, leader_epoch: LeaderEpoch(0) }).collect(),
+        };
+        self.in_each_group(opening, command).await
+    }
+
+    async fn close(&self, closing: BTreeMap<RaftGroup, Vec<TopicPartition>>) -> Result<(), ProposeError> {
+        self.in_each_group(closing, |tps| DataCommand::ClosePartitions { partitions: tps.to_vec() }).await
+    }
+
+    async fn in_each_group(
+        &self,
+        partitions: BTreeMap<RaftGroup, Vec<TopicPartition>>,
+        command: impl Fn(&[TopicPartition]) -> DataCommand,
+    ) -> Result<(), ProposeError> {
+        let mut pending = Vec::new();
+        for (group, tps) in partitions {
+            let handle = self.data(group).ok_or(ProposeError::NotLeader { leader: None })?;
+            for some in tps.chunks(PARTITIONS_PER_COMMAND) {
+                pending.push(handle.enqueue(command(some)).await?);
+            }
+        }
+        for proposal in pending {
+            proposal.await?;
+        }
+        Ok(())
+    }
+
+    /// Tells the logs of a topic what its settings say about segments.
+    pub fn apply_settings(&self, topic: &Topic) {
+        let settings = self.settings(topic);
+        let options = PartitionOptions {
+            segment_bytes_max: settings.segment_bytes_max,
+            segment_ms_max: settings.segment_ms_max,
+            ..PartitionOptions::default()
+        };
+        for (tp, _) in topic.topic_partitions() {
+            if let Some((_, log)) = self.partition(topic, tp) {
+                log.set_options(options);
+            }
+        }
+    }
+
+    /// Makes the data groups have exactly the partitions that the metadata places in them. At start, and idempotent.
+    pub(super) async fn reconcile(&self) -> Result<(), ProposeError> {
+        let mut opening: BTreeMap<RaftGroup, Vec<TopicPartition>> = BTreeMap::new();
+        let topics: Vec<Arc<Topic>> = self.metadata_view.state().topics().iter().cloned().collect();
+        for (tp, group) in topics.iter().flat_map(|topic| topic.topic_partitions()) {
+            if self.data(group).is_some_and(|handle| handle.view.log(tp).is_none()) {
+                opening.entry(group).or_default().push(tp);
+            }
+        }
+        let mut closing: BTreeMap<RaftGroup, Vec<TopicPartition>> = BTreeMap::new();
+        for handle in self.data_groups() {
+            let metadata = self.metadata_view.state();
+            let placed = |tp: &TopicPartition| {
+                let topic = metadata.topics().by_id(tp.topic);
+                topic.and_then(|topic| topic.group_of(tp.partition)) == Some(handle.id)
+            };
+            let orphans: Vec<_> = handle.view.logs().into_iter().map(|(tp, _)| tp).filter(|tp| !placed(tp)).collect();
+            if !orphans.is_empty() {
+                closing.insert(handle.id, orphans);
+            }
+        }
+        let (missing, orphaned) =
+            (opening.values().map(Vec::len).sum::<usize>(), closing.values().map(Vec::len).sum::<usize>());
+        if missing + orphaned > 0 {
+            tracing::info!(missing, orphaned, "finishing topic changes that a stop interrupted");
+        }
+        self.open(opening).await?;
+        self.close(closing).await?;
+        for topic in &topics {
+            self.apply_settings(topic);
+        }
+        Ok(())
+    }
+}
