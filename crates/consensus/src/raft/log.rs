@@ -141,7 +141,7 @@ impl RaftLogStorage<Types> for LogStore {
 
     /// Durable before it returns: a vote that is forgotten can be given twice in one term (Raft §5.2).
     async fn save_vote(&mut self, vote: &Vote) -> Result<(), io::Error> {
-        if planted("vote_not_saved") {
+        if planted("vote-not-saved") {
             *self.0.vote.lock() = Some(*vote);
             return Ok(());
         }
