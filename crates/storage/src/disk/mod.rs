@@ -11,11 +11,13 @@ mod faulty;
 mod memory;
 mod random;
 mod real;
+mod scheduling;
 
 pub use faulty::{Fault, FaultyDisk, Operation};
 pub use memory::MemoryDisk;
 pub use random::Random;
 pub use real::{OpenDiskError, RealDisk};
+pub use scheduling::schedule_promptly;
 
 use std::{io, sync::Arc};
 

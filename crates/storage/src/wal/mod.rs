@@ -31,8 +31,10 @@ mod options;
 mod prepare;
 mod record;
 mod recovery;
+mod scan;
 mod shared;
 mod stats;
+mod thread;
 mod walk;
 mod writer;
 
@@ -44,4 +46,6 @@ pub use options::{Flush, Nanos, WalOptions};
 pub use prepare::Preparer;
 pub use record::{LogEntry, WalRecord};
 pub use recovery::{Recovered, RecoveredGroup, TornTail};
+pub use scan::{ScanItem, ScanRecord, ScanSummary, scan};
 pub use stats::{Pressure, WalStats};
+pub use thread::{CommitterThread, spawn};

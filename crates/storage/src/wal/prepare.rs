@@ -6,7 +6,10 @@ use std::{io, sync::Arc};
 
 use crate::disk::{File, OpenMode};
 
-use super::{files::SpareFile, shared::Shared};
+use super::{
+    files::{Files, SpareFile},
+    shared::Shared,
+};
 
 /// Bytes written and synced at a time.
 const SLICE_BYTES: usize = 1 << 20;
@@ -37,22 +40,24 @@ impl Preparer {
         }
     }
 
+    /// Whether a failure ended the preparing.
+    pub(super) fn is_over(&self) -> bool {
+        self.failed
+    }
+
     /// Whether a step has something to do.
-    pub(super) fn wanted(&self) -> bool {
-        if self.failed {
-            return false;
-        }
+    pub(super) fn wanted_with(&self, files: &Files) -> bool {
         let options = &self.shared.options;
-        let files = self.shared.files.lock();
         let spare_bytes = (files.spares.len() as u64 + 1) * options.file_bytes;
-        self.current.is_some()
-            || (files.spares.len() < options.spare_files
-                && files.live_bytes() + spare_bytes <= options.bytes_max)
+        !self.failed
+            && (self.current.is_some()
+                || (files.spares.len() < options.spare_files
+                    && files.live_bytes() + spare_bytes <= options.bytes_max))
     }
 
     /// Writes one slice. Whether there was something to do.
     pub(super) fn step(&mut self) -> bool {
-        if !self.wanted() {
+        if !self.wanted_with(&self.shared.files.lock()) {
             return false;
         }
         if let Err(error) = self.slice() {

@@ -112,7 +112,9 @@ pub(super) fn walk_error(error: WalkError) -> WalOpenError {
 fn prepare_directory(disk: &dyn Disk, directory: &str) -> io::Result<()> {
     disk.create_dir(directory)?;
     let parent = directory.rsplit_once('/').map_or("", |(parent, _)| parent);
-    disk.sync_dir(parent)
+    disk.sync_dir(parent)?;
+    // A file that is seen now must not be gone after the next power cut.
+    disk.sync_dir(directory)
 }
 
 /// What is in the directory.

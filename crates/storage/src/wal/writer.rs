@@ -302,6 +302,7 @@ impl Writer {
                 disk.remove_file(&old)?;
             }
             self.shared.stats.lock().files_released += 1;
+            self.shared.spare_wanted.notify_all();
         }
     }
 }

@@ -1,0 +1,234 @@
+//! Reads the whole log of a stopped node for verification: every group, every record, every damage. It changes nothing
+//! and goes on behind each damage as far as anything can be recognized.
+
+use bytes::Bytes;
+use tallymq_model::{LogIndex, RaftGroup, Term};
+
+use crate::disk::Disk;
+
+use super::{
+    error::WalOpenError,
+    format::{FLAG_CLOSING, FLAG_OPENING, FLAG_SNAPSHOT, GROUP_HEADER_BYTES, GroupHeader},
+    group::MetaRecord,
+    recovery::{Found, walk_error},
+    walk::{Event, walk},
+};
+
+/// What is met, in order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ScanItem<'a> {
+    /// A commit group, whole and checked.
+    Group {
+        /// The file, relative to the data directory.
+        file: &'a str,
+        /// Where it begins.
+        position: u64,
+        /// Its number.
+        sequence: u64,
+        /// The newest group that was synced when it was written.
+        synced: u64,
+        /// Bytes on disk.
+        bytes: u64,
+        /// Records in it.
+        records: usize,
+        /// It acknowledges nothing: a closing, opening or snapshot group.
+        bare: bool,
+    },
+    /// A record of the group before.
+    Record {
+        /// The file, relative to the data directory.
+        file: &'a str,
+        /// Where its payload begins, for an entry; else where its group does.
+        position: u64,
+        /// The record.
+        record: ScanRecord,
+    },
+    /// Something that was written is not there; what follows is behind it.
+    Damage {
+        /// The file, relative to the data directory.
+        file: &'a str,
+        /// Where.
+        position: u64,
+        /// What is wrong.
+        reason: &'a str,
+        /// The group that should be there.
+        group: u64,
+    },
+    /// The last group is not whole and nothing is behind it: an interrupted write, which acknowledged nothing.
+    TornTail {
+        /// The file, relative to the data directory.
+        file: &'a str,
+        /// Where.
+        position: u64,
+        /// What is wrong.
+        reason: &'a str,
+    },
+}
+
+/// A record, without its payload.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ScanRecord {
+    /// An entry was appended.
+    Entry {
+        /// The group.
+        group: RaftGroup,
+        /// Its position in the group's log.
+        index: LogIndex,
+        /// Its term.
+        term: Term,
+        /// Bytes of its payload.
+        bytes: u32,
+    },
+    /// A vote was cast.
+    Vote {
+        /// The group.
+        group: RaftGroup,
+        /// The vote.
+        vote: Bytes,
+    },
+    /// Entries were removed from `from` on.
+    Truncate {
+        /// The group.
+        group: RaftGroup,
+        /// The first entry removed.
+        from: LogIndex,
+    },
+    /// Entries through `through` are covered by a checkpoint.
+    Purge {
+        /// The group.
+        group: RaftGroup,
+        /// The last entry purged.
+        through: LogIndex,
+    },
+    /// A group's state at the begin of a file.
+    Snapshot {
+        /// The group.
+        group: RaftGroup,
+        /// Its vote.
+        vote: Option<Bytes>,
+        /// What is purged.
+        purged_through: LogIndex,
+        /// Its last entry.
+        last: Option<(LogIndex, Term)>,
+    },
+}
+
+/// What there was in all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ScanSummary {
+    /// Files of the chain.
+    pub files: usize,
+    /// Whole groups.
+    pub groups: u64,
+    /// Records in them.
+    pub records: u64,
+    /// Damaged places.
+    pub damages: u64,
+}
+
+/// Reads the log in `directory` and shows `visit` all of it.
+pub fn scan(
+    disk: &dyn Disk,
+    directory: &str,
+    visit: &mut dyn FnMut(ScanItem<'_>),
+) -> Result<ScanSummary, WalOpenError> {
+    let found = Found::list(disk, directory)?;
+    let files = &found.files;
+    let mut summary = ScanSummary {
+        files: files.len(),
+        ..ScanSummary::default()
+    };
+    let end = walk(files, &mut |event| match event {
+        Event::File(_) => {}
+        Event::Group {
+            file,
+            header,
+            records,
+        } => {
+            summary.groups += 1;
+            summary.records += records.len() as u64;
+            show_group(&files[file].path, header, records, visit);
+        }
+        Event::Bad(bad) => {
+            summary.damages += 1;
+            let file = &files[bad.file].path;
+            visit(ScanItem::Damage {
+                file,
+                position: bad.position,
+                reason: &bad.reason,
+                group: bad.expected,
+            });
+        }
+    })
+    .map_err(walk_error)?;
+    if let (Some((_, reason)), Some(file)) = (&end.torn, end.file) {
+        visit(ScanItem::TornTail {
+            file: &files[file].path,
+            position: end.position,
+            reason,
+        });
+    }
+    Ok(summary)
+}
+
+fn show_group(
+    file: &str,
+    header: &GroupHeader,
+    records: &[MetaRecord<'_>],
+    visit: &mut dyn FnMut(ScanItem<'_>),
+) {
+    visit(ScanItem::Group {
+        file,
+        position: header.position,
+        sequence: header.sequence,
+        synced: header.synced,
+        bytes: header.size_bytes(),
+        records: records.len(),
+        bare: header.flags & (FLAG_CLOSING | FLAG_OPENING | FLAG_SNAPSHOT) != 0,
+    });
+    let mut payload = header.position + GROUP_HEADER_BYTES as u64 + u64::from(header.meta_bytes);
+    for record in records {
+        let mut position = header.position;
+        let record = match record {
+            MetaRecord::Entry {
+                group,
+                index,
+                term,
+                length,
+                ..
+            } => {
+                position = payload;
+                payload += u64::from(*length);
+                ScanRecord::Entry {
+                    group: *group,
+                    index: *index,
+                    term: *term,
+                    bytes: *length,
+                }
+            }
+            MetaRecord::Vote { group, vote } => ScanRecord::Vote {
+                group: *group,
+                vote: Bytes::copy_from_slice(vote),
+            },
+            MetaRecord::Truncate { group, from } => ScanRecord::Truncate {
+                group: *group,
+                from: *from,
+            },
+            MetaRecord::Purge { group, through } => ScanRecord::Purge {
+                group: *group,
+                through: *through,
+            },
+            MetaRecord::Snapshot { group, state } => ScanRecord::Snapshot {
+                group: *group,
+                vote: state.vote.clone(),
+                purged_through: state.purged,
+                last: state.last,
+            },
+        };
+        visit(ScanItem::Record {
+            file,
+            position,
+            record,
+        });
+    }
+}
