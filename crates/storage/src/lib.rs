@@ -2,5 +2,7 @@
 //! behind it, and checkpoints. Synchronous; threads are only started by the shells that say so, clocks come in as
 //! arguments. It knows no command, no topic name and no consensus rule.
 
+pub mod checkpoint;
 pub mod disk;
+pub mod log;
 pub mod wal;
