@@ -127,7 +127,7 @@ class Kafka(Broker):
 
     def __init__(self, directory, settings=None):
         super().__init__(directory, settings)
-        self.classpath = f"{install.kafka_server()}/*"
+        self.classpath = install.kafka_server()
         self.port = wire.free_port()
         self.controller_port = wire.free_port()
 

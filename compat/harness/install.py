@@ -62,12 +62,6 @@ def _maven(pom, directory):
     _run(argv, cwd=directory)
 
 
-def kafka_server():
-    """Directory with the reference broker's jars."""
-    pom = ROOT / "compat" / "kafka" / "pom.xml"
-    return _once("kafka-server", [pom], lambda at: _maven(pom, at)) / "lib"
-
-
 def python(name):
     """Python of a virtual environment with the pinned packages of `clients/<name>`."""
     pins = CLIENTS / name / "requirements.txt"
@@ -123,6 +117,11 @@ def java(name):
 
     directory = _once(name, pins, install)
     return f"{directory}/classes:{directory}/lib/*"
+
+
+def kafka_server():
+    """Class path of the reference broker: its jars come with the Java client's."""
+    return java("java")
 
 
 def go(name):

@@ -1,5 +1,101 @@
-"""stub"""
+"""kafka-python's own integration suite against an external broker.
+
+Each test that `not-served.txt` does not list must run and pass; a skip is a failure. A listed
+test that passes is a failure too, because the list only shrinks; against the reference broker,
+which serves more, the listed ones are left out.
+"""
+
+import os
+import shutil
+import time
+import xml.etree.ElementTree as xml
+
+from . import clients, install, processes
+
+SUITE = "kafka-python's own suite"
+KAFKA_VERSION = "4.1.0"  # what the suite takes the broker for; it knows 4.1 and its APIs
+
+
+def not_served():
+    """Test id -> reason."""
+    listed = {}
+    for line in (install.CLIENTS / "kafka-python" / "not-served.txt").read_text().splitlines():
+        if line and not line.startswith("#"):
+            test, _, reason = line.partition("\t")
+            if not reason:
+                raise RuntimeError(f"not-served.txt: no reason for {test}")
+            listed[test] = reason
+    return listed
+
+
+def _copy_of_suite(version, directory):
+    pins = [install.CLIENTS / "kafka-python" / "requirements.txt"]
+    source = install.source_distribution("kafka-python", version, pins)
+    suite = directory / "suite"
+    suite.mkdir(parents=True)
+    # Only the tests: the package itself is the one that is installed.
+    shutil.copytree(source / "test", suite / "test")
+    shutil.copy(install.CLIENTS / "kafka-python" / "service.py", suite / "test" / "service.py")
+    (suite / "test" / "__init__.py").touch()
+    return suite
+
+
+def _pytest(python, suite, broker, selection, timeout_s):
+    """Runs pytest; returns [(test id, outcome, message, seconds)]."""
+    report = suite / "report.xml"
+    report.unlink(missing_ok=True)
+    env = install.environment(
+        KAFKA_VERSION=KAFKA_VERSION,
+        KAFKA_URI=f"kafka://127.0.0.1:{broker.port}",
+        KAFKA_ROOT=suite,
+        PYTHONPATH=suite,
+        PYTHONDONTWRITEBYTECODE="1",
+    )
+    argv = [python, "-m", "pytest", "-o", "addopts=", "-p", "no:cacheprovider", "-q"]
+    argv += [f"--timeout={timeout_s}", "--timeout-method=signal", f"--junitxml={report}"]
+    argv += ["-o", "junit_logging=no", *selection]
+    code, output = processes.run(argv, suite / "pytest.log", timeout_s=1200, cwd=suite, env=env)
+    if not report.exists():
+        raise RuntimeError(f"pytest left no report (exit {code}):\n{output[-2000:]}")
+    return [_outcome(case) for case in xml.parse(report).getroot().iter("testcase")]
+
+
+def _outcome(case):
+    module, _, klass = case.get("classname").removeprefix("test.integration.").partition(".")
+    test = f"{module}.py::{klass + '::' if klass else ''}{case.get('name')}"
+    for outcome in ("failure", "error", "skipped"):
+        found = case.find(outcome)
+        if found is not None:
+            message = " ".join((found.get("message") or "").split())[:300]
+            return test, outcome, message, float(case.get("time"))
+    return test, "passed", "", float(case.get("time"))
+
 
 def play(broker, directory, quick):
-    return
-    yield
+    """Yields (client, version, test, problem or None, seconds), one row for each test."""
+    del quick  # the suite has one size
+    client = clients.kafka_python()
+    suite = _copy_of_suite(client.version, directory)
+    listed = not_served()
+    everything = ["test/integration"]
+    known = {f"test/integration/{test}" for test in listed}
+    served = everything + [f"--deselect={test}" for test in sorted(known)]
+    for test, outcome, message, seconds in _pytest(client.argv[0], suite, broker, served, 120):
+        problem = None if outcome == "passed" else f"{outcome}: {message}"
+        yield SUITE, client.version, test, problem, seconds
+    if broker.name == "tallymq":
+        yield from _still_not_served(client, suite, broker, listed, known)
+
+
+def _still_not_served(client, suite, broker, listed, known):
+    begin = time.monotonic()
+    outcomes = _pytest(client.argv[0], suite, broker, sorted(known), 20)
+    passed = [test for test, outcome, _, _ in outcomes if outcome == "passed"]
+    unknown = sorted(set(listed) - {test for test, *_ in outcomes})
+    problem = None
+    if passed:
+        problem = f"pass now, take them off not-served.txt: {passed}"
+    elif unknown:
+        problem = f"not-served.txt lists tests that the suite does not have: {unknown}"
+    name = f"{len(listed)} listed tests still need what is not served"
+    yield SUITE, client.version, name, problem, time.monotonic() - begin

@@ -7,12 +7,12 @@ const { Kafka, CompressionTypes, CompressionCodecs, ConfigResourceTypes, logLeve
 const parameters = JSON.parse(process.argv[2]);
 const { topic } = parameters;
 
-const lz4 = require('lz4js');
+const lz4 = require('lz4-napi');
 const zstd = require('@mongodb-js/zstd');
 CompressionCodecs[CompressionTypes.Snappy] = require('kafkajs-snappy');
 CompressionCodecs[CompressionTypes.LZ4] = () => ({
-  compress: async (encoder) => Buffer.from(lz4.compress(encoder.buffer)),
-  decompress: async (buffer) => Buffer.from(lz4.decompress(buffer)),
+  compress: (encoder) => lz4.compressFrame(encoder.buffer),
+  decompress: (buffer) => lz4.decompressFrame(buffer),
 });
 CompressionCodecs[CompressionTypes.ZSTD] = () => ({
   compress: (encoder) => zstd.compress(encoder.buffer, 3),
