@@ -6,6 +6,7 @@ pub mod apply;
 pub mod codec;
 pub mod config;
 pub mod data;
+pub mod group;
 pub mod hash;
 pub mod metadata;
 pub mod produce;

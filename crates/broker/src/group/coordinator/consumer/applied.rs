@@ -1,0 +1,107 @@
+//! What follows a consumer group's command once it was applied: deadlines, and answers.
+
+use crate::group::coordinator::slot::{ConsumerChange, Then};
+use crate::group::coordinator::timers::Timer;
+use crate::group::coordinator::turn::Turn;
+use crate::group::durable::{ConsumerGroup, ConsumerMember, Fence, MemberState};
+use crate::group::error::GroupError;
+use crate::group::names::MemberId;
+use crate::group::request::CommitCheck;
+
+impl Turn<'_> {
+    /// Takes a consumer group over after a start or failover: the same members and epochs, fresh deadlines.
+    pub(in crate::group::coordinator) fn begin_consumer(&mut self, group: &ConsumerGroup) {
+        for member in group.members.values() {
+            self.start_consumer_session(member);
+            self.start_rebalance(member);
+        }
+    }
+
+    pub(in crate::group::coordinator) fn consumer_changed(&mut self, change: ConsumerChange) {
+        self.reply_all(change.replies);
+        for id in &change.gone {
+            self.cancel_member_timers(id);
+        }
+        let seen = change
+            .seen
+            .and_then(|id| self.consumer()?.members.get(&id).cloned());
+        if let Some(member) = seen {
+            self.start_consumer_session(&member);
+            self.start_rebalance(&member);
+            if change.joined {
+                self.await_member_sync(&member);
+            }
+        }
+        if change.check_downgrade {
+            if let Some(command) = self.downgrade_without(&[]) {
+                self.propose(
+                    command,
+                    Then::TypeChanged {
+                        retry: None,
+                        replies: Vec::new(),
+                    },
+                );
+            }
+        }
+    }
+
+    /// A member that has to give partitions up has its rebalance timeout for it.
+    fn start_rebalance(&mut self, member: &ConsumerMember) {
+        if member.classic.is_none() && member.state == MemberState::UnrevokedPartitions {
+            self.set_timer(Timer::Rebalance(member.id.clone()), member.rebalance_timeout_ms);
+        } else {
+            self.cancel_timer(Timer::Rebalance(member.id.clone()));
+        }
+    }
+
+    /// A classic member has joined, and now has to sync.
+    pub(super) fn await_member_sync(&mut self, member: &ConsumerMember) {
+        self.cancel_timer(Timer::MemberJoin(member.id.clone()));
+        self.set_timer(Timer::MemberSync(member.id.clone()), member.rebalance_timeout_ms);
+    }
+
+    pub(in crate::group::coordinator) fn consumer_timer(&mut self, timer: Timer) {
+        let late: MemberId = match timer {
+            Timer::Session(member) | Timer::MemberJoin(member) | Timer::MemberSync(member) => member,
+            Timer::Rebalance(member) => member,
+            Timer::Join | Timer::Sync => return,
+        };
+        if self
+            .consumer()
+            .is_some_and(|group| group.members.contains_key(&late))
+        {
+            self.remove_consumer_members(vec![late], Vec::new());
+        }
+    }
+
+    pub(in crate::group::coordinator) fn consumer_commit_check(
+        &self,
+        check: &CommitCheck,
+    ) -> Result<Fence, GroupError> {
+        let group = self.consumer().ok_or(GroupError::GroupIdNotFound)?;
+        if check.generation < 0 && group.members.is_empty() {
+            return Ok(Fence::None);
+        }
+        let member = group
+            .members
+            .get(&check.member)
+            .ok_or(GroupError::UnknownMemberId)?;
+        if !check.transactional && member.classic.is_none() && !check.supports_member_epoch {
+            return Err(GroupError::UnsupportedVersion);
+        }
+        self.check_epoch(member, check.generation)?;
+        Ok(Fence::MemberEpoch(member.epoch))
+    }
+
+    pub(in crate::group::coordinator) fn check_epoch(
+        &self,
+        member: &ConsumerMember,
+        epoch: i32,
+    ) -> Result<(), GroupError> {
+        match &member.classic {
+            _ if epoch == member.epoch => Ok(()),
+            Some(_) => Err(GroupError::IllegalGeneration),
+            None => Err(GroupError::StaleMemberEpoch),
+        }
+    }
+}
