@@ -126,3 +126,23 @@ fn unknown_tagged_fields_are_skipped() {
     assert_eq!(reader.remaining(), 0);
     assert_eq!((heartbeat.group_id.as_str(), heartbeat.generation_id), ("g", 7));
 }
+
+#[test]
+fn a_tagged_field_has_its_announced_size() {
+    use tallymq_gateway::kafka::wire::DecodeFault;
+
+    // Fetch 12 with nothing but a cluster id (tag 0) "ab", whose compact form takes three bytes.
+    let fetch = |size: u8| {
+        let mut body = vec![0; 4 + 4 + 4 + 4 + 1 + 4 + 4];
+        body.extend_from_slice(&[1, 1, 1, 1, 0, size, 3, b'a', b'b', 0, 0]);
+        Request::decode(ApiKey::Fetch, 12, &mut Reader::new(body.into()))
+    };
+    let Ok(Request::Fetch(request)) = fetch(3) else {
+        panic!("{:?}", fetch(3))
+    };
+    assert_eq!(request.cluster_id.as_deref(), Some("ab"));
+    for size in [2, 4] {
+        let error = fetch(size).expect_err("three bytes");
+        assert_eq!(error.fault, DecodeFault::TaggedFieldSize(0));
+    }
+}

@@ -5,9 +5,9 @@ use bytes::{Buf, Bytes};
 
 use super::{DecodeFault, Layout, Wire};
 
-/// How many bytes of lists a frame may take in memory per encoded byte. Honest messages stay below 4; a list of
-/// nothing but empty strings would be 24.
-const MEMORY_PER_BYTE_MAX: usize = 8;
+/// How many bytes of lists a frame may take in memory per encoded byte. Honest messages stay below 10 (lists of very
+/// short names); a list of nothing but empty strings takes 24.
+const MEMORY_PER_BYTE_MAX: usize = 16;
 /// What any frame may take, so that small frames full of empty values are fine.
 const MEMORY_FREE_BYTES: usize = 64 * 1024;
 
