@@ -5,6 +5,7 @@ use bytes::Bytes;
 use tallymq_model::{BatchHeader, LeaderEpoch, Offset, Timestamp, TopicPartition};
 
 use crate::codec::{DecodeError, Parts, Reader};
+use crate::group::GroupCommand;
 
 const VERSION: u8 = 1;
 const OPEN: u8 = 1;
@@ -12,6 +13,7 @@ const CLOSE: u8 = 2;
 const PRODUCE: u8 = 3;
 const MOVE_LOG_START: u8 = 4;
 const EXPIRE_PRODUCERS: u8 = 5;
+const GROUP: u8 = 6;
 
 /// One command of a data group.
 #[derive(Clone, Debug, PartialEq)]
@@ -35,6 +37,8 @@ pub enum DataCommand {
         /// Producers whose last append was before this are forgotten, in every partition.
         idle_before: Timestamp,
     },
+    /// About a consumer group that is coordinated here, or about positions in partitions that are here.
+    Group(GroupCommand),
 }
 
 /// A partition to open.
@@ -120,6 +124,10 @@ impl DataCommand {
                 out.put_u8(EXPIRE_PRODUCERS);
                 out.put_i64(idle_before.0);
             }
+            DataCommand::Group(command) => {
+                out.put_u8(GROUP);
+                command.encode(out);
+            }
         }
     }
 
@@ -143,6 +151,7 @@ impl DataCommand {
             EXPIRE_PRODUCERS => Ok(DataCommand::ExpireProducers {
                 idle_before: Timestamp(reader.i64("an expiry time")?),
             }),
+            GROUP => GroupCommand::decode(bytes).map(DataCommand::Group),
             found => Err(DecodeError::Variant {
                 what: "a data command",
                 found,
@@ -161,8 +170,20 @@ impl DataCommand {
                 _ => 64,
             },
             DataCommand::ExpireProducers { .. } => 16,
+            DataCommand::Group(command) => 2 + group_command_bytes(command),
         }
     }
+}
+
+/// Commits are frequent and counted; the others are rare and many-shaped: their size is that of their encoding.
+fn group_command_bytes(command: &GroupCommand) -> usize {
+    if let GroupCommand::CommitPositions { group, positions, .. } = command {
+        let metadata: usize = positions.iter().map(|commit| commit.metadata.len()).sum();
+        return 48 + group.as_str().len() + positions.len() * 64 + metadata;
+    }
+    let mut parts = Parts::new();
+    command.encode(&mut parts);
+    parts.len()
 }
 
 impl MoveLogStart {

@@ -13,11 +13,14 @@ pub use outcome::{DataOutcome, LogStartMoved, MoveLogStartError, ProduceRefusal,
 pub use partition::Partition;
 pub use producers::{PRODUCERS_MAX, ProducerDescription, Producers, WINDOW_BATCHES};
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 use tallymq_model::{LogIndex, Term, Timestamp, TopicPartition};
 
 use crate::ApplyContext;
 use crate::codec::{DecodeError, Parts, Reader};
+use crate::group::{GroupCommand, GroupOutcome, Groups};
 use crate::hash::IdMap;
 
 const STATE_VERSION: u8 = 1;
@@ -28,6 +31,7 @@ pub struct DataGroup {
     applied: LogIndex,
     term: Term,
     partitions: IdMap<TopicPartition, Partition>,
+    groups: Groups,
 }
 
 impl DataGroup {
@@ -62,6 +66,7 @@ impl DataGroup {
             DataCommand::ExpireProducers { idle_before } => DataOutcome::ProducersExpired {
                 count: self.expire_producers(*idle_before),
             },
+            DataCommand::Group(command) => self.apply_group(at, command.clone()),
         }
     }
 
@@ -76,12 +81,36 @@ impl DataGroup {
         opened
     }
 
+    /// A partition closes when its topic is deleted, so the topic's positions go too.
     fn close(&mut self, partitions: &[TopicPartition]) -> Vec<TopicPartition> {
+        let topics: BTreeSet<_> = partitions.iter().map(|tp| tp.topic).collect();
+        topics
+            .into_iter()
+            .for_each(|topic| self.groups.topic_deleted(topic));
         partitions
             .iter()
             .copied()
             .filter(|tp| self.partitions.remove(tp).is_some())
             .collect()
+    }
+
+    fn apply_group(&mut self, at: ApplyContext, mut command: GroupCommand) -> DataOutcome {
+        let mut unknown = Vec::new();
+        if let GroupCommand::CommitPositions { positions, .. } = &mut command {
+            positions.retain(|commit| {
+                let known = self.partitions.contains_key(&commit.partition);
+                if !known {
+                    unknown.push(commit.partition);
+                }
+                known
+            });
+        }
+        match self.groups.apply(at, command) {
+            GroupOutcome::PositionsCommitted { fenced } => {
+                DataOutcome::PositionsCommitted { fenced, unknown }
+            }
+            other => DataOutcome::Group(other),
+        }
     }
 
     fn expire_producers(&mut self, idle_before: Timestamp) -> u64 {
@@ -99,6 +128,11 @@ impl DataGroup {
     /// All partitions, in no order.
     pub fn partitions(&self) -> impl ExactSizeIterator<Item = (TopicPartition, &Partition)> {
         self.partitions.iter().map(|(&tp, partition)| (tp, partition))
+    }
+
+    /// The consumer groups that are coordinated here, and the positions in the partitions that are here.
+    pub fn groups(&self) -> &Groups {
+        &self.groups
     }
 
     /// The newest log index that was applied.
@@ -123,6 +157,7 @@ impl DataGroup {
             out.put_topic_partition(*tp);
             partition.encode(out);
         }
+        self.groups.encode(out);
     }
 
     /// Reads the state from the front of `bytes`.
@@ -138,10 +173,12 @@ impl DataGroup {
             let tp = reader.topic_partition("a partition")?;
             partitions.insert(tp, Partition::decode(&mut reader)?);
         }
+        let groups = Groups::decode(bytes)?;
         Ok(DataGroup {
             applied,
             term,
             partitions,
+            groups,
         })
     }
 }

@@ -3,6 +3,8 @@
 use tallymq_model::{LeaderEpoch, Offset, ProducerEpoch, ProducerId, Sequence, Timestamp, TopicPartition};
 use thiserror::Error;
 
+use crate::group::GroupOutcome;
+
 /// The answer to one [`super::DataCommand`].
 #[derive(Clone, Debug, PartialEq)]
 pub enum DataOutcome {
@@ -18,6 +20,15 @@ pub enum DataOutcome {
     ProducersExpired {
         /// Producers forgotten, summed over the partitions.
         count: u64,
+    },
+    /// To `Group`, except for commits.
+    Group(GroupOutcome),
+    /// To `Group` with a commit of positions; what is in neither list is committed.
+    PositionsCommitted {
+        /// Partitions where a newer generation or epoch has committed. Kafka: ILLEGAL_GENERATION (22) or STALE_MEMBER_EPOCH (113).
+        fenced: Vec<TopicPartition>,
+        /// Partitions that are not here (any more, or yet). Kafka: UNKNOWN_TOPIC_OR_PARTITION (3).
+        unknown: Vec<TopicPartition>,
     },
 }
 

@@ -6,6 +6,8 @@ use tallymq_broker::data::{
     DataCommand, DataGroup, DataOutcome, EpochEnd, LogStartMoved, LogStartReason, MoveLogStart,
     MoveLogStartError, OpenPartition, Produce, ProduceRefusal, Produced,
 };
+use tallymq_broker::group::durable::{CommitPosition, Fence};
+use tallymq_broker::group::{GroupCommand, GroupOutcome};
 use tallymq_broker::{ApplyContext, Parts};
 use tallymq_model::{LeaderEpoch, LogIndex, Offset, Term, Timestamp};
 
@@ -42,6 +44,22 @@ fn move_start(partition: i32, to: i64) -> DataCommand {
     })
 }
 
+fn commit(group: &str, partitions: &[i32], offset: i64) -> DataCommand {
+    let position = |&partition: &i32| CommitPosition {
+        partition: tp(1, partition),
+        offset: Offset(offset),
+        leader_epoch: LeaderEpoch(-1),
+        metadata: "words".into(),
+        committed_at: NOW,
+    };
+    let positions = partitions.iter().map(position).collect();
+    DataCommand::Group(GroupCommand::CommitPositions {
+        group: group.into(),
+        fence: Fence::None,
+        positions,
+    })
+}
+
 fn at(index: u64, term: u64) -> ApplyContext {
     ApplyContext {
         index: LogIndex(index),
@@ -68,6 +86,9 @@ fn commands() -> impl Strategy<Value = DataCommand> {
         8 => batches,
         3 => (0..4, 1..5).prop_map(|(partition, count)| produce(partition, &records(count))),
         2 => (0..4, 0..20_i64).prop_map(|(partition, to)| move_start(partition, to)),
+        2 => ("[a-c]", prop::collection::vec(0..4, 0..3), 0..20_i64)
+            .prop_map(|(group, partitions, offset)| commit(&group, &partitions, offset)),
+        1 => "[a-c]".prop_map(|group| DataCommand::Group(GroupCommand::Created { group: group.as_str().into() })),
         1 => (0..2_i64).prop_map(|ms| DataCommand::ExpireProducers { idle_before: Timestamp(NOW.0 + ms) }),
     ]
 }
@@ -309,4 +330,49 @@ fn another_format_version_is_refused_by_name() {
         error,
         "a data group's state has format version 9, this build knows up to 1"
     );
+}
+
+#[test]
+fn a_commit_names_the_partitions_that_are_not_here() {
+    let mut group = DataGroup::new();
+    group.apply(at(1, 1), &open(0, 0));
+    let committed = group.apply(at(2, 1), &commit("g", &[0, 3], 7));
+    let expected = DataOutcome::PositionsCommitted {
+        fenced: vec![],
+        unknown: vec![tp(1, 3)],
+    };
+    assert_eq!(committed, expected);
+    let position = |group: &DataGroup, partition| {
+        group
+            .groups()
+            .positions()
+            .position(&"g".into(), &tp(1, partition))
+            .map(|position| position.offset)
+    };
+    assert_eq!(position(&group, 0), Some(Offset(7)));
+    assert_eq!(position(&group, 3), None);
+    let mut state = encoded(&group);
+    assert_eq!(
+        position(&DataGroup::decode(&mut state).unwrap(), 0),
+        Some(Offset(7))
+    );
+    group.apply(
+        at(3, 1),
+        &DataCommand::ClosePartitions {
+            partitions: vec![tp(1, 0)],
+        },
+    );
+    assert_eq!(position(&group, 0), None, "positions go with their topic");
+}
+
+#[test]
+fn group_commands_are_answered_by_the_groups() {
+    let mut group = DataGroup::new();
+    let created = GroupCommand::Created { group: "g".into() };
+    let outcome = group.apply(at(1, 1), &DataCommand::Group(created));
+    assert!(
+        matches!(outcome, DataOutcome::Group(GroupOutcome::Changed(Some(_)))),
+        "{outcome:?}"
+    );
+    assert_eq!(group.groups().len(), 1);
 }
