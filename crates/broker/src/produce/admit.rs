@@ -72,8 +72,8 @@ pub struct Admitted {
 /// Why records are refused.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum AdmitError {
-    /// No batch at all. Kafka: INVALID_RECORD (87).
-    #[error("Produce requests must have at least one record batch per partition")]
+    /// No batch at all, or none that is whole: Kafka's reader skips what is cut short. Kafka: INVALID_RECORD (87).
+    #[error("Produce requests must have at least one whole record batch per partition")]
     NoBatch,
     /// More than one batch. Kafka: INVALID_RECORD (87).
     #[error("Produce requests must have exactly one record batch per partition")]
@@ -81,7 +81,7 @@ pub enum AdmitError {
     /// An old record format. Kafka: INVALID_RECORD (87).
     #[error("Produce requests are only allowed to contain record batches with magic version 2, not {0}")]
     Magic(i8),
-    /// Cut short, impossible length or wrong checksum. Kafka: CORRUPT_MESSAGE (2).
+    /// Impossible length or wrong checksum. Kafka: CORRUPT_MESSAGE (2).
     #[error("{0}")]
     Corrupt(BatchError),
     /// Count, base offset or base sequence contradict the format. Kafka: INVALID_RECORD (87).
@@ -126,6 +126,7 @@ pub fn admit(records: Bytes, rules: &AdmitRules, now: Timestamp) -> Result<Admit
     }
     let header = BatchHeader::parse(&records).map_err(|error| match error {
         BatchError::UnsupportedMagic(magic) => AdmitError::Magic(magic),
+        BatchError::Truncated { .. } => AdmitError::NoBatch,
         other => AdmitError::Corrupt(other),
     })?;
     if header.size_bytes < records.len() {
@@ -201,9 +202,6 @@ fn check_header(header: &BatchHeader) -> Result<(), AdmitError> {
 }
 
 fn check_timestamps(header: &BatchHeader, rules: &AdmitRules, now: Timestamp) -> Result<(), AdmitError> {
-    if rules.timestamp_type == TimestampType::LogAppendTime {
-        return Ok(());
-    }
     if header.timestamp_type() == TimestampType::LogAppendTime {
         let reason =
             "Invalid timestamp type in message. Producer should not set timestamp type to LogAppendTime.";
