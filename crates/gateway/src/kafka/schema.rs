@@ -57,102 +57,97 @@ macro_rules! schema_struct {
             $($(#[$field_doc])* pub $field: $type,)*
         }
 
-        impl Default for $name {
-            fn default() -> Self {
-                $name { $($field: $crate::kafka::schema::schema_field!(default $($default)?),)* }
-            }
-        }
+        const _: () = {
+            use $crate::kafka::schema::schema_field;
+            use $crate::kafka::wire::*;
 
-        impl $crate::kafka::wire::Wire for $name {
-            fn bytes_min(layout: $crate::kafka::wire::Layout) -> usize {
-                let mut bytes_min = usize::from(layout.flexible);
-                $(if $crate::kafka::schema::schema_field!(plain $($tag)?) && $crate::kafka::schema::schema_field!(in layout $(, $versions)?) {
-                    bytes_min += <$type as $crate::kafka::wire::Wire>::bytes_min(layout);
-                })*
-                bytes_min
+            impl Default for $name {
+                fn default() -> Self {
+                    $name { $($field: schema_field!(default $($default)?),)* }
+                }
             }
 
-            fn read(
-                reader: &mut $crate::kafka::wire::Reader,
-                layout: $crate::kafka::wire::Layout,
-            ) -> Result<Self, $crate::kafka::wire::DecodeError> {
-                let mut message = $name::default();
-                $(if $crate::kafka::schema::schema_field!(plain $($tag)?) && $crate::kafka::schema::schema_field!(in layout $(, $versions)?) {
-                    message.$field = <$type as $crate::kafka::wire::Wire>::read(reader, layout)
-                        .map_err(|error| error.at(stringify!($field)))?;
-                    $(if message.$field.is_none() && !($nullable).contains(&layout.version) {
-                        let fault = $crate::kafka::wire::DecodeFault::UnexpectedNull;
-                        return Err($crate::kafka::wire::DecodeError::from(fault).at(stringify!($field)));
-                    })?
-                })*
-                if layout.flexible {
-                    $crate::kafka::wire::read_tagged(reader, |tag, _reader| {
-                        $($crate::kafka::schema::schema_field!(tagged [$($tag)?] {
-                            if tag == $crate::kafka::schema::schema_field!(tag $($tag)?) && $crate::kafka::schema::schema_field!(in layout $(, $versions)?) {
-                                message.$field = <$type as $crate::kafka::wire::Wire>::read(_reader, layout)
+            impl Wire for $name {
+                fn bytes_min(layout: Layout) -> usize {
+                    let mut bytes_min = usize::from(layout.flexible);
+                    $(if schema_field!(plain $($tag)?) && schema_field!(in layout $(, $versions)?) {
+                        bytes_min += <$type as Wire>::bytes_min(layout);
+                    })*
+                    bytes_min
+                }
+
+                fn read(reader: &mut Reader, layout: Layout) -> Result<Self, DecodeError> {
+                    let mut message = $name::default();
+                    $(if schema_field!(plain $($tag)?) && schema_field!(in layout $(, $versions)?) {
+                        message.$field = <$type as Wire>::read(reader, layout)
+                            .map_err(|error| error.at(stringify!($field)))?;
+                        $(if message.$field.is_none() && !($nullable).contains(&layout.version) {
+                            let fault = DecodeFault::UnexpectedNull;
+                            return Err(DecodeError::from(fault).at(stringify!($field)));
+                        })?
+                    })*
+                    if layout.flexible {
+                        read_tagged(reader, |tag, _reader| {
+                            $(schema_field!(tagged [$($tag)?] {
+                                if tag == schema_field!(tag $($tag)?) && schema_field!(in layout $(, $versions)?) {
+                                    message.$field = <$type as Wire>::read(_reader, layout)
+                                        .map_err(|error| error.at(stringify!($field)))?;
+                                    return Ok(true);
+                                }
+                            });)*
+                            let _ = tag;
+                            Ok(false)
+                        })?;
+                    }
+                    Ok(message)
+                }
+
+                fn write(&self, writer: &mut Writer, layout: Layout) -> Result<(), EncodeError> {
+                    $(if !schema_field!(in layout $(, $versions)?) {
+                        let is_default = schema_field!(ignorable $($ignorable)?)
+                            || self.$field == schema_field!(typed $type $(, $default)?);
+                        if !is_default {
+                            let fault = EncodeFault::NotInVersion(layout.version);
+                            return Err(EncodeError::from(fault).at(stringify!($field)));
+                        }
+                    } else if schema_field!(plain $($tag)?) {
+                        $(if self.$field.is_none() && !($nullable).contains(&layout.version) {
+                            let fault = EncodeFault::UnexpectedNull;
+                            return Err(EncodeError::from(fault).at(stringify!($field)));
+                        })?
+                        Wire::write(&self.$field, writer, layout)
+                            .map_err(|error| error.at(stringify!($field)))?;
+                    })*
+                    if layout.flexible {
+                        #[allow(unused_mut)]
+                        let mut tagged = TaggedFields::default();
+                        $(schema_field!(tagged [$($tag)?] {
+                            if schema_field!(in layout $(, $versions)?)
+                                && self.$field != schema_field!(typed $type $(, $default)?)
+                            {
+                                tagged
+                                    .add(schema_field!(tag $($tag)?), &self.$field, layout)
                                     .map_err(|error| error.at(stringify!($field)))?;
-                                return Ok(true);
                             }
                         });)*
-                        let _ = tag;
-                        Ok(false)
-                    })?;
-                }
-                Ok(message)
-            }
-
-            fn write(
-                &self,
-                writer: &mut $crate::kafka::wire::Writer,
-                layout: $crate::kafka::wire::Layout,
-            ) -> Result<(), $crate::kafka::wire::EncodeError> {
-                $(if !$crate::kafka::schema::schema_field!(in layout $(, $versions)?) {
-                    let is_default = $crate::kafka::schema::schema_field!(ignorable $($ignorable)?)
-                        || self.$field == $crate::kafka::schema::schema_field!(typed $type $(, $default)?);
-                    if !is_default {
-                        let fault = $crate::kafka::wire::EncodeFault::NotInVersion(layout.version);
-                        return Err($crate::kafka::wire::EncodeError::from(fault).at(stringify!($field)));
+                        tagged.write(writer);
                     }
-                } else if $crate::kafka::schema::schema_field!(plain $($tag)?) {
-                    $(if self.$field.is_none() && !($nullable).contains(&layout.version) {
-                        let fault = $crate::kafka::wire::EncodeFault::UnexpectedNull;
-                        return Err($crate::kafka::wire::EncodeError::from(fault).at(stringify!($field)));
-                    })?
-                    $crate::kafka::wire::Wire::write(&self.$field, writer, layout)
-                        .map_err(|error| error.at(stringify!($field)))?;
-                })*
-                if layout.flexible {
-                    #[allow(unused_mut)]
-                    let mut tagged = $crate::kafka::wire::TaggedFields::default();
-                    $($crate::kafka::schema::schema_field!(tagged [$($tag)?] {
-                        if $crate::kafka::schema::schema_field!(in layout $(, $versions)?)
-                            && self.$field != $crate::kafka::schema::schema_field!(typed $type $(, $default)?)
-                        {
-                            tagged
-                                .add($crate::kafka::schema::schema_field!(tag $($tag)?), &self.$field, layout)
-                                .map_err(|error| error.at(stringify!($field)))?;
-                        }
-                    });)*
-                    tagged.write(writer);
+                    Ok(())
                 }
-                Ok(())
-            }
 
-            #[cfg(feature = "samples")]
-            fn sample(
-                sampler: &mut $crate::kafka::wire::sample::Sampler,
-                layout: $crate::kafka::wire::Layout,
-            ) -> Self {
-                let mut message = $name::default();
-                $(if $crate::kafka::schema::schema_field!(in layout $(, $versions)?) {
-                    message.$field = $crate::kafka::wire::Wire::sample(sampler, layout);
-                    $(if message.$field.is_none() && !($nullable).contains(&layout.version) {
-                        message.$field = Some(Default::default());
-                    })?
-                })*
-                message
+                #[cfg(feature = "samples")]
+                fn sample(sampler: &mut sample::Sampler, layout: Layout) -> Self {
+                    let mut message = $name::default();
+                    $(if schema_field!(in layout $(, $versions)?) {
+                        message.$field = Wire::sample(sampler, layout);
+                        $(if message.$field.is_none() && !($nullable).contains(&layout.version) {
+                            message.$field = Some(Default::default());
+                        })?
+                    })*
+                    message
+                }
             }
-        }
+        };
     };
 }
 

@@ -1,5 +1,5 @@
-//! The two traits of everything on the wire: `Wire` for any value, `Structure` for what comes out of a `schema!` and can
-//! be a whole message. No message is known here.
+//! The two traits of everything on the wire: `Wire` for any value, `Structure` for what comes out of a `schema!` and
+//! can be a whole message. No message is known here.
 
 use std::ops::RangeInclusive;
 
