@@ -16,8 +16,10 @@ use crate::{
 pub(crate) trait Applier: Send + Sync + 'static {
     /// Applies one entry's commands. Fails only if the entry cannot be decoded, which must end the group.
     fn apply(&mut self, at: EntryId, batch: Batch, proof: &Proof) -> Result<(), DecodeError>;
-    /// The run of entries is over: readers are woken, then the outcomes go to those who wait.
+    /// The run of entries is over: readers are woken.
     fn finish_run(&mut self);
+    /// Gives the run's outcomes to those who wait.
+    fn deliver(&mut self);
     /// See [`StateMachine::begin_checkpoint`].
     fn begin_checkpoint(&mut self) -> BuildState;
     /// See [`StateMachine::checkpoint_durable`].
@@ -35,7 +37,12 @@ pub(crate) struct MachineApplier<M: StateMachine> {
 
 impl<M: StateMachine> MachineApplier<M> {
     pub(crate) fn new(machine: M, fate: Arc<Fate>) -> MachineApplier<M> {
-        MachineApplier { machine, fate, outcomes: parking_lot::Mutex::default(), applied: false }
+        MachineApplier {
+            machine,
+            fate,
+            outcomes: parking_lot::Mutex::default(),
+            applied: false,
+        }
     }
 }
 
@@ -46,7 +53,9 @@ impl<M: StateMachine> Applier for MachineApplier<M> {
             for (command, waiter) in live.commands {
                 let outcome = self.machine.apply(at, command);
                 if let Some(waiter) = waiter {
-                    self.outcomes.get_mut().push((waiter, Committed::new(outcome, at, proof)));
+                    self.outcomes
+                        .get_mut()
+                        .push((waiter, Committed::new(outcome, at, proof)));
                 }
             }
             return Ok(());
@@ -61,11 +70,18 @@ impl<M: StateMachine> Applier for MachineApplier<M> {
         if std::mem::take(&mut self.applied) {
             self.machine.batch_applied();
         }
+    }
+
+    fn deliver(&mut self) {
         // the disk may have failed since: these were durable before it did, but nothing is acknowledged after a failure
         let ended = self.fate.phase() == Phase::Ended;
         for (waiter, outcome) in self.outcomes.get_mut().drain(..) {
             // who does not wait any more needs no answer
-            let _ = waiter.send(if ended { Err(ProposeError::Unknown) } else { Ok(outcome) });
+            let _ = waiter.send(if ended {
+                Err(ProposeError::Unknown)
+            } else {
+                Ok(outcome)
+            });
         }
     }
 

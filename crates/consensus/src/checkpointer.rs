@@ -35,17 +35,33 @@ impl Checkpointer {
             let begun = machine.begin_checkpoint();
             Box::pin(async move { begun })
         });
-        let Some(Begun { applied, membership, build }) = begun.await.map_err(|_| CheckpointFailed::ShuttingDown)? else {
+        let Some(Begun {
+            applied,
+            membership,
+            build,
+        }) = begun.await.map_err(|_| CheckpointFailed::ShuttingDown)?
+        else {
             return Ok(None);
         };
         let state = Runtime::spawn_blocking(build).await.and_then(|built| built);
         let state = state.map_err(|error| {
             // after a failed sync the next one may succeed and lie: the log must not be purged by any later checkpoint
-            self.fate.fail(format_args!("the state of a checkpoint could not be made durable: {error}"));
+            self.fate.fail(format_args!(
+                "the state of a checkpoint could not be made durable: {error}"
+            ));
             CheckpointFailed::Build(error)
         })?;
-        let header = CheckpointHeader { vote: self.log.vote(), membership: membership.clone() }.encode();
-        let checkpoint = Checkpoint { applied: applied.index, term: applied.term, header, state };
+        let header = CheckpointHeader {
+            vote: self.log.vote(),
+            membership: membership.clone(),
+        }
+        .encode();
+        let checkpoint = Checkpoint {
+            applied: applied.index,
+            term: applied.term,
+            header,
+            state,
+        };
         let (disk, group) = (self.disk.clone(), self.group);
         Runtime::spawn_blocking(move || checkpoint::save(disk.as_ref(), group, &checkpoint))
             .await
@@ -62,7 +78,11 @@ impl Checkpointer {
 
     /// The engine purges what its newest snapshot covers, so it is told of this one.
     async fn purge(&self, through: LogIndex) -> Result<(), CheckpointFailed> {
-        self.engine.trigger().snapshot().await.map_err(|_| CheckpointFailed::ShuttingDown)?;
+        self.engine
+            .trigger()
+            .snapshot()
+            .await
+            .map_err(|_| CheckpointFailed::ShuttingDown)?;
         tokio::select! {
             () = self.log.purged_through(through) => Ok(()),
             () = self.fate.reached(Phase::Ended) => Err(CheckpointFailed::ShuttingDown),
@@ -74,7 +94,8 @@ impl Checkpointer {
         if no_space(&error) {
             return CheckpointFailed::NoSpace(error);
         }
-        self.fate.fail(format_args!("a checkpoint could not be stored: {error}"));
+        self.fate
+            .fail(format_args!("a checkpoint could not be stored: {error}"));
         CheckpointFailed::Save(error)
     }
 }
@@ -82,7 +103,10 @@ impl Checkpointer {
 fn no_space(error: &checkpoint::CheckpointError) -> bool {
     let mut source: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(error) = source {
-        if error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::StorageFull) {
+        if error
+            .downcast_ref::<io::Error>()
+            .is_some_and(|error| error.kind() == io::ErrorKind::StorageFull)
+        {
             return true;
         }
         source = error.source();

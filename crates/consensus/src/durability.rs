@@ -30,7 +30,12 @@ pub struct Committed<T> {
 impl<T> Committed<T> {
     /// `proof` must cover `at`.
     pub(crate) fn new(outcome: T, at: EntryId, proof: &Proof) -> Committed<T> {
-        debug_assert!(at.index <= proof.0, "the proof covers entries through {}, not {}", proof.0, at.index);
+        debug_assert!(
+            at.index <= proof.0,
+            "the proof covers entries through {}, not {}",
+            proof.0,
+            at.index
+        );
         Committed { outcome, at }
     }
 
@@ -51,7 +56,10 @@ impl<T> Committed<T> {
 
     /// Turns the outcome into something else, still committed.
     pub fn map<U>(self, f: impl FnOnce(T) -> U) -> Committed<U> {
-        Committed { outcome: f(self.outcome), at: self.at }
+        Committed {
+            outcome: f(self.outcome),
+            at: self.at,
+        }
     }
 }
 
@@ -78,8 +86,15 @@ struct State {
 impl Watermark {
     /// `recovered` is the last entry that recovery read back from the disk.
     pub(crate) fn new(recovered: LogIndex) -> Watermark {
-        let state = State { through: recovered, queued: VecDeque::new(), ended: false };
-        Watermark { state: Mutex::new(state), changed: Notify::new() }
+        let state = State {
+            through: recovered,
+            queued: VecDeque::new(),
+            ended: false,
+        };
+        Watermark {
+            state: Mutex::new(state),
+            changed: Notify::new(),
+        }
     }
 
     /// An append through `last` is about to be queued.
@@ -90,7 +105,10 @@ impl Watermark {
     /// The token for the oldest queued append has come.
     pub(crate) fn advance(&self, _token: Durable) {
         let mut state = self.state.lock();
-        let last = state.queued.pop_front().expect("tokens come in queue order, one for each append");
+        let last = state
+            .queued
+            .pop_front()
+            .expect("tokens come in queue order, one for each append");
         state.through = state.through.max(last);
         drop(state);
         self.changed.notify_waiters();
@@ -100,7 +118,10 @@ impl Watermark {
     pub(crate) fn truncate(&self, last: LogIndex) {
         let mut state = self.state.lock();
         state.through = state.through.min(last);
-        state.queued.iter_mut().for_each(|queued| *queued = (*queued).min(last));
+        state
+            .queued
+            .iter_mut()
+            .for_each(|queued| *queued = (*queued).min(last));
     }
 
     /// No token will come any more.

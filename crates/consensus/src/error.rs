@@ -72,8 +72,10 @@ pub enum StartError {
     },
     /// Between the newest usable checkpoint and the first entry of the write-ahead log entries are missing: a newer
     /// checkpoint is damaged or gone. The group must be restored from a replica or a backup.
-    #[error("group {group}: the newest usable checkpoint ends at {checkpoint}, the write-ahead log begins at {first}; \
-             what is between is missing, restore this group from a replica or a backup")]
+    #[error(
+        "group {group}: the newest usable checkpoint ends at {checkpoint}, the write-ahead log begins at {first}; \
+             what is between is missing, restore this group from a replica or a backup"
+    )]
     Gap {
         /// The group.
         group: RaftGroup,

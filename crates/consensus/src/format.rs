@@ -5,6 +5,8 @@
 mod checkpoint;
 mod entry;
 mod membership;
+#[cfg(test)]
+mod tests;
 mod vote;
 
 pub(crate) use checkpoint::CheckpointHeader;
@@ -21,12 +23,18 @@ const VERSION: u8 = 1;
 fn check_version(bytes: &mut Bytes, what: &str) -> Result<(), DecodeError> {
     match take_u8(bytes, what)? {
         VERSION => Ok(()),
-        version => Err(DecodeError::new(format!("{what} has format version {version}, known is {VERSION}"))),
+        version => Err(DecodeError::new(format!(
+            "{what} has format version {version}, known is {VERSION}"
+        ))),
     }
 }
 
 fn check_end(bytes: &Bytes, what: &str) -> Result<(), DecodeError> {
-    if bytes.is_empty() { Ok(()) } else { Err(DecodeError::new(format!("{} bytes follow {what}", bytes.len()))) }
+    if bytes.is_empty() {
+        Ok(())
+    } else {
+        Err(DecodeError::new(format!("{} bytes follow {what}", bytes.len())))
+    }
 }
 
 fn short(what: &str) -> impl FnOnce(bytes::TryGetError) -> DecodeError {

@@ -22,7 +22,8 @@ use crate::{
     fate::{Fate, Phase},
     proposer::{Proposer, Queued},
     raft::{
-        self, Engine, Leadership, NoNetwork, RaftLog, RaftMachine, Runtime, ServerMetrics, Start, engine_config,
+        self, Engine, Leadership, NoNetwork, RaftLog, RaftMachine, Runtime, ServerMetrics, Start,
+        engine_config,
     },
     recovery::Recovery,
 };
@@ -38,7 +39,10 @@ pub struct Group<M: StateMachine> {
 
 impl<M: StateMachine> Clone for Group<M> {
     fn clone(&self) -> Group<M> {
-        Group { shared: self.shared.clone(), queue: self.queue.clone() }
+        Group {
+            shared: self.shared.clone(),
+            queue: self.queue.clone(),
+        }
     }
 }
 
@@ -86,14 +90,27 @@ impl<M: StateMachine> Group<M> {
         machine: M,
     ) -> Result<Group<M>, StartError> {
         let group = options.group;
-        let engine_error = |reason: &dyn std::fmt::Display| StartError::Engine { group, reason: reason.to_string() };
-        let (recovery, machine) =
-            restore(&options, disk.clone(), recovered, machine).await.map_err(|error| engine_error(&error))??;
+        let engine_error = |reason: &dyn std::fmt::Display| StartError::Engine {
+            group,
+            reason: reason.to_string(),
+        };
+        let (recovery, machine) = restore(&options, disk.clone(), recovered, machine)
+            .await
+            .map_err(|error| engine_error(&error))??;
         let is_new = recovery.is_new();
         let fate = Arc::new(Fate::new(group, options.on_fatal.clone()));
-        let log = Arc::new(RaftLog::new(group, wal, recovery.log, recovery.vote, fate.clone()));
+        let log = Arc::new(RaftLog::new(
+            group,
+            wal,
+            recovery.log,
+            recovery.vote,
+            fate.clone(),
+        ));
         if let Some(purged) = recovery.log.purged {
-            log.queue(WalRecord::Purge { group, through: purged.index }); // the last one may have been lost
+            log.queue(WalRecord::Purge {
+                group,
+                through: purged.index,
+            }); // the last one may have been lost
         }
         let start = Start {
             applier: Box::new(MachineApplier::new(machine, fate.clone())),
@@ -105,15 +122,30 @@ impl<M: StateMachine> Group<M> {
             let (progress, applied) = watch::channel(recovery.log.purged.unwrap_or(BEFORE_THE_FIRST));
             let machine = RaftMachine::new(log.clone(), start, progress, ended_sender);
             let config = engine_config(format!("group-{group}"), 1).map_err(|error| engine_error(&error))?;
-            let engine = Engine::new(options.node, config, NoNetwork, raft::LogStore(log.clone()), machine);
-            (ended, applied, engine.await.map_err(|error| engine_error(&error))?)
+            let engine = Engine::new(
+                options.node,
+                config,
+                NoNetwork,
+                raft::LogStore(log.clone()),
+                machine,
+            );
+            (
+                ended,
+                applied,
+                engine.await.map_err(|error| engine_error(&error))?,
+            )
         };
         let leadership = spawn_observer(&engine, log.clone(), fate.clone());
-        elect(&engine, options.node, is_new).await.map_err(|error| engine_error(&error))?;
+        elect(&engine, options.node, is_new)
+            .await
+            .map_err(|error| engine_error(&error))?;
 
         let (queue, queued) = mpsc::unbounded_channel();
         let proposer = Proposer::<M>::new(queued, engine.clone(), fate.clone(), options.clone());
-        let tasks = Tasks { proposer: Runtime::spawn(proposer.run()), machine_ended };
+        let tasks = Tasks {
+            proposer: Runtime::spawn(proposer.run()),
+            machine_ended,
+        };
         let checkpointer = Checkpointer {
             group,
             disk,
@@ -124,8 +156,20 @@ impl<M: StateMachine> Group<M> {
         };
         let bytes = Arc::new(Semaphore::new(options.bytes_in_flight_max));
         let tasks = tokio::sync::Mutex::new(Some(tasks));
-        let shared = Shared { options, fate, engine, checkpointer, bytes, leadership, applied, tasks };
-        Ok(Group { shared: Arc::new(shared), queue })
+        let shared = Shared {
+            options,
+            fate,
+            engine,
+            checkpointer,
+            bytes,
+            leadership,
+            applied,
+            tasks,
+        };
+        Ok(Group {
+            shared: Arc::new(shared),
+            queue,
+        })
     }
 
     /// Queues a command; its place among the commands queued later is fixed when this returns. Waits only while too many
@@ -134,14 +178,28 @@ impl<M: StateMachine> Group<M> {
         let shared = &self.shared;
         let size_bytes = command.size_bytes();
         if size_bytes > shared.options.command_bytes_max {
-            return Err(ProposeError::TooLarge { size_bytes, limit_bytes: shared.options.command_bytes_max });
+            return Err(ProposeError::TooLarge {
+                size_bytes,
+                limit_bytes: shared.options.command_bytes_max,
+            });
         }
         shared.fate.check_open()?;
         let bytes = (size_bytes + COMMAND_OVERHEAD_BYTES).min(shared.options.bytes_in_flight_max);
         let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
-        let bytes = shared.bytes.clone().acquire_many_owned(bytes).await.map_err(|_| ProposeError::ShuttingDown)?;
+        let bytes = shared
+            .bytes
+            .clone()
+            .acquire_many_owned(bytes)
+            .await
+            .map_err(|_| ProposeError::ShuttingDown)?;
         let (waiter, proposal) = oneshot::channel();
-        self.queue.send(Queued { command, waiter, bytes }).map_err(|_| ProposeError::ShuttingDown)?;
+        self.queue
+            .send(Queued {
+                command,
+                waiter,
+                bytes,
+            })
+            .map_err(|_| ProposeError::ShuttingDown)?;
         Ok(Proposal(proposal))
     }
 
@@ -203,7 +261,13 @@ impl<M: StateMachine> Group<M> {
         shared.fate.close();
         shared.bytes.close();
         let mut tasks = shared.tasks.lock().await;
-        let Some(Tasks { proposer, machine_ended }) = tasks.take() else { return };
+        let Some(Tasks {
+            proposer,
+            machine_ended,
+        }) = tasks.take()
+        else {
+            return;
+        };
         let _ = proposer.await; // a panic there has dropped, and so answered, what it held
         let _ = shared.engine.shutdown().await;
         let _ = machine_ended.await; // resolves by being dropped
@@ -213,11 +277,17 @@ impl<M: StateMachine> Group<M> {
 
 impl<M: StateMachine> std::fmt::Debug for Group<M> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Group").field("options", &self.shared.options).field("fate", &self.shared.fate).finish()
+        f.debug_struct("Group")
+            .field("options", &self.shared.options)
+            .field("fate", &self.shared.fate)
+            .finish()
     }
 }
 
-const BEFORE_THE_FIRST: EntryId = EntryId { term: Term(0), index: LogIndex(0) };
+const BEFORE_THE_FIRST: EntryId = EntryId {
+    term: Term(0),
+    index: LogIndex(0),
+};
 
 /// Reads the checkpoint and gives its state to the machine, on a thread that may block.
 async fn restore<M: StateMachine>(
@@ -231,7 +301,11 @@ async fn restore<M: StateMachine>(
         let mut recovery = Recovery::read(&disk, group, &recovered)?;
         if let Some((applied, state)) = recovery.state.take() {
             let applied = applied.index;
-            machine.restore(state).map_err(|source| StartError::Restore { group, applied, source })?;
+            machine.restore(state).map_err(|source| StartError::Restore {
+                group,
+                applied,
+                source,
+            })?;
         }
         Ok((recovery, machine))
     })
@@ -242,9 +316,16 @@ async fn restore<M: StateMachine>(
 async fn elect(engine: &Engine, node: NodeId, is_new: bool) -> Result<(), String> {
     if is_new {
         let members = std::collections::BTreeMap::from([(node, openraft::BasicNode::new(""))]);
-        engine.initialize(members).await.map_err(|error| error.to_string())
+        engine
+            .initialize(members)
+            .await
+            .map_err(|error| error.to_string())
     } else {
-        engine.trigger().elect(false).await.map_err(|error| error.to_string())
+        engine
+            .trigger()
+            .elect(false)
+            .await
+            .map_err(|error| error.to_string())
     }
 }
 

@@ -29,7 +29,11 @@ pub struct GroupOptions {
 
 impl GroupOptions {
     /// The defaults: entries of 1 MiB, four of them in flight, 64 MiB queued, commands up to 32 MiB.
-    pub fn new(group: RaftGroup, node: NodeId, on_fatal: impl Fn(GroupEnded) + Send + Sync + 'static) -> GroupOptions {
+    pub fn new(
+        group: RaftGroup,
+        node: NodeId,
+        on_fatal: impl Fn(GroupEnded) + Send + Sync + 'static,
+    ) -> GroupOptions {
         GroupOptions {
             group,
             node,

@@ -17,7 +17,9 @@ pub(crate) use machine::{Begun, RaftMachine, Start};
 pub(crate) use network::NoNetwork;
 pub(crate) use runtime::Runtime;
 
-use openraft::{RaftTypeConfig, async_runtime::WatchReceiver, impls, raft::responder::Responder, type_config::alias};
+use openraft::{
+    RaftTypeConfig, async_runtime::WatchReceiver, impls, raft::responder::Responder, type_config::alias,
+};
 use tallymq_model::{LogIndex, NodeId, Term};
 
 use crate::{EntryId, batch::Batch};
@@ -50,7 +52,8 @@ impl RaftTypeConfig for Types {
     type ErrorSource = impls::BoxedErrorSource;
 }
 
-type CommittedLeaderId = <impls::leader_id_std::LeaderId<u64, NodeId> as openraft::vote::RaftLeaderId>::Committed;
+type CommittedLeaderId =
+    <impls::leader_id_std::LeaderId<u64, NodeId> as openraft::vote::RaftLeaderId>::Committed;
 pub(crate) type Entry = alias::EntryOf<Types>;
 pub(crate) type Vote = alias::VoteOf<Types>;
 pub(crate) type EngineLogId = alias::LogIdOf<Types>;
@@ -60,7 +63,10 @@ pub(crate) type Engine = openraft::Raft<Types, RaftMachine>;
 
 /// Our name for an engine's log id.
 pub(crate) fn entry_id(log_id: &EngineLogId) -> EntryId {
-    EntryId { term: Term(log_id.leader_id.term), index: from_engine(log_id.index) }
+    EntryId {
+        term: Term(log_id.leader_id.term),
+        index: from_engine(log_id.index),
+    }
 }
 
 /// The engine's name for an entry of ours. There is no entry 0.
@@ -101,7 +107,11 @@ pub(crate) async fn next_change(metrics: &mut ServerMetrics) -> Option<Leadershi
 /// Who leads, as the engine sees it now.
 pub(crate) fn leadership(metrics: &ServerMetrics) -> Leadership {
     let now = metrics.borrow_watched();
-    Leadership { term: Term(now.vote.leader_id.term), leader: now.current_leader, is_leader: now.state.is_leader() }
+    Leadership {
+        term: Term(now.vote.leader_id.term),
+        leader: now.current_leader,
+        is_leader: now.state.is_leader(),
+    }
 }
 
 /// Why the engine ended.

@@ -26,18 +26,38 @@ pub(crate) struct Recovery {
 
 impl Recovery {
     /// Reads the checkpoint and fits it to what the write-ahead log recovered.
-    pub(crate) fn read(disk: &Arc<dyn Disk>, group: RaftGroup, wal: &RecoveredGroup) -> Result<Recovery, StartError> {
-        let stored =
-            checkpoint::load(disk.as_ref(), group).map_err(|source| StartError::Checkpoint { group, source })?;
+    pub(crate) fn read(
+        disk: &Arc<dyn Disk>,
+        group: RaftGroup,
+        wal: &RecoveredGroup,
+    ) -> Result<Recovery, StartError> {
+        let stored = checkpoint::load(disk.as_ref(), group)
+            .map_err(|source| StartError::Checkpoint { group, source })?;
         let mut recovery = match stored {
-            None => Recovery { log: StoredLog::default(), vote: None, membership: StoredMembership::default(), state: None },
+            None => Recovery {
+                log: StoredLog::default(),
+                vote: None,
+                membership: StoredMembership::default(),
+                state: None,
+            },
             Some(stored) => {
                 let header = CheckpointHeader::decode(stored.header)
                     .map_err(|source| StartError::CheckpointHeader { group, source })?;
-                let applied = EntryId { term: stored.term, index: stored.applied };
-                let log = StoredLog { purged: Some(applied), last: Some(applied) };
+                let applied = EntryId {
+                    term: stored.term,
+                    index: stored.applied,
+                };
+                let log = StoredLog {
+                    purged: Some(applied),
+                    last: Some(applied),
+                };
                 let state = Some((applied, joined(stored.state)));
-                Recovery { log, vote: header.vote, membership: header.membership, state }
+                Recovery {
+                    log,
+                    vote: header.vote,
+                    membership: header.membership,
+                    state,
+                }
             }
         };
         recovery.add_log(group, wal)?;
@@ -52,9 +72,17 @@ impl Recovery {
 
     fn add_log(&mut self, group: RaftGroup, wal: &RecoveredGroup) -> Result<(), StartError> {
         let covered = self.log.purged.map_or(LogIndex(0), |purged| purged.index);
-        let first = if wal.last.is_some() { wal.first } else { wal.purged_through.next() };
+        let first = if wal.last.is_some() {
+            wal.first
+        } else {
+            wal.purged_through.next()
+        };
         if first > covered.next() {
-            return Err(StartError::Gap { group, checkpoint: covered, first });
+            return Err(StartError::Gap {
+                group,
+                checkpoint: covered,
+                first,
+            });
         }
         if let Some((index, term)) = wal.last
             && index > covered
@@ -66,9 +94,13 @@ impl Recovery {
 
     /// The vote never goes back: of the two the later one counts.
     fn add_vote(&mut self, group: RaftGroup, wal: &RecoveredGroup) -> Result<(), StartError> {
-        let Some(bytes) = wal.vote.clone() else { return Ok(()) };
+        let Some(bytes) = wal.vote.clone() else {
+            return Ok(());
+        };
         let vote = decode_vote(bytes).map_err(|source| StartError::Vote { group, source })?;
-        let later = self.vote.is_none_or(|other| RaftVote::partial_cmp(&vote, &other).is_none_or(|order| order.is_ge()));
+        let later = self
+            .vote
+            .is_none_or(|other| RaftVote::partial_cmp(&vote, &other).is_none_or(|order| order.is_ge()));
         if later {
             self.vote = Some(vote);
         }

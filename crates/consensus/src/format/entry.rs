@@ -62,7 +62,10 @@ pub(crate) fn decode_entry(mut bytes: Bytes, at: EntryId) -> Result<Entry, Decod
     let term = Term(take_u64(&mut bytes, "the entry")?);
     let index = LogIndex(take_u64(&mut bytes, "the entry")?);
     if (EntryId { term, index }) != at {
-        return Err(DecodeError::new(format!("the entry says it is {index} of term {term}, its place is {} of term {}", at.index, at.term)));
+        return Err(DecodeError::new(format!(
+            "the entry says it is {index} of term {term}, its place is {} of term {}",
+            at.index, at.term
+        )));
     }
     let payload = match kind {
         KIND_BLANK => {
@@ -77,7 +80,10 @@ pub(crate) fn decode_entry(mut bytes: Bytes, at: EntryId) -> Result<Entry, Decod
         }
         kind => return Err(DecodeError::new(format!("unknown entry kind {kind}"))),
     };
-    Ok(Entry { log_id: engine_log_id(at), payload })
+    Ok(Entry {
+        log_id: engine_log_id(at),
+        payload,
+    })
 }
 
 /// What stands in front of an entry's commands: how many there are and how long each of them is.

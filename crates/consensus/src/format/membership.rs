@@ -43,11 +43,13 @@ pub(super) fn decode(bytes: &mut Bytes) -> Result<Membership, DecodeError> {
         let id = NodeId(take_i32(bytes, WHAT)?);
         let length = take_u16(bytes, WHAT)? as usize;
         let address = take_slice(bytes, length, WHAT)?;
-        let address = std::str::from_utf8(&address).map_err(|_| DecodeError::new("a node's address is not UTF-8"))?;
+        let address =
+            std::str::from_utf8(&address).map_err(|_| DecodeError::new("a node's address is not UTF-8"))?;
         nodes.insert(id, BasicNode::new(address));
     }
     if configs.is_empty() && nodes.is_empty() {
         return Ok(Membership::default());
     }
-    Membership::new(configs, nodes).map_err(|error| DecodeError::new(format!("the membership is invalid: {error}")))
+    Membership::new(configs, nodes)
+        .map_err(|error| DecodeError::new(format!("the membership is invalid: {error}")))
 }

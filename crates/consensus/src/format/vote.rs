@@ -26,8 +26,16 @@ pub(crate) fn decode_vote(mut bytes: Bytes) -> Result<Vote, DecodeError> {
     let committed = match take_u8(&mut bytes, "the vote")? {
         0 => false,
         1 => true,
-        other => return Err(DecodeError::new(format!("the vote's last byte is {other}, not 0 or 1"))),
+        other => {
+            return Err(DecodeError::new(format!(
+                "the vote's last byte is {other}, not 0 or 1"
+            )));
+        }
     };
     check_end(&bytes, "the vote")?;
-    Ok(if committed { Vote::new_committed(term, node) } else { Vote::new(term, node) })
+    Ok(if committed {
+        Vote::new_committed(term, node)
+    } else {
+        Vote::new(term, node)
+    })
 }

@@ -5,7 +5,10 @@ use std::sync::Arc;
 use openraft::{Config, SnapshotPolicy, StepDownPolicy};
 
 /// Settings for a group of `voters`.
-pub(crate) fn engine_config(cluster_name: String, voters: usize) -> Result<Arc<Config>, openraft::ConfigError> {
+pub(crate) fn engine_config(
+    cluster_name: String,
+    voters: usize,
+) -> Result<Arc<Config>, openraft::ConfigError> {
     let alone = voters == 1;
     let config = Config {
         cluster_name,
@@ -27,7 +30,11 @@ pub(crate) fn engine_config(cluster_name: String, voters: usize) -> Result<Arc<C
         heartbeat_interval: 100,
         election_timeout_min: 500,
         election_timeout_max: 1000,
-        removed_leader_step_down: if alone { StepDownPolicy::Never } else { StepDownPolicy::After(500) },
+        removed_leader_step_down: if alone {
+            StepDownPolicy::Never
+        } else {
+            StepDownPolicy::After(500)
+        },
         allow_log_reversion: Some(false),
         // These count entries, and an entry is large: few are ever queued. Bytes are bounded where commands are proposed
         // and where entries are read.

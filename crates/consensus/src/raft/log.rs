@@ -45,7 +45,13 @@ pub(crate) struct RaftLog {
 }
 
 impl RaftLog {
-    pub(crate) fn new(group: RaftGroup, wal: Wal, stored: StoredLog, vote: Option<Vote>, fate: Arc<Fate>) -> RaftLog {
+    pub(crate) fn new(
+        group: RaftGroup,
+        wal: Wal,
+        stored: StoredLog,
+        vote: Option<Vote>,
+        fate: Arc<Fate>,
+    ) -> RaftLog {
         let state = LogState {
             last_purged_log_id: stored.purged.map(super::engine_log_id),
             last_log_id: stored.last.map(super::engine_log_id),
@@ -78,7 +84,10 @@ impl RaftLog {
         let entries: Vec<Entry> = self.cache.lock().drain().collect();
         for entry in &entries {
             if let openraft::EntryPayload::Normal(batch) = &entry.payload {
-                batch.live().into_iter().for_each(|live| live.refuse(&ProposeError::Unknown));
+                batch
+                    .live()
+                    .into_iter()
+                    .for_each(|live| live.refuse(&ProposeError::Unknown));
             }
         }
     }
@@ -86,13 +95,17 @@ impl RaftLog {
     /// Waits until entries through `through` have been purged.
     pub(crate) async fn purged_through(&self, through: LogIndex) {
         let mut purged = self.purged.subscribe();
-        purged.wait_for(|purged| *purged >= through).await.expect("the sender is borrowed");
+        purged
+            .wait_for(|purged| *purged >= through)
+            .await
+            .expect("the sender is borrowed");
     }
 
     /// Queues a record whose completion nobody waits for.
     pub(crate) fn queue(self: &Arc<Self>, record: WalRecord) {
         let log = self.clone();
-        self.wal.submit(vec![record], Box::new(move |result| log.check(result.map(drop))));
+        self.wal
+            .submit(vec![record], Box::new(move |result| log.check(result.map(drop))));
     }
 
     fn check(&self, result: Result<(), CommitFailed>) {
@@ -108,17 +121,26 @@ impl RaftLog {
     }
 
     /// Queues entries as one submission; `flushed` hears of it when they are durable.
-    fn submit_entries(self: &Arc<Self>, records: Vec<WalRecord>, last: LogIndex, flushed: Option<IOFlushed<Types>>) {
+    fn submit_entries(
+        self: &Arc<Self>,
+        records: Vec<WalRecord>,
+        last: LogIndex,
+        flushed: Option<IOFlushed<Types>>,
+    ) {
         let log = self.clone();
         self.watermark.queue(last);
         let done = move |result: Result<_, CommitFailed>| match result {
             Ok(token) => {
                 log.watermark.advance(token);
-                flushed.into_iter().for_each(|flushed| flushed.io_completed(Ok(())));
+                flushed
+                    .into_iter()
+                    .for_each(|flushed| flushed.io_completed(Ok(())));
             }
             Err(error) => {
                 log.failed(&error);
-                flushed.into_iter().for_each(|flushed| flushed.io_completed(Err(io::Error::other(error.clone()))));
+                flushed
+                    .into_iter()
+                    .for_each(|flushed| flushed.io_completed(Err(io::Error::other(error.clone()))));
             }
         };
         self.wal.submit(records, Box::new(done));
@@ -147,13 +169,19 @@ impl RaftLogStorage<Types> for LogStore {
         }
         let (done, saved) = oneshot::channel();
         let log = self.0.clone();
-        let record = WalRecord::Vote { group: self.0.group, vote: encode_vote(vote) };
+        let record = WalRecord::Vote {
+            group: self.0.group,
+            vote: encode_vote(vote),
+        };
         let completion = move |result: Result<_, CommitFailed>| {
             log.check(result.as_ref().map(drop).map_err(Clone::clone));
             let _ = done.send(result);
         };
         self.0.wal.submit(vec![record], Box::new(completion));
-        saved.await.map_err(|_| io::Error::other(CommitFailed::Closed))?.map_err(io::Error::other)?;
+        saved
+            .await
+            .map_err(|_| io::Error::other(CommitFailed::Closed))?
+            .map_err(io::Error::other)?;
         *self.0.vote.lock() = Some(*vote);
         Ok(())
     }
@@ -169,12 +197,19 @@ impl RaftLogStorage<Types> for LogStore {
             let at = entry_id(&entry.log_id);
             let payload = encode_entry(&entry);
             let size_bytes: usize = payload.iter().map(bytes::Bytes::len).sum();
-            if bytes + size_bytes > SUBMISSION_BYTES && let Some(EntryId { index, .. }) = last {
+            if bytes + size_bytes > SUBMISSION_BYTES
+                && let Some(EntryId { index, .. }) = last
+            {
                 log.submit_entries(std::mem::take(&mut records), index, None);
                 bytes = 0;
             }
             bytes += size_bytes;
-            records.push(WalRecord::Entry { group: log.group, index: at.index, term: at.term, payload });
+            records.push(WalRecord::Entry {
+                group: log.group,
+                index: at.index,
+                term: at.term,
+                payload,
+            });
             last = Some(at);
             log.state.lock().last_log_id = Some(entry.log_id);
             log.cache.lock().push(entry);
@@ -192,7 +227,10 @@ impl RaftLogStorage<Types> for LogStore {
         self.0.state.lock().last_log_id = last;
         self.0.cache.lock().truncate(last_index.0); // the engine's index of the entry behind it
         self.0.watermark.truncate(last_index);
-        self.0.queue(WalRecord::Truncate { group: self.0.group, from: last_index.next() });
+        self.0.queue(WalRecord::Truncate {
+            group: self.0.group,
+            from: last_index.next(),
+        });
         Ok(())
     }
 
@@ -205,7 +243,10 @@ impl RaftLogStorage<Types> for LogStore {
             state.last_log_id = state.last_log_id.max(Some(through));
         }
         self.0.applied(&through);
-        self.0.queue(WalRecord::Purge { group: self.0.group, through: through_index });
+        self.0.queue(WalRecord::Purge {
+            group: self.0.group,
+            through: through_index,
+        });
         self.0.purged.send_if_modified(|purged| {
             let rises = *purged < through_index;
             *purged = (*purged).max(through_index);

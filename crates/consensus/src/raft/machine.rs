@@ -57,32 +57,56 @@ impl RaftMachine {
         ended: oneshot::Sender<()>,
     ) -> RaftMachine {
         let applied = start.applied.map(super::engine_log_id);
-        let checkpoint =
-            applied.map(|applied| SnapshotMeta { last_log_id: Some(applied), last_membership: start.membership.clone() });
+        let checkpoint = applied.map(|applied| SnapshotMeta {
+            last_log_id: Some(applied),
+            last_membership: start.membership.clone(),
+        });
         let applier = start.applier;
-        RaftMachine { log, applier, applied, membership: start.membership, checkpoint, progress, _ended: ended }
+        RaftMachine {
+            log,
+            applier,
+            applied,
+            membership: start.membership,
+            checkpoint,
+            progress,
+            _ended: ended,
+        }
     }
 
     /// Takes the state as it is now; `None` if a checkpoint already covers it.
     pub(crate) fn begin_checkpoint(&mut self) -> Option<Begun> {
         let applied = self.applied?;
-        if self.checkpoint.as_ref().is_some_and(|newest| newest.last_log_id >= Some(applied)) {
+        if self
+            .checkpoint
+            .as_ref()
+            .is_some_and(|newest| newest.last_log_id >= Some(applied))
+        {
             return None;
         }
         let build = self.applier.begin_checkpoint();
-        Some(Begun { applied: entry_id(&applied), membership: self.membership.clone(), build })
+        Some(Begun {
+            applied: entry_id(&applied),
+            membership: self.membership.clone(),
+            build,
+        })
     }
 
     /// The checkpoint is on disk.
     pub(crate) fn checkpoint_durable(&mut self, applied: EntryId, membership: StoredMembership) {
         let last_log_id = Some(super::engine_log_id(applied));
-        self.checkpoint = Some(SnapshotMeta { last_log_id, last_membership: membership });
+        self.checkpoint = Some(SnapshotMeta {
+            last_log_id,
+            last_membership: membership,
+        });
         self.applier.checkpoint_durable(applied.index);
     }
 
     fn newest(&self) -> Option<Snapshot> {
         let meta = self.checkpoint.clone()?;
-        Some(Snapshot { meta, snapshot: CheckpointData })
+        Some(Snapshot {
+            meta,
+            snapshot: CheckpointData,
+        })
     }
 
     async fn apply_entry(&mut self, entry: super::Entry) -> io::Result<()> {
@@ -90,7 +114,12 @@ impl RaftMachine {
         let Some(proof) = self.log.watermark.reached(at.index).await else {
             return Err(io::Error::other("the group has ended"));
         };
-        debug_assert!(self.applied.as_ref().is_none_or(|applied| applied.index + 1 == entry.log_id.index), "no holes");
+        debug_assert!(
+            self.applied
+                .as_ref()
+                .is_none_or(|applied| applied.index + 1 == entry.log_id.index),
+            "no holes"
+        );
         match entry.payload {
             EntryPayload::Blank => {}
             EntryPayload::Normal(batch) => self.applier.apply(at, batch, &proof)?,
@@ -125,6 +154,7 @@ impl RaftStateMachine<Types> for RaftMachine {
             self.log.applied(&applied);
             self.progress.send_replace(entry_id(&applied));
         }
+        self.applier.deliver(); // last: who has an outcome sees all that led to it
         Ok(())
     }
 
@@ -133,16 +163,27 @@ impl RaftStateMachine<Types> for RaftMachine {
     }
 
     async fn get_snapshot_builder(&mut self) -> NewestCheckpoint {
-        let empty = Meta { last_log_id: None, last_membership: StoredMembership::default() };
-        NewestCheckpoint(self.newest().unwrap_or(Snapshot { meta: empty, snapshot: CheckpointData }))
+        let empty = Meta {
+            last_log_id: None,
+            last_membership: StoredMembership::default(),
+        };
+        NewestCheckpoint(self.newest().unwrap_or(Snapshot {
+            meta: empty,
+            snapshot: CheckpointData,
+        }))
     }
 
     async fn install_snapshot(&mut self, meta: &Meta, _: CheckpointData) -> Result<(), io::Error> {
         // the engine installs at start what it finds newer than the state; the state is restored before it starts
-        let through = meta.last_log_id.as_ref().map_or((LogIndex(0), Term(0)), |id| (entry_id(id).index, entry_id(id).term));
+        let through = meta.last_log_id.as_ref().map_or((LogIndex(0), Term(0)), |id| {
+            (entry_id(id).index, entry_id(id).term)
+        });
         Err(io::Error::new(
             io::ErrorKind::Unsupported,
-            format!("a checkpoint through entry {} of term {} from another node: this node has no cluster network", through.0, through.1),
+            format!(
+                "a checkpoint through entry {} of term {} from another node: this node has no cluster network",
+                through.0, through.1
+            ),
         ))
     }
 

@@ -23,7 +23,10 @@ pub(crate) struct NoConnection(NodeId);
 
 impl NoConnection {
     fn unreachable(&self) -> Unreachable<Types> {
-        Unreachable::from_string(format!("node {} cannot be reached: this node has no cluster network", self.0))
+        Unreachable::from_string(format!(
+            "node {} cannot be reached: this node has no cluster network",
+            self.0
+        ))
     }
 }
 
@@ -46,12 +49,20 @@ impl RaftNetworkV2<Types> for NoConnection {
         Err(self.unreachable().into())
     }
 
-    async fn vote(&mut self, _: VoteRequest<Types>, _: RPCOption) -> Result<VoteResponse<Types>, RPCError<Types>> {
+    async fn vote(
+        &mut self,
+        _: VoteRequest<Types>,
+        _: RPCOption,
+    ) -> Result<VoteResponse<Types>, RPCError<Types>> {
         Err(self.unreachable().into())
     }
 
     // without this the engine would count the missing answer as a grant
-    async fn pre_vote(&mut self, _: VoteRequest<Types>, _: RPCOption) -> Result<VoteResponse<Types>, RPCError<Types>> {
+    async fn pre_vote(
+        &mut self,
+        _: VoteRequest<Types>,
+        _: RPCOption,
+    ) -> Result<VoteResponse<Types>, RPCError<Types>> {
         Err(self.unreachable().into())
     }
 

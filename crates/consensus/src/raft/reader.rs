@@ -10,10 +10,7 @@ use std::{
 };
 
 use futures_util::{Stream, stream};
-use openraft::{
-    EntryPayload, OptionalSend, RaftLogReader,
-    async_runtime::AsyncRuntime,
-};
+use openraft::{EntryPayload, OptionalSend, RaftLogReader, async_runtime::AsyncRuntime};
 
 use super::{Entry, Runtime, Types, Vote, from_engine, log::RaftLog};
 use crate::{EntryId, batch::Batch, error::ReadEntriesError, format::decode_entry};
@@ -26,23 +23,41 @@ pub(crate) struct LogReader(pub(super) Arc<RaftLog>);
 
 impl LogReader {
     /// Some of the entries from `from` to `to`, exclusive, at least the first. `copy` takes one out of the cache.
-    async fn read(&self, from: u64, to: u64, copy: fn(&Entry) -> Entry) -> Result<Vec<Entry>, ReadEntriesError> {
+    async fn read(
+        &self,
+        from: u64,
+        to: u64,
+        copy: fn(&Entry) -> Entry,
+    ) -> Result<Vec<Entry>, ReadEntriesError> {
         let to_read = {
             let cache = self.0.cache.lock();
             let cached: Vec<Entry> = (from..to).map_while(|index| cache.at(index)).map(copy).collect();
             if !cached.is_empty() {
                 return Ok(cached);
             }
-            cache.first().map_or(to, |first| if first > from { first.min(to) } else { to })
+            cache
+                .first()
+                .map_or(to, |first| if first > from { first.min(to) } else { to })
         };
         let log = self.0.clone();
         Runtime::spawn_blocking(move || {
-            let entries = log.wal.read(log.group, from_engine(from), from_engine(to_read), READ_BYTES_MAX)?;
+            let entries = log
+                .wal
+                .read(log.group, from_engine(from), from_engine(to_read), READ_BYTES_MAX)?;
             entries
                 .into_iter()
                 .map(|entry| {
-                    decode_entry(entry.payload, EntryId { term: entry.term, index: entry.index })
-                        .map_err(|source| ReadEntriesError::Decode { index: entry.index, source })
+                    decode_entry(
+                        entry.payload,
+                        EntryId {
+                            term: entry.term,
+                            index: entry.index,
+                        },
+                    )
+                    .map_err(|source| ReadEntriesError::Decode {
+                        index: entry.index,
+                        source,
+                    })
                 })
                 .collect::<Result<Vec<Entry>, ReadEntriesError>>()
         })
@@ -62,7 +77,10 @@ fn to_apply(entry: &Entry) -> Entry {
         EntryPayload::Normal(batch) => EntryPayload::Normal(Batch::to_apply(batch)),
         other => other.clone(),
     };
-    Entry { log_id: entry.log_id, payload }
+    Entry {
+        log_id: entry.log_id,
+        payload,
+    }
 }
 
 /// `from` and `to`, exclusive.
@@ -82,7 +100,10 @@ fn bounds(range: &impl RangeBounds<u64>, end: u64) -> (u64, u64) {
 
 impl RaftLogReader<Types> for LogReader {
     /// For apply: in pieces, so that a long replay needs little memory.
-    async fn entries_stream<RB>(&mut self, range: RB) -> impl Stream<Item = Result<Entry, io::Error>> + OptionalSend
+    async fn entries_stream<RB>(
+        &mut self,
+        range: RB,
+    ) -> impl Stream<Item = Result<Entry, io::Error>> + OptionalSend
     where
         RB: RangeBounds<u64> + Clone + Debug + OptionalSend,
     {
@@ -93,7 +114,12 @@ impl RaftLogReader<Types> for LogReader {
             read: VecDeque<Entry>,
         }
         let (from, to) = bounds(&range, 0);
-        let state = State { reader: LogReader(self.0.clone()), from, to, read: VecDeque::new() };
+        let state = State {
+            reader: LogReader(self.0.clone()),
+            from,
+            to,
+            read: VecDeque::new(),
+        };
         stream::try_unfold(state, |mut state| async move {
             if state.read.is_empty() && state.from < state.to {
                 state.read = state.reader.read(state.from, state.to, to_apply).await?.into();
@@ -101,7 +127,9 @@ impl RaftLogReader<Types> for LogReader {
                     return Err(ReadEntriesError::Missing(from_engine(state.from)).into());
                 }
             }
-            let Some(entry) = state.read.pop_front() else { return Ok(None) };
+            let Some(entry) = state.read.pop_front() else {
+                return Ok(None);
+            };
             state.from += 1;
             Ok(Some((entry, state)))
         })

@@ -46,7 +46,11 @@ impl AsyncRuntime for Runtime {
     }
 
     fn sleep(duration: Duration) -> Sleep {
-        if duration < TIMER_RESOLUTION { Sleep::Turn(false) } else { Sleep::Timer(Box::pin(TokioRuntime::sleep(duration))) }
+        if duration < TIMER_RESOLUTION {
+            Sleep::Turn(false)
+        } else {
+            Sleep::Timer(Box::pin(TokioRuntime::sleep(duration)))
+        }
     }
 
     fn sleep_until(deadline: TokioInstant) -> Sleep {
@@ -58,11 +62,17 @@ impl AsyncRuntime for Runtime {
         }
     }
 
-    fn timeout<R, F: Future<Output = R> + OptionalSend>(duration: Duration, future: F) -> Self::Timeout<R, F> {
+    fn timeout<R, F: Future<Output = R> + OptionalSend>(
+        duration: Duration,
+        future: F,
+    ) -> Self::Timeout<R, F> {
         TokioRuntime::timeout(duration, future)
     }
 
-    fn timeout_at<R, F: Future<Output = R> + OptionalSend>(deadline: TokioInstant, future: F) -> Self::Timeout<R, F> {
+    fn timeout_at<R, F: Future<Output = R> + OptionalSend>(
+        deadline: TokioInstant,
+        future: F,
+    ) -> Self::Timeout<R, F> {
         TokioRuntime::timeout_at(deadline, future)
     }
 

@@ -1,0 +1,63 @@
+//! After a failed sync nothing is a success any more, and the process is told to end, once.
+
+use tallymq_consensus::ProposeError;
+use tallymq_storage::disk::{Fault, FaultyDisk, MemoryDisk, Operation};
+
+use crate::world::{GROUP, Node, line};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_success_follows_a_failed_sync_or_write() {
+    for (operation, nth) in [1, 2, 3, 5, 9]
+        .into_iter()
+        .flat_map(|nth| [(Operation::Sync, nth), (Operation::Write, nth)])
+    {
+        let memory = MemoryDisk::new();
+        let disk = FaultyDisk::over_memory(memory.clone());
+        let node = Node::open(disk.clone());
+        let (group, _) = node.start(GROUP).await;
+        group.propose(line("first")).await.unwrap();
+        disk.fail(operation, nth, Fault::Eio);
+        let mut acknowledged = vec!["first".to_owned()];
+        let mut failed = false;
+        for number in 0..200 {
+            let text = format!("{number}");
+            match group.propose(line(&text)).await {
+                Ok(_) => {
+                    assert!(!failed, "{operation:?} {nth}: a success after a failure");
+                    acknowledged.push(text);
+                }
+                Err(ProposeError::Unknown) => failed = true,
+                Err(ProposeError::ShuttingDown) => assert!(failed || !node.ended.lock().is_empty()),
+                Err(other) => panic!("{other}"),
+            }
+        }
+        assert_eq!(node.ended.lock().len(), 1, "{operation:?} {nth}");
+        assert_eq!(node.ended.lock()[0].group, GROUP);
+        group.shutdown().await;
+
+        let after = Node::open(memory.power_cut(nth));
+        let (group, ledger) = after.start(GROUP).await;
+        let texts = ledger.0.lock().texts();
+        assert!(
+            texts.starts_with(&acknowledged),
+            "{operation:?} {nth}: {acknowledged:?} but {texts:?}"
+        );
+        group.shutdown().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn all_groups_end_with_the_log_they_share() {
+    let disk = FaultyDisk::over_memory(MemoryDisk::new());
+    let node = Node::open(disk.clone());
+    let (one, _) = node.start(GROUP).await;
+    let (other, _) = node.start(tallymq_model::RaftGroup(2)).await;
+    disk.fail(Operation::Sync, 1, Fault::Eio);
+    let results = tokio::join!(one.propose(line("a")), other.propose(line("b")));
+    let last = (one.propose(line("c")).await, other.propose(line("d")).await);
+    // one of the first two may have been durable before the failing sync
+    assert!(results.0.is_err() || results.1.is_err());
+    assert!(last.0.is_err() && last.1.is_err());
+    one.shutdown().await;
+    other.shutdown().await;
+}
