@@ -6,4 +6,7 @@ mod batches;
 mod configuration;
 mod data_group;
 mod dedup;
+mod group_classic;
+mod group_static;
+mod group_world;
 mod metadata;
