@@ -4,6 +4,7 @@
 mod consumer_protocol;
 mod defaults;
 mod differential;
+mod golden;
 mod hostile;
 mod memory;
 mod session;
