@@ -1,5 +1,9 @@
 //! One file per API: its request and its response, every version, as Rust structs with a schema. Nothing here has
 //! behaviour beyond encoding and decoding.
+//!
+//! Names, versions, defaults and descriptions follow the message definitions of Apache Kafka 4.3 (Apache License
+//! 2.0). One default differs: an error message is null unless it is set, so that clients show their own text for the
+//! code instead of an empty one.
 
 pub mod alter_configs;
 pub mod api_versions;
