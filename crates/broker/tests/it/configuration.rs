@@ -236,6 +236,18 @@ fn the_strongest_layer_counts_and_hours_become_milliseconds() {
         fallback(&ms, &none, &minutes),
         ("log.retention.ms", "44".to_owned(), ConfigSource::DynamicBroker)
     );
+    let other = set(&[("log.retention.ms", "55")]);
+    let strongest = |broker, cluster, fixed| fallback(broker, cluster, fixed).1;
+    assert_eq!(
+        strongest(&none, &other, &ms),
+        "55",
+        "the cluster's default over the start's"
+    );
+    assert_eq!(
+        strongest(&other, &ms, &ms),
+        "55",
+        "the broker's own over the cluster's"
+    );
     let forever = set(&[("log.retention.hours", "-1")]);
     assert_eq!(fallback(&none, &none, &forever).1, "-1");
 }

@@ -297,6 +297,26 @@ fn the_log_start_moves_up_only_and_never_past_the_end() {
 }
 
 #[test]
+fn epochs_before_the_log_start_are_forgotten() {
+    let mut group = DataGroup::new();
+    group.apply(at(1, 1), &open(0, 0));
+    for term in 1..=3 {
+        group.apply(at(1 + term, term), &produce(0, &records(10)));
+    }
+    group.apply(at(9, 3), &move_start(0, 15));
+    let partition = group.partition(tp(1, 0)).unwrap();
+    let expected = [(LeaderEpoch(1), Offset(15)), (LeaderEpoch(2), Offset(20))];
+    assert_eq!(partition.epochs().entries(), &expected);
+    assert_eq!(
+        partition.epoch_end(LeaderEpoch(0), Term(3)),
+        EpochEnd {
+            epoch: LeaderEpoch(0),
+            end_offset: Offset(15)
+        }
+    );
+}
+
+#[test]
 fn ten_thousand_partitions_with_producers_fit_in_a_small_checkpoint() {
     let mut group = DataGroup::new();
     let partitions = (0..10_000)

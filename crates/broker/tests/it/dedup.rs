@@ -29,6 +29,12 @@ enum Send {
     OldEpoch,
     /// The same first sequence with another length.
     OtherLength,
+    /// The same last sequence with one record less.
+    SameEnd,
+    /// What was stored `back` batches ago, whatever epoch it had, as if the current epoch had sent it.
+    RepeatUnderEpoch {
+        back: usize,
+    },
     /// The state is written to a checkpoint and read back.
     Restart,
 }
@@ -41,6 +47,8 @@ fn sends() -> impl Strategy<Value = Vec<(i64, Send)>> {
         1 => any::<bool>().prop_map(|from_zero| Send::NewEpoch { from_zero }),
         1 => Just(Send::OldEpoch),
         1 => Just(Send::OtherLength),
+        1 => Just(Send::SameEnd),
+        2 => (0..9_usize).prop_map(|back| Send::RepeatUnderEpoch { back }),
         1 => Just(Send::Restart),
     ];
     prop::collection::vec((0..3_i64, send), 1..120)
@@ -160,6 +168,16 @@ impl Model {
                 records: last.records + 1,
                 ..*last
             }),
+            Send::SameEnd => last.filter(|last| last.records > 1).map(|last| Stored {
+                base_sequence: ((i64::from(last.base_sequence) + 1) % (1 << 31)) as i32,
+                records: last.records - 1,
+                ..*last
+            }),
+            Send::RepeatUnderEpoch { back } => history
+                .iter()
+                .rev()
+                .nth(back)
+                .map(|stored| Stored { epoch, ..*stored }),
             Send::Restart => None,
         }
     }
