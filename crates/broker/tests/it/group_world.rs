@@ -36,11 +36,22 @@ pub fn topic_id(n: u128) -> TopicId {
 }
 
 pub fn tp(topic: u128, partition: i32) -> TopicPartition {
-    TopicPartition { topic: topic_id(topic), partition: PartitionIndex(partition) }
+    TopicPartition {
+        topic: topic_id(topic),
+        partition: PartitionIndex(partition),
+    }
 }
 
 pub fn image(version: u64, topics: &[(&str, u128, u32)]) -> Arc<TopicImage> {
-    let entry = |&(name, id, partitions): &(&str, u128, u32)| (name.into(), TopicEntry { id: topic_id(id), partitions });
+    let entry = |&(name, id, partitions): &(&str, u128, u32)| {
+        (
+            name.into(),
+            TopicEntry {
+                id: topic_id(id),
+                partitions,
+            },
+        )
+    };
     Arc::new(TopicImage::new(version, topics.iter().map(entry)))
 }
 
@@ -68,7 +79,10 @@ impl World {
 
     /// No delay for the first members.
     pub fn quick() -> World {
-        World::new(CoordinatorOptions { initial_rebalance_delay_ms: 0, ..CoordinatorOptions::default() })
+        World::new(CoordinatorOptions {
+            initial_rebalance_delay_ms: 0,
+            ..CoordinatorOptions::default()
+        })
     }
 
     pub fn send(&mut self, request: Request) -> Token {
@@ -87,7 +101,9 @@ impl World {
     }
 
     pub fn take(&mut self, token: Token) -> Response {
-        self.replies.remove(&token).unwrap_or_else(|| panic!("{token:?} has no answer yet"))
+        self.replies
+            .remove(&token)
+            .unwrap_or_else(|| panic!("{token:?} has no answer yet"))
     }
 
     pub fn is_waiting(&self, token: Token) -> bool {
@@ -124,14 +140,19 @@ impl World {
 
     /// Applies one command, through its encoding; false if there is none.
     pub fn apply(&mut self) -> bool {
-        let Some((command, ticket)) = self.log.pop_front() else { return false };
+        let Some((command, ticket)) = self.log.pop_front() else {
+            return false;
+        };
         let mut parts = Parts::new();
         command.encode(&mut parts);
         let mut bytes = parts.into_bytes();
         let decoded = GroupCommand::decode(&mut bytes).expect("a command decodes");
         assert!(bytes.is_empty());
         assert_eq!(decoded, command);
-        let at = ApplyContext { index: LogIndex(self.applied.len() as u64 + 1), term: Term(1) };
+        let at = ApplyContext {
+            index: LogIndex(self.applied.len() as u64 + 1),
+            term: Term(1),
+        };
         let outcome = self.groups.apply(at, decoded);
         self.applied.push(command);
         self.check_state();
@@ -140,12 +161,17 @@ impl World {
     }
 
     pub fn apply_all(&mut self) {
-        while self.apply() {
-            let slow = std::mem::replace(&mut self.slow, true);
-            self.pump();
-            self.slow = slow;
-        }
+        while self.apply_one() {}
         self.pump();
+    }
+
+    /// Applies one command and lets the coordinator go on to the next, which is not applied yet.
+    pub fn apply_one(&mut self) -> bool {
+        let applied = self.apply();
+        let slow = std::mem::replace(&mut self.slow, true);
+        self.pump();
+        self.slow = slow;
+        applied
     }
 
     /// Moves the clock, stopping at every deadline on the way.
@@ -187,8 +213,14 @@ impl World {
     fn check_state(&mut self) {
         for (id, state) in self.groups.iter() {
             let before = self.epochs.insert(id.clone(), state.epoch()).unwrap_or(0);
-            assert!(state.epoch() >= before, "the epoch of {id} fell from {before} to {}", state.epoch());
-            let GroupState::Consumer(group) = state.as_ref() else { continue };
+            assert!(
+                state.epoch() >= before,
+                "the epoch of {id} fell from {before} to {}",
+                state.epoch()
+            );
+            let GroupState::Consumer(group) = state.as_ref() else {
+                continue;
+            };
             assert!(group.target_epoch <= group.epoch);
             let mut held = BTreeSet::new();
             for member in group.members.values() {
@@ -198,8 +230,12 @@ impl World {
                 }
             }
         }
-        let gone: Vec<GroupId> =
-            self.epochs.keys().filter(|group| self.groups.group(group).is_none()).cloned().collect();
+        let gone: Vec<GroupId> = self
+            .epochs
+            .keys()
+            .filter(|group| self.groups.group(group).is_none())
+            .cloned()
+            .collect();
         for group in gone {
             self.epochs.remove(&group);
         }
@@ -213,9 +249,10 @@ impl World {
                     GroupState::Classic(group) => {
                         group.generation == joined.generation && group.members.contains_key(&joined.member)
                     }
-                    GroupState::Consumer(group) => {
-                        group.members.get(&joined.member).is_some_and(|member| member.epoch == joined.generation)
-                    }
+                    GroupState::Consumer(group) => group
+                        .members
+                        .get(&joined.member)
+                        .is_some_and(|member| member.epoch == joined.generation),
                 });
                 assert!(known, "a join was answered before it was durable: {joined:?}");
             }
@@ -223,7 +260,10 @@ impl World {
                 let known = self.groups.iter().any(|(_, group)| match group.as_ref() {
                     GroupState::Consumer(group) => group.members.get(&done.member).is_some_and(|member| {
                         member.epoch == done.member_epoch
-                            && done.assignment.as_ref().is_none_or(|told| *told == member.assigned)
+                            && done
+                                .assignment
+                                .as_ref()
+                                .is_none_or(|told| *told == member.assigned)
                     }),
                     GroupState::Classic(_) => false,
                 });
@@ -235,7 +275,10 @@ impl World {
 }
 
 pub fn client() -> Client {
-    Client { id: "client".into(), host: "/127.0.0.1".into() }
+    Client {
+        id: "client".into(),
+        host: "/127.0.0.1".into(),
+    }
 }
 
 pub fn protocols(names: &[(&str, &str)]) -> Vec<Protocol> {
@@ -256,7 +299,10 @@ pub fn join(world: &mut World, group: &str, member: &str) -> Join {
         rebalance_timeout_ms: 60_000,
         protocol_type: "consumer".into(),
         protocols: protocols(&[("range", "m")]),
-        subscription: Some(Subscription { topics: vec!["a".into()], ..Subscription::default() }),
+        subscription: Some(Subscription {
+            topics: vec!["a".into()],
+            ..Subscription::default()
+        }),
         fresh_id: world.fresh(),
         requires_known_id: false,
         supports_skip_assignment: true,
@@ -281,13 +327,21 @@ pub fn sync(group: &str, member: &MemberId, generation: i32, assignments: &[(&Me
 }
 
 pub fn heartbeat(group: &str, member: &MemberId, generation: i32) -> Request {
-    Request::Heartbeat(Heartbeat { group: group.into(), member: member.clone(), instance: None, generation })
+    Request::Heartbeat(Heartbeat {
+        group: group.into(),
+        member: member.clone(),
+        instance: None,
+        generation,
+    })
 }
 
 pub fn leave(group: &str, member: &MemberId) -> Request {
     Request::Leave(Leave {
         group: group.into(),
-        members: vec![Leaving { member: member.clone(), instance: None }],
+        members: vec![Leaving {
+            member: member.clone(),
+            instance: None,
+        }],
     })
 }
 
@@ -321,7 +375,10 @@ pub fn consumer_heartbeat(world: &mut World, group: &str, member: &str, epoch: i
 }
 
 pub fn named(topic: &str, partitions: &[i32]) -> NamedPartitions {
-    NamedPartitions { topic: topic.into(), partitions: partitions.iter().map(|&n| PartitionIndex(n)).collect() }
+    NamedPartitions {
+        topic: topic.into(),
+        partitions: partitions.iter().map(|&n| PartitionIndex(n)).collect(),
+    }
 }
 
 pub fn set(partitions: &[TopicPartition]) -> PartitionSet {

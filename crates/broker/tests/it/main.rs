@@ -7,6 +7,8 @@ mod configuration;
 mod data_group;
 mod dedup;
 mod group_classic;
+mod group_consumer;
+mod group_migration;
 mod group_static;
 mod group_world;
 mod metadata;

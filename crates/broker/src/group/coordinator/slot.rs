@@ -150,7 +150,7 @@ impl Then {
 
 impl Response {
     /// The refusal of a request.
-    pub(super) fn refuse(request: &Request, error: GroupError) -> Response {
+    pub fn refuse(request: &Request, error: GroupError) -> Response {
         match request {
             Request::Join(_) => Response::Join(Err(error)),
             Request::Sync(_) => Response::Sync(Err(error)),
