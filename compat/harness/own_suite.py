@@ -13,7 +13,7 @@ import xml.etree.ElementTree as xml
 from . import clients, install, processes
 
 SUITE = "kafka-python's own suite"
-KAFKA_VERSION = "4.1.0"  # what the suite takes the broker for; it knows 4.1 and its APIs
+KAFKA_VERSION = "4.3.0"  # what the suite takes the broker for
 
 
 def not_served():

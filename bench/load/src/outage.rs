@@ -12,8 +12,10 @@ use crate::producer::{Counters, Sender};
 use crate::{Measured, Producing};
 
 const INTERVAL_NS: u64 = 5_000_000;
+/// Silences from here on are told at once: `resumed` on standard output.
+const NOTABLE_NS: u64 = 200_000_000;
 
-/// Runs until standard input ends. Prints `sending` after the first ack.
+/// Runs until standard input ends. Prints `sending` after the first ack and `resumed` after a silence.
 pub fn run(bootstrap: &str, producing: &Producing) -> Measured {
     let counters = Arc::new(Counters::default());
     let mut sender = Sender::connect(bootstrap, producing, 0, &counters)?;
@@ -38,6 +40,9 @@ pub fn run(bootstrap: &str, producing: &Producing) -> Measured {
                     None => println!("sending"),
                     Some(last) if now - last > silence_end - silence_begin => {
                         (silence_begin, silence_end) = (last, now);
+                        if now - last > NOTABLE_NS {
+                            println!("resumed");
+                        }
                     }
                     Some(_) => {}
                 }

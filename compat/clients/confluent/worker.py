@@ -5,7 +5,7 @@ import sys
 import threading
 import time
 
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource
 from confluent_kafka.admin import NewPartitions, NewTopic
 
@@ -46,7 +46,7 @@ def admin():
     entry = ConfigEntry("retention.ms", "1200000", incremental_operation=AlterConfigOpType.SET)
     change = ConfigResource(ConfigResource.Type.TOPIC, topic, incremental_configs=[entry])
     client.incremental_alter_configs([change])[change].result(10)
-    assert retention() == "1200000", retention()
+    until(lambda: retention() == "1200000")
     client.create_partitions([NewPartitions(topic, 5)])[topic].result(10)
     until(lambda: partitions() == 5)
     assert client.describe_cluster().result(10).nodes
@@ -115,6 +115,18 @@ def log_poll(history, message):
     )
 
 
+def watermarks(consumer, partition):
+    """A partition of a broker that just restarted may have no leader for a moment."""
+    deadline = time.monotonic() + 10
+    while True:
+        try:
+            return consumer.get_watermark_offsets(partition, timeout=10)
+        except KafkaException:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
+
+
 def consume(history):
     topic = PARAMETERS["topic"]
     consumer = Consumer({
@@ -125,7 +137,7 @@ def consume(history):
     })
     ends = {}
     for partition in range(PARAMETERS["partitions"]):
-        low, high = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=10)
+        low, high = watermarks(consumer, TopicPartition(topic, partition))
         if low < high:
             ends[partition] = high
     consumer.assign([TopicPartition(topic, partition, 0) for partition in ends])

@@ -92,7 +92,7 @@ const topicAdmin = () =>
     check((await retention()) === '600000', 'retention at creation');
     const resource = { type: ConfigResourceTypes.TOPIC, name: topic, configEntries: entries('1200000') };
     await admin.alterConfigs({ validateOnly: false, resources: [resource] });
-    check((await retention()) === '1200000', 'retention after change');
+    await until(async () => (await retention()) === '1200000');
     await admin.createPartitions({ topicPartitions: [{ topic, count: 5 }] });
     await until(async () => (await partitions()) === 5);
     check((await admin.describeCluster()).brokers.length === 1, 'not one broker');

@@ -45,7 +45,7 @@ pub fn read_to_end(parameters: &Parameters) -> Outcome {
     let mut ends = BTreeMap::new();
     let mut assigned = TopicPartitionList::new();
     for partition in 0..parameters.partitions {
-        let (low, high) = consumer.fetch_watermarks(&parameters.topic, partition, TIMEOUT)?;
+        let (low, high) = watermarks(&consumer, &parameters.topic, partition)?;
         if low < high {
             ends.insert(partition, high);
             assigned.add_partition_offset(&parameters.topic, partition, Offset::Offset(0))?;
@@ -66,6 +66,17 @@ pub fn read_to_end(parameters: &Parameters) -> Outcome {
     }
     history.flush();
     Ok(())
+}
+
+/// A partition of a broker that just restarted may have no leader for a moment.
+fn watermarks(consumer: &BaseConsumer, topic: &str, partition: i32) -> Result<(i64, i64), KafkaError> {
+    let deadline = Instant::now() + TIMEOUT;
+    loop {
+        match consumer.fetch_watermarks(topic, partition, TIMEOUT) {
+            Err(_) if Instant::now() < deadline => std::thread::sleep(Duration::from_millis(100)),
+            result => return result,
+        }
+    }
 }
 
 struct Moves(History);
