@@ -26,12 +26,15 @@ pub(crate) trait Applier: Send + Sync + 'static {
     fn checkpoint_durable(&mut self, through: LogIndex);
 }
 
+/// An outcome, and where it goes.
+type Delivery<M> = (Waiter<M>, Committed<<M as StateMachine>::Outcome>);
+
 /// The [`Applier`] of a state machine.
 pub(crate) struct MachineApplier<M: StateMachine> {
     machine: M,
     fate: Arc<Fate>,
     /// A lock for `Sync` only: outcomes need not be. Never contended.
-    outcomes: parking_lot::Mutex<Vec<(Waiter<M>, Committed<M::Outcome>)>>,
+    outcomes: parking_lot::Mutex<Vec<Delivery<M>>>,
     applied: bool,
 }
 

@@ -89,27 +89,13 @@ impl Checkpointer {
         }
     }
 
-    fn not_saved(&self, error: checkpoint::CheckpointError) -> CheckpointFailed {
+    fn not_saved(&self, error: checkpoint::SaveError) -> CheckpointFailed {
         // a checkpoint is written into a new file: one that did not fit leaves nothing behind that is relied on
-        if no_space(&error) {
+        if error.source.kind() == io::ErrorKind::StorageFull {
             return CheckpointFailed::NoSpace(error);
         }
         self.fate
             .fail(format_args!("a checkpoint could not be stored: {error}"));
         CheckpointFailed::Save(error)
     }
-}
-
-fn no_space(error: &checkpoint::CheckpointError) -> bool {
-    let mut source: Option<&(dyn std::error::Error + 'static)> = Some(error);
-    while let Some(error) = source {
-        if error
-            .downcast_ref::<io::Error>()
-            .is_some_and(|error| error.kind() == io::ErrorKind::StorageFull)
-        {
-            return true;
-        }
-        source = error.source();
-    }
-    false
 }

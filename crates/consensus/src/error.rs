@@ -3,7 +3,10 @@
 use std::io;
 
 use tallymq_model::{LogIndex, NodeId, RaftGroup};
-use tallymq_storage::{checkpoint::CheckpointError, wal::WalReadError};
+use tallymq_storage::{
+    checkpoint::{LoadError, SaveError},
+    wal::WalReadError,
+};
 use thiserror::Error;
 
 use crate::DecodeError;
@@ -42,7 +45,7 @@ pub enum StartError {
         /// The group.
         group: RaftGroup,
         /// What is wrong.
-        source: CheckpointError,
+        source: LoadError,
     },
     /// The header of the checkpoint cannot be read.
     #[error("group {group}: the checkpoint's header: {source}")]
@@ -99,14 +102,14 @@ pub enum StartError {
 pub enum CheckpointFailed {
     /// There is no room for it. The old one stays; try again later.
     #[error("no room for the checkpoint: {0}")]
-    NoSpace(CheckpointError),
+    NoSpace(SaveError),
     /// The state could not be built or made durable: the group has ended, because what a failed sync left behind is not
     /// known.
     #[error("building the state: {0}")]
     Build(io::Error),
     /// It could not be stored; the group has ended.
     #[error("{0}")]
-    Save(CheckpointError),
+    Save(SaveError),
     /// The group has ended, or ends.
     #[error("the group is shutting down")]
     ShuttingDown,

@@ -11,7 +11,7 @@ use openraft::async_runtime::AsyncRuntime;
 use tallymq_model::{LogIndex, NodeId, Term};
 use tallymq_storage::{
     disk::Disk,
-    wal::{RecoveredGroup, Wal, WalRecord},
+    wal::{RecoveredGroup, Wal},
 };
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
@@ -20,12 +20,9 @@ use crate::{
     applier::MachineApplier,
     checkpointer::Checkpointer,
     fate::{Fate, Phase},
+    launch::{Launched, launch, restore},
     proposer::{Proposer, Queued},
-    raft::{
-        self, Engine, Leadership, NoNetwork, RaftLog, RaftMachine, Runtime, ServerMetrics, Start,
-        engine_config,
-    },
-    recovery::Recovery,
+    raft::{Engine, Leadership, RaftLog, Runtime},
 };
 
 /// What a queued command counts beside its own bytes.
@@ -90,15 +87,9 @@ impl<M: StateMachine> Group<M> {
         machine: M,
     ) -> Result<Group<M>, StartError> {
         let group = options.group;
-        let engine_error = |reason: &dyn std::fmt::Display| StartError::Engine {
-            group,
-            reason: reason.to_string(),
-        };
-        let (recovery, machine) = restore(&options, disk.clone(), recovered, machine)
-            .await
-            .map_err(|error| engine_error(&error))??;
-        let is_new = recovery.is_new();
         let fate = Arc::new(Fate::new(group, options.on_fatal.clone()));
+        let (recovery, machine) = restore(group, disk.clone(), recovered, machine).await?;
+        let applier = Box::new(MachineApplier::new(machine, fate.clone()));
         let log = Arc::new(RaftLog::new(
             group,
             wal,
@@ -106,39 +97,13 @@ impl<M: StateMachine> Group<M> {
             recovery.vote,
             fate.clone(),
         ));
-        if let Some(purged) = recovery.log.purged {
-            log.queue(WalRecord::Purge {
-                group,
-                through: purged.index,
-            }); // the last one may have been lost
-        }
-        let start = Start {
-            applier: Box::new(MachineApplier::new(machine, fate.clone())),
-            applied: recovery.log.purged,
-            membership: recovery.membership,
-        };
-        let (machine_ended, applied, engine) = {
-            let (ended_sender, ended) = oneshot::channel();
-            let (progress, applied) = watch::channel(recovery.log.purged.unwrap_or(BEFORE_THE_FIRST));
-            let machine = RaftMachine::new(log.clone(), start, progress, ended_sender);
-            let config = engine_config(format!("group-{group}"), 1).map_err(|error| engine_error(&error))?;
-            let engine = Engine::new(
-                options.node,
-                config,
-                NoNetwork,
-                raft::LogStore(log.clone()),
-                machine,
-            );
-            (
-                ended,
-                applied,
-                engine.await.map_err(|error| engine_error(&error))?,
-            )
-        };
-        let leadership = spawn_observer(&engine, log.clone(), fate.clone());
-        elect(&engine, options.node, is_new)
-            .await
-            .map_err(|error| engine_error(&error))?;
+        let launched = launch(&options, log.clone(), recovery, applier).await?;
+        let Launched {
+            engine,
+            leadership,
+            applied,
+            machine_ended,
+        } = launched;
 
         let (queue, queued) = mpsc::unbounded_channel();
         let proposer = Proposer::<M>::new(queued, engine.clone(), fate.clone(), options.clone());
@@ -282,68 +247,4 @@ impl<M: StateMachine> std::fmt::Debug for Group<M> {
             .field("fate", &self.shared.fate)
             .finish()
     }
-}
-
-const BEFORE_THE_FIRST: EntryId = EntryId {
-    term: Term(0),
-    index: LogIndex(0),
-};
-
-/// Reads the checkpoint and gives its state to the machine, on a thread that may block.
-async fn restore<M: StateMachine>(
-    options: &GroupOptions,
-    disk: Arc<dyn Disk>,
-    recovered: RecoveredGroup,
-    mut machine: M,
-) -> std::io::Result<Result<(Recovery, M), StartError>> {
-    let group = options.group;
-    Runtime::spawn_blocking(move || {
-        let mut recovery = Recovery::read(&disk, group, &recovered)?;
-        if let Some((applied, state)) = recovery.state.take() {
-            let applied = applied.index;
-            machine.restore(state).map_err(|source| StartError::Restore {
-                group,
-                applied,
-                source,
-            })?;
-        }
-        Ok((recovery, machine))
-    })
-    .await
-}
-
-/// Makes the only voter leader: of a new group by giving it its first membership, else by an election.
-async fn elect(engine: &Engine, node: NodeId, is_new: bool) -> Result<(), String> {
-    if is_new {
-        let members = std::collections::BTreeMap::from([(node, openraft::BasicNode::new(""))]);
-        engine
-            .initialize(members)
-            .await
-            .map_err(|error| error.to_string())
-    } else {
-        engine
-            .trigger()
-            .elect(false)
-            .await
-            .map_err(|error| error.to_string())
-    }
-}
-
-/// Follows the engine: publishes who leads, and if the engine ends by itself ends the group.
-fn spawn_observer(engine: &Engine, log: Arc<RaftLog>, fate: Arc<Fate>) -> watch::Receiver<Leadership> {
-    let mut changes: ServerMetrics = engine.server_metrics();
-    let ended = engine.metrics();
-    let (publish, leadership) = watch::channel(raft::leadership(&changes));
-    let observe = async move {
-        while let Some(now) = raft::next_change(&mut changes).await {
-            publish.send_if_modified(|published| std::mem::replace(published, now) != now);
-        }
-        publish.send_modify(|published| published.is_leader = false);
-        if fate.phase() == Phase::Running {
-            fate.fail(raft::why_ended(&ended));
-        }
-        log.abandon();
-    };
-    drop(Runtime::spawn(observe));
-    leadership
 }

@@ -10,7 +10,7 @@
 //! | file | is |
 //! |---|---|
 //! | `group` | a group: start, propose, leadership, shutdown |
-//! | `recovery` | what a group starts from: checkpoint, vote, log |
+//! | `recovery`, `launch` | what a group starts from: checkpoint, vote, log; and how |
 //! | `proposer`, `batch` | commands become entries |
 //! | `applier` | entries become outcomes |
 //! | `checkpointer` | checkpoints, and the purge behind them |
@@ -28,6 +28,7 @@ mod error;
 mod fate;
 mod format;
 mod group;
+mod launch;
 mod options;
 mod parts;
 mod proposer;

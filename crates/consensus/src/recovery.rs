@@ -40,7 +40,13 @@ impl Recovery {
                 membership: StoredMembership::default(),
                 state: None,
             },
-            Some(stored) => {
+            Some(checkpoint::Loaded {
+                checkpoint: stored,
+                damaged,
+            }) => {
+                for damage in damaged {
+                    tracing::error!(group = group.0, %damage, "a checkpoint is damaged, the one before is tried");
+                }
                 let header = CheckpointHeader::decode(stored.header)
                     .map_err(|source| StartError::CheckpointHeader { group, source })?;
                 let applied = EntryId {
