@@ -14,6 +14,7 @@ pub mod error_code;
 pub mod frame;
 pub mod header;
 pub mod messages;
+pub mod records;
 pub mod request;
 mod schema;
 pub mod session;

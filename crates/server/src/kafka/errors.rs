@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use tallymq_broker::{group::GroupError, produce::AdmitError};
+use tallymq_broker::{data::EpochMismatch, group::GroupError, produce::AdmitError};
 use tallymq_consensus::ProposeError;
 use tallymq_gateway::kafka::error_code::ErrorCode;
 use tallymq_storage::log::ReadError;
@@ -100,5 +100,13 @@ pub fn group_refusal(error: &GroupError) -> ErrorCode {
         GroupError::UnsupportedAssignor => ErrorCode::UnsupportedAssignor,
         GroupError::InvalidRegularExpression => ErrorCode::InvalidRegularExpression,
         GroupError::UnsupportedVersion => ErrorCode::UnsupportedVersion,
+    }
+}
+
+/// Whose leader epoch is out of date (KIP-320).
+pub fn epoch_refusal(mismatch: EpochMismatch) -> ErrorCode {
+    match mismatch {
+        EpochMismatch::Fenced { .. } => ErrorCode::FencedLeaderEpoch,
+        EpochMismatch::Unknown { .. } => ErrorCode::UnknownLeaderEpoch,
     }
 }

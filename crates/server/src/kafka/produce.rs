@@ -9,7 +9,7 @@ use tallymq_broker::{
     metadata::Topic,
     produce::{AdmitRules, Admitted, RequiredAcks, admit},
 };
-use tallymq_consensus::{Committed, PendingProposal};
+use tallymq_consensus::{Committed, Proposal};
 use tallymq_gateway::kafka::{
     error_code::ErrorCode,
     messages::produce::{
@@ -42,7 +42,7 @@ struct SubmittedTopic {
 /// One partition's batch on its way.
 enum Submitted {
     Refused(Refusal),
-    Waiting { pending: PendingProposal<DataOutcome>, records: i64, bytes: usize, append_time: Timestamp },
+    Waiting { pending: Proposal<DataOutcome>, records: i64, bytes: usize, append_time: Timestamp },
 }
 
 /// Submits every batch in order, then waits for all of them aside.
@@ -91,12 +91,14 @@ async fn submit(
     let partition = PartitionIndex(data.index);
     let group = topic.group_of(partition).ok_or(ErrorCode::UnknownTopicOrPartition)?;
     let handle: &DataHandle = node.data(group).ok_or(ErrorCode::NotLeaderOrFollower)?;
-    node.check_room_for_produce()?;
+    if node.is_disk_nearly_full() {
+        return Err(Refusal::new(ErrorCode::KafkaStorageError, "the disk is nearly full"));
+    }
     let now = node.now();
     let settings = node.settings(topic);
     let rules = AdmitRules {
         request_version: version,
-        message_bytes_max: settings.max_message_bytes,
+        message_bytes_max: settings.message_bytes_max,
         timestamp_type: settings.timestamp_type,
         timestamp_before_max_ms: settings.timestamp_before_max_ms,
         timestamp_after_max_ms: settings.timestamp_after_max_ms,
@@ -112,7 +114,7 @@ async fn submit(
     let tp = TopicPartition { topic: topic.id, partition };
     let command = DataCommand::Produce(Produce { tp, header, batch, now });
     node.wait_for_writer().await;
-    let pending = handle.group.submit(command).await.map_err(|error| propose_refusal(&error))?;
+    let pending = handle.enqueue(command).await.map_err(|error| propose_refusal(&error))?;
     Ok(Submitted::Waiting { pending, records, bytes, append_time })
 }
 

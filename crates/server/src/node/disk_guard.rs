@@ -48,6 +48,11 @@ impl DiskGuard {
         }
     }
 
+    /// Asks the disk for its size and free bytes.
+    pub fn space(&self) -> Option<Space> {
+        self.disk.space().ok()
+    }
+
     /// Whether produce must be refused.
     pub fn is_nearly_full(&self) -> bool {
         self.nearly_full.load(Ordering::Relaxed)

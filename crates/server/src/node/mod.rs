@@ -21,6 +21,7 @@ use tallymq_broker::{
 use tallymq_consensus::{Committed, Group, Proposal, ProposeError};
 use tallymq_model::{ProducerId, RaftGroup, Timestamp, TopicId, TopicPartition};
 use tallymq_replica::{DataView, MetadataView};
+use tallymq_storage::disk::Space;
 use tallymq_storage::log::{LogStore, PartitionLog};
 use tallymq_storage::wal::{Flush, Wal};
 use tokio::sync::Notify;
@@ -56,7 +57,6 @@ pub struct Node {
     disk: disk_guard::DiskGuard,
     producer_ids: producer_ids::ProducerIds,
     settings: RwLock<SettingsCache>,
-    written: Arc<Notify>,
     scheduling: String,
     recovered: String,
     topic_changes: tokio::sync::Mutex<()>,
@@ -108,6 +108,11 @@ impl Node {
     /// A topic by id.
     pub fn topic_by_id(&self, id: TopicId) -> Option<Arc<Topic>> {
         self.metadata_view.state().topics().by_id(id).cloned()
+    }
+
+    /// The metadata as applied.
+    pub fn metadata_view(&self) -> &MetadataView {
+        &self.metadata_view
     }
 
     /// The data groups of this node.
@@ -170,11 +175,19 @@ impl Node {
         self.disk.is_nearly_full()
     }
 
+    /// Size and free bytes of the data directory's file system, unless the disk does not say.
+    pub fn disk_space(&self) -> Option<Space> {
+        self.disk.space()
+    }
+
     /// Waits while the segment writer is too far behind what is committed, so that memory stays bounded.
     pub async fn wait_for_writer(&self) {
         let unwritten_bytes_max = self.startup.produce_inflight_bytes_max as u64;
         while self.store.unwritten_bytes() > unwritten_bytes_max {
-            self.written.notified().await;
+            let written = Arc::new(Notify::new());
+            let notify = written.clone();
+            self.store.when_unwritten_at_most(unwritten_bytes_max, Box::new(move |_| notify.notify_one()));
+            written.notified().await;
         }
     }
 

@@ -1,0 +1,87 @@
+//! DescribeConfigs: every key of a resource with value, source, synonyms and documentation (KIP-226, KIP-569).
+
+use std::sync::Arc;
+
+use tallymq_broker::config::{
+    ConfigDescription, ConfigType, describe_broker, describe_cluster_default, describe_group, describe_topic,
+};
+use tallymq_gateway::kafka::messages::describe_configs::{
+    DescribeConfigsRequest, DescribeConfigsResource, DescribeConfigsResourceResult, DescribeConfigsResponse,
+    DescribeConfigsResult, DescribeConfigsSynonym,
+};
+
+use super::{
+    config_changes::{Resource, source_code},
+    errors::Refusal,
+};
+use crate::node::Node;
+
+/// Answers per resource.
+pub fn handle(node: &Arc<Node>, request: DescribeConfigsRequest) -> DescribeConfigsResponse {
+    let (synonyms, documentation) = (request.include_synonyms, request.include_documentation);
+    let results = request.resources.into_iter().map(|resource| {
+        let result = DescribeConfigsResult {
+            resource_type: resource.resource_type,
+            resource_name: resource.resource_name.clone(),
+            ..Default::default()
+        };
+        match describe(node, &resource) {
+            Ok(configs) => {
+                let configs = configs.into_iter().map(|config| entry(config, synonyms, documentation)).collect();
+                DescribeConfigsResult { configs, ..result }
+            }
+            Err(refusal) => {
+                node.metrics.requests.failed("DescribeConfigs", refusal.code.name());
+                DescribeConfigsResult { error_code: refusal.code, error_message: Some(refusal.message), ..result }
+            }
+        }
+    });
+    DescribeConfigsResponse { results: results.collect(), ..Default::default() }
+}
+
+fn describe(node: &Node, asked: &DescribeConfigsResource) -> Result<Vec<ConfigDescription>, Refusal> {
+    let resource = Resource::find(node, asked.resource_type, &asked.resource_name)?;
+    let overrides = resource.overrides(node).configs;
+    let mut configs = match resource {
+        Resource::Topic(_) => node.with_layers(|layers| describe_topic(&overrides, layers)),
+        Resource::Broker(Some(_)) => node.with_layers(describe_broker),
+        Resource::Broker(None) => describe_cluster_default(&overrides),
+        Resource::Group(_) => node.with_layers(|layers| describe_group(&overrides, layers)),
+    };
+    if let Some(keys) = asked.configuration_keys.as_ref().filter(|keys| !keys.is_empty()) {
+        configs.retain(|config| keys.iter().any(|key| key == config.name));
+    }
+    Ok(configs)
+}
+
+fn entry(config: ConfigDescription, synonyms: bool, documentation: bool) -> DescribeConfigsResourceResult {
+    let shown = config.synonyms.into_iter().map(|synonym| DescribeConfigsSynonym {
+        name: synonym.name.to_owned(),
+        value: synonym.value,
+        source: source_code(synonym.source),
+    });
+    DescribeConfigsResourceResult {
+        name: config.name.to_owned(),
+        value: config.value,
+        read_only: config.read_only,
+        config_source: source_code(config.source),
+        is_sensitive: config.sensitive,
+        synonyms: if synonyms { shown.collect() } else { Vec::new() },
+        config_type: type_code(config.kind),
+        documentation: documentation.then_some(config.documentation),
+    }
+}
+
+fn type_code(kind: ConfigType) -> i8 {
+    match kind {
+        ConfigType::Boolean => 1,
+        ConfigType::String => 2,
+        ConfigType::Int => 3,
+        ConfigType::Short => 4,
+        ConfigType::Long => 5,
+        ConfigType::Double => 6,
+        ConfigType::List => 7,
+        ConfigType::Class => 8,
+        ConfigType::Password => 9,
+    }
+}

@@ -1,0 +1,89 @@
+//! Fetch: finds what the session's partitions have to give, waits for more if that is too little, and answers with shared
+//! pieces of the logs, uncopied.
+
+mod read;
+pub mod sessions;
+
+use std::{sync::Arc, time::Duration};
+
+use read::{PartitionRead, Reads};
+use sessions::{FetchContext, NO_SESSION, PartitionKey, TopicKey};
+use tallymq_gateway::kafka::{
+    error_code::ErrorCode,
+    messages::fetch::{FetchRequest, FetchResponse, FetchableTopicResponse, PartitionData},
+};
+use tokio::time::{Instant, timeout_at};
+
+use super::{CallContext, KafkaCalls};
+
+/// The longest wait, whatever the client says, so that a connection is looked at now and then.
+const WAIT_MAX: Duration = Duration::from_secs(300);
+
+/// Answers a fetch.
+pub async fn handle(calls: &Arc<KafkaCalls>, _context: &CallContext, request: FetchRequest) -> FetchResponse {
+    let node = &calls.node;
+    let mut fetch = match calls.fetch_sessions.begin(&request) {
+        Ok(fetch) => fetch,
+        Err(error) => {
+            node.metrics.requests.failed("Fetch", error.name());
+            return FetchResponse { error_code: error, session_id: NO_SESSION, ..Default::default() };
+        }
+    };
+    let wait = Duration::from_millis(request.max_wait_ms.max(0) as u64).min(WAIT_MAX);
+    let deadline = Instant::now() + wait;
+    let bytes_max = node.with_layers(|layers| layers.number("fetch.max.bytes")).min(i64::from(request.max_bytes));
+    let reads = Reads::plan(node, &fetch, bytes_max.max(0) as usize);
+    let bytes_min = request.min_bytes.max(0) as usize;
+    let partitions = reads.run_until(node, bytes_min, deadline).await;
+    node.metrics.requests.fetched_bytes.inc_by(partitions.iter().map(|read| read.bytes as u64).sum());
+    let responses = answer(node, &mut fetch, partitions, request.isolation_level);
+    let session_id = calls.fetch_sessions.keep(fetch);
+    FetchResponse { responses, session_id, ..Default::default() }
+}
+
+/// Waits until woken or until `deadline`; false if the time is up.
+async fn woken_before(registration: &crate::node::wakeups::Registration, deadline: Instant) -> bool {
+    timeout_at(deadline, registration.woken()).await.is_ok()
+}
+
+fn answer(
+    node: &crate::node::Node,
+    fetch: &mut FetchContext,
+    partitions: Vec<PartitionRead>,
+    isolation_level: i8,
+) -> Vec<FetchableTopicResponse> {
+    let mut topics: Vec<FetchableTopicResponse> = Vec::new();
+    for read in partitions {
+        let failed = read.error != ErrorCode::None;
+        if failed {
+            node.metrics.requests.failed("Fetch", read.error.name());
+        }
+        if !fetch.tell(read.at, read.high_watermark, read.log_start, failed, read.bytes > 0) {
+            continue;
+        }
+        let data = PartitionData {
+            partition_index: read.key.partition,
+            error_code: read.error,
+            high_watermark: read.high_watermark,
+            last_stable_offset: read.high_watermark,
+            log_start_offset: read.log_start,
+            aborted_transactions: (isolation_level == 1 && !failed).then(Vec::new),
+            records: Some(read.records.into_iter().collect()),
+            ..Default::default()
+        };
+        push(&mut topics, &read.key, data);
+    }
+    topics
+}
+
+/// Partitions of one topic that follow each other share its entry.
+fn push(topics: &mut Vec<FetchableTopicResponse>, key: &PartitionKey, data: PartitionData) {
+    let (topic, topic_id) = match &key.topic {
+        TopicKey::Name(name) => (name.clone(), uuid::Uuid::nil()),
+        TopicKey::Id(id) => (String::new(), *id),
+    };
+    match topics.last_mut() {
+        Some(last) if last.topic == topic && last.topic_id == topic_id => last.partitions.push(data),
+        _ => topics.push(FetchableTopicResponse { topic, topic_id, partitions: vec![data] }),
+    }
+}

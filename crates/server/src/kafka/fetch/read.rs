@@ -1,0 +1,162 @@
+//! The reading part of a fetch: which logs, how many bytes of each, again after a wake-up. What memory does not have is
+//! read on a thread that may block.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tallymq_broker::data::check_epoch;
+use tallymq_gateway::kafka::error_code::ErrorCode;
+use tallymq_model::{LeaderEpoch, Offset, PartitionIndex, TopicId, TopicPartition};
+use tallymq_storage::log::{PartitionLog, ReadError};
+use tokio::time::Instant;
+
+use super::{
+    sessions::{FetchContext, Followed, PartitionKey, TopicKey},
+    woken_before,
+};
+use crate::{kafka::errors::read_refusal, node::Node};
+
+/// What one partition has to give.
+pub(super) struct PartitionRead {
+    /// Its place in the session.
+    pub(super) at: usize,
+    pub(super) key: PartitionKey,
+    pub(super) error: ErrorCode,
+    pub(super) high_watermark: i64,
+    pub(super) log_start: i64,
+    pub(super) records: Vec<Bytes>,
+    pub(super) bytes: usize,
+}
+
+/// One partition to read.
+#[derive(Clone)]
+struct Planned {
+    at: usize,
+    key: PartitionKey,
+    from: Offset,
+    bytes_max: usize,
+    log: Result<Arc<PartitionLog>, ErrorCode>,
+}
+
+/// All partitions of a fetch, in the order in which they get their share of the bytes.
+pub(super) struct Reads {
+    planned: Arc<Vec<Planned>>,
+    bytes_max: usize,
+}
+
+impl Reads {
+    pub(super) fn plan(node: &Node, fetch: &FetchContext, bytes_max: usize) -> Reads {
+        let planned = fetch.partitions().map(|(at, key, followed)| Planned {
+            at,
+            key: key.clone(),
+            from: Offset(followed.fetch_offset),
+            bytes_max: followed.bytes_max.max(0) as usize,
+            log: find(node, key, followed),
+        });
+        Reads { planned: Arc::new(planned.collect()), bytes_max }
+    }
+
+    /// Reads until there are `bytes_min` bytes, an error, or `deadline`.
+    pub(super) async fn run_until(self, node: &Node, bytes_min: usize, deadline: Instant) -> Vec<PartitionRead> {
+        let reads = self.run().await;
+        if self.planned.is_empty() || is_enough(&reads, bytes_min) || deadline <= Instant::now() {
+            return reads;
+        }
+        let logs = self.planned.iter().filter_map(|planned| planned.log.as_ref().ok());
+        let registration = node.wakeups.register(logs.map(|log| log.topic_partition()).collect());
+        loop {
+            // Once more, because something may have come before the registration.
+            let reads = self.run().await;
+            if is_enough(&reads, bytes_min) || !woken_before(&registration, deadline).await {
+                return reads;
+            }
+        }
+    }
+
+    async fn run(&self) -> Vec<PartitionRead> {
+        let from_memory = self.planned.iter().all(|planned| match &planned.log {
+            Ok(log) => log.is_in_memory(planned.from),
+            Err(_) => true,
+        });
+        let (planned, bytes_max) = (self.planned.clone(), self.bytes_max);
+        if from_memory {
+            return read_all(&planned, bytes_max);
+        }
+        let reading = tokio::task::spawn_blocking(move || read_all(&planned, bytes_max));
+        reading.await.expect("reading does not panic")
+    }
+}
+
+fn is_enough(reads: &[PartitionRead], bytes_min: usize) -> bool {
+    let mut bytes = 0;
+    for read in reads {
+        if read.error != ErrorCode::None {
+            return true;
+        }
+        bytes += read.bytes;
+    }
+    bytes >= bytes_min
+}
+
+fn find(node: &Node, key: &PartitionKey, followed: &Followed) -> Result<Arc<PartitionLog>, ErrorCode> {
+    let topic = match &key.topic {
+        TopicKey::Name(name) => node.topic(name).ok_or(ErrorCode::UnknownTopicOrPartition)?,
+        TopicKey::Id(id) => node.topic_by_id(TopicId(*id)).ok_or(ErrorCode::UnknownTopicId)?,
+    };
+    let tp = TopicPartition { topic: topic.id, partition: PartitionIndex(key.partition) };
+    let (handle, log) = node.partition(&topic, tp).ok_or(ErrorCode::UnknownTopicOrPartition)?;
+    if followed.current_leader_epoch >= 0 {
+        let state = handle.view.state();
+        let partition = state.partition(tp).ok_or(ErrorCode::UnknownTopicOrPartition)?;
+        let current = partition.leader_epoch(handle.group.term());
+        check_epoch(LeaderEpoch(followed.current_leader_epoch), current).map_err(super::super::errors::epoch_refusal)?;
+    }
+    Ok(log)
+}
+
+fn read_all(planned: &[Planned], bytes_max: usize) -> Vec<PartitionRead> {
+    let mut left = bytes_max;
+    let mut reads = Vec::with_capacity(planned.len());
+    let mut any = false;
+    for planned in planned {
+        let read = read_one(planned, left, !any);
+        left = left.saturating_sub(read.bytes);
+        any |= read.bytes > 0;
+        reads.push(read);
+    }
+    reads
+}
+
+fn read_one(planned: &Planned, left: usize, at_least_one: bool) -> PartitionRead {
+    let nothing = |error| PartitionRead {
+        at: planned.at,
+        key: planned.key.clone(),
+        error,
+        high_watermark: -1,
+        log_start: -1,
+        records: Vec::new(),
+        bytes: 0,
+    };
+    let log = match &planned.log {
+        Ok(log) => log,
+        Err(error) => return nothing(*error),
+    };
+    match log.read(planned.from, planned.bytes_max.min(left), at_least_one) {
+        Ok(batches) => {
+            let (log_start, log_end) = log.bounds();
+            PartitionRead {
+                high_watermark: log_end.0,
+                log_start: log_start.0,
+                records: batches.pieces,
+                bytes: batches.bytes,
+                ..nothing(ErrorCode::None)
+            }
+        }
+        Err(error) => {
+            if !matches!(error, ReadError::OffsetOutOfRange { .. } | ReadError::Deleted) {
+                tracing::error!(partition = %log.topic_partition(), offset = %planned.from, %error, "a read failed");
+            }
+            nothing(read_refusal(&error))
+        }
+    }
+}

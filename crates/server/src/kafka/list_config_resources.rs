@@ -1,0 +1,43 @@
+//! ListConfigResources: which resources have configuration (KIP-1142); version 0 asks for client metrics only.
+
+use std::sync::Arc;
+
+use tallymq_gateway::kafka::{
+    error_code::ErrorCode,
+    messages::list_config_resources::{ConfigResource, ListConfigResourcesRequest, ListConfigResourcesResponse},
+};
+
+use super::{
+    CallContext,
+    config_changes::{BROKER, BROKER_LOGGER, CLIENT_METRICS, GROUP, TOPIC},
+};
+use crate::node::Node;
+
+/// Answers with names by type.
+pub fn handle(
+    node: &Arc<Node>,
+    context: &CallContext,
+    request: ListConfigResourcesRequest,
+) -> ListConfigResourcesResponse {
+    const ALL: [i8; 5] = [TOPIC, BROKER, BROKER_LOGGER, CLIENT_METRICS, GROUP];
+    let types = match request.resource_types.is_empty() {
+        true if context.version == 0 => vec![CLIENT_METRICS],
+        true => ALL.to_vec(),
+        false => request.resource_types,
+    };
+    if types.iter().any(|kind| !ALL.contains(kind)) {
+        return ListConfigResourcesResponse { error_code: ErrorCode::UnsupportedVersion, ..Default::default() };
+    }
+    let metadata = node.metadata_view().state();
+    let mut config_resources = Vec::new();
+    for resource_type in types {
+        let names: Vec<String> = match resource_type {
+            TOPIC => metadata.topics().iter().map(|topic| topic.name.clone()).collect(),
+            BROKER | BROKER_LOGGER => vec![node.identity.node_id.to_string()],
+            GROUP => metadata.groups_with_configs().map(str::to_owned).collect(),
+            _ => Vec::new(),
+        };
+        config_resources.extend(names.into_iter().map(|resource_name| ConfigResource { resource_name, resource_type }));
+    }
+    ListConfigResourcesResponse { config_resources, ..Default::default() }
+}

@@ -1,0 +1,123 @@
+//! ListOffsets: the earliest, the latest, or the first offset at a time (KIP-79, KIP-734).
+
+use std::sync::Arc;
+
+use tallymq_broker::data::check_epoch;
+use tallymq_gateway::kafka::{
+    error_code::ErrorCode,
+    messages::list_offsets::{
+        ListOffsetsPartition, ListOffsetsPartitionResponse, ListOffsetsRequest, ListOffsetsResponse,
+        ListOffsetsTopicResponse,
+    },
+};
+use tallymq_model::{LeaderEpoch, Offset, PartitionIndex, Timestamp, TopicPartition};
+use tallymq_storage::log::{FoundBatch, PartitionLog};
+
+use super::errors::{epoch_refusal, read_refusal};
+use crate::node::Node;
+
+/// Bound on a batch that is decompressed to find a record in it.
+const RECORDS_BYTES_MAX: usize = 128 << 20;
+const LATEST: i64 = -1;
+const EARLIEST: i64 = -2;
+const MAX_TIMESTAMP: i64 = -3;
+const EARLIEST_LOCAL: i64 = -4;
+const LATEST_TIERED: i64 = -5;
+
+/// An offset with its timestamp; both -1 when there is none.
+struct Found {
+    offset: Offset,
+    timestamp: Timestamp,
+}
+
+const NOTHING: Found = Found { offset: Offset(-1), timestamp: Timestamp(-1) };
+
+/// Answers per partition.
+pub async fn handle(node: &Arc<Node>, request: ListOffsetsRequest) -> ListOffsetsResponse {
+    let mut topics = Vec::with_capacity(request.topics.len());
+    for topic in request.topics {
+        let mut partitions = Vec::with_capacity(topic.partitions.len());
+        for partition in &topic.partitions {
+            let index = partition.partition_index;
+            partitions.push(find(node, &topic.name, partition).await.unwrap_or_else(|error_code| {
+                node.metrics.requests.failed("ListOffsets", error_code.name());
+                ListOffsetsPartitionResponse { partition_index: index, error_code, ..Default::default() }
+            }));
+        }
+        topics.push(ListOffsetsTopicResponse { name: topic.name, partitions });
+    }
+    ListOffsetsResponse { topics, ..Default::default() }
+}
+
+async fn find(
+    node: &Node,
+    topic: &str,
+    asked: &ListOffsetsPartition,
+) -> Result<ListOffsetsPartitionResponse, ErrorCode> {
+    let topic = node.topic(topic).ok_or(ErrorCode::UnknownTopicOrPartition)?;
+    let tp = TopicPartition { topic: topic.id, partition: PartitionIndex(asked.partition_index) };
+    let (handle, log) = node.partition(&topic, tp).ok_or(ErrorCode::UnknownTopicOrPartition)?;
+    let epoch_now = {
+        let state = handle.view.state();
+        let partition = state.partition(tp).ok_or(ErrorCode::UnknownTopicOrPartition)?;
+        partition.leader_epoch(handle.group.term())
+    };
+    check_epoch(LeaderEpoch(asked.current_leader_epoch), epoch_now).map_err(epoch_refusal)?;
+    let found = match asked.timestamp {
+        LATEST => Found { offset: log.log_end(), ..NOTHING },
+        EARLIEST | EARLIEST_LOCAL => Found { offset: log.log_start(), ..NOTHING },
+        LATEST_TIERED => NOTHING,
+        MAX_TIMESTAMP => search(log, |log| log.max_timestamp(), None).await?,
+        at if at >= 0 => {
+            let at = Timestamp(at);
+            search(log, move |log| log.find_timestamp(at, log.log_start()), Some(at)).await?
+        }
+        _ => return Err(ErrorCode::InvalidRequest),
+    };
+    let epoch = {
+        let state = handle.view.state();
+        let partition = state.partition(tp).ok_or(ErrorCode::UnknownTopicOrPartition)?;
+        match asked.timestamp {
+            LATEST => Some(epoch_now),
+            _ => partition.epochs().epoch_at(found.offset),
+        }
+    };
+    Ok(ListOffsetsPartitionResponse {
+        partition_index: asked.partition_index,
+        error_code: ErrorCode::None,
+        timestamp: found.timestamp.0,
+        offset: found.offset.0,
+        leader_epoch: epoch.map_or(-1, |epoch| epoch.0),
+    })
+}
+
+/// Searches on a thread that may block, then inside the batch that was found.
+async fn search(
+    log: Arc<PartitionLog>,
+    find: impl FnOnce(&PartitionLog) -> Result<Option<FoundBatch>, tallymq_storage::log::ReadError> + Send + 'static,
+    at: Option<Timestamp>,
+) -> Result<Found, ErrorCode> {
+    let searching = tokio::task::spawn_blocking(move || {
+        let log_start = log.log_start();
+        let Some(batch) = find(&log).map_err(|error| read_refusal(&error))? else { return Ok(NOTHING) };
+        let at = at.unwrap_or(batch.header.max_timestamp);
+        Ok(place(&batch, at, log_start))
+    });
+    searching.await.map_err(|_| ErrorCode::UnknownServerError)?
+}
+
+/// The record inside the batch; of a batch that cannot be looked into, its first.
+fn place(batch: &FoundBatch, at: Timestamp, from: Offset) -> Found {
+    use tallymq_model::batch::HEADER_BYTES;
+    use tallymq_storage::log::timestamp::record_at;
+    let header = &batch.header;
+    let first = Found { offset: header.base_offset.max(from), timestamp: header.max_timestamp };
+    let records = batch.bytes.slice(HEADER_BYTES..);
+    match tallymq_gateway::kafka::records::decompress(header.compression(), records, RECORDS_BYTES_MAX) {
+        Ok(records) => match record_at(header, &records, at, from) {
+            Ok(Some(found)) => Found { offset: found.offset, timestamp: found.timestamp },
+            Ok(None) | Err(_) => first,
+        },
+        Err(_) => first,
+    }
+}

@@ -1,0 +1,187 @@
+//! Where consumer groups live: the data group that coordinates each, and what must not happen at once to one of them. Who
+//! may do what inside a group is `broker::group`'s business.
+//!
+//! A group's placement is forgotten when it is deleted, and the next one may be elsewhere. So that no two data groups ever
+//! coordinate one group, and no deletion takes a position that was acknowledged after it:
+//!
+//! ```text
+//!  ask     hold (shared): placement, count up │ let go │ ask │ count down
+//!  commit  hold (shared): placement, check, commit in every data group
+//!  delete  hold (alone):  delete, positions in every data group, forget if nobody asks and nobody joined again
+//! ```
+
+use std::{
+    hash::{DefaultHasher, Hash, Hasher},
+    sync::atomic::{AtomicUsize, Ordering},
+};
+
+use tallymq_broker::{
+    data::{DataCommand, DataOutcome},
+    group::{GroupCommand, GroupError, GroupId, GroupOutcome, Request, Response},
+    metadata::{MetadataCommand, MetadataOutcome},
+};
+use tallymq_consensus::ProposeError;
+use thiserror::Error;
+use tokio::sync::{RwLock, RwLockReadGuard};
+
+use super::{DataHandle, Node};
+
+/// Groups share a gate with others, by the hash of their names.
+const GATES: usize = 256;
+
+/// Why a group was not deleted.
+#[derive(Debug, Error)]
+pub enum DeleteGroupError {
+    /// Its coordinator refuses.
+    #[error(transparent)]
+    Refused(#[from] GroupError),
+    /// The log did not take it; asked again, the deletion is finished.
+    #[error(transparent)]
+    Propose(#[from] ProposeError),
+}
+
+/// The gates of all groups.
+pub(super) struct GroupGates(Vec<Gate>);
+
+#[derive(Default)]
+struct Gate {
+    /// Held alone by deletions.
+    hold: RwLock<()>,
+    /// Requests on their way to a coordinator that was looked up before.
+    asking: AtomicUsize,
+}
+
+/// As long as it lives, the group is not deleted, and stays where it is.
+pub struct GroupHold<'a>(#[expect(dead_code, reason = "held for its drop")] RwLockReadGuard<'a, ()>);
+
+/// Counts down when the answer is there, or when nobody waits for it any more.
+struct Asking<'a>(&'a AtomicUsize);
+
+impl Default for GroupGates {
+    fn default() -> GroupGates {
+        GroupGates((0..GATES).map(|_| Gate::default()).collect())
+    }
+}
+
+impl GroupGates {
+    fn of(&self, group: &str) -> &Gate {
+        let mut hasher = DefaultHasher::new();
+        group.hash(&mut hasher);
+        &self.0[(hasher.finish() % GATES as u64) as usize]
+    }
+}
+
+impl Drop for Asking<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+impl Node {
+    /// The data group that coordinates a consumer group, if that was ever decided.
+    pub fn home_of(&self, group: &str) -> Option<&DataHandle> {
+        let placed = self.metadata_view.state().placed_group(group)?;
+        self.data(placed)
+    }
+
+    /// The same, but decides it if need be.
+    pub async fn place_group(&self, group: &str) -> Result<&DataHandle, ProposeError> {
+        if let Some(home) = self.home_of(group) {
+            return Ok(home);
+        }
+        let command = MetadataCommand::PlaceGroup { group: group.to_owned() };
+        match self.propose_metadata(command).await? {
+            MetadataOutcome::GroupPlaced(Ok(placed)) => {
+                self.data(placed).ok_or(ProposeError::NotLeader { leader: None })
+            }
+            _ => Err(ProposeError::Unknown),
+        }
+    }
+
+    /// Keeps the group from being deleted while something is done that spans data groups. Not to be taken twice.
+    pub async fn hold_group(&self, group: &str) -> GroupHold<'_> {
+        GroupHold(self.group_gates.of(group).hold.read().await)
+    }
+
+    /// Asks the coordinator of the group that the request is about. With `may_create` the group gets a home if it has
+    /// none.
+    pub async fn ask_group(&self, request: Request, may_create: bool) -> Response {
+        let name = request.group().map(|group| group.to_string()).unwrap_or_default();
+        let gate = self.group_gates.of(&name);
+        let hold = GroupHold(gate.hold.read().await);
+        let home = self.coordinator_for(&name, may_create).await;
+        gate.asking.fetch_add(1, Ordering::AcqRel);
+        let asking = Asking(&gate.asking);
+        drop(hold);
+        let response = ask(home, request).await;
+        drop(asking);
+        response
+    }
+
+    /// The same for a request about the group that is held.
+    pub async fn ask_held_group(&self, _hold: &GroupHold<'_>, request: Request, may_create: bool) -> Response {
+        let name = request.group().map(|group| group.to_string()).unwrap_or_default();
+        let home = self.coordinator_for(&name, may_create).await;
+        ask(home, request).await
+    }
+
+    /// A group without a home exists nowhere, so that any coordinator answers as for an unknown group.
+    async fn coordinator_for(&self, group: &str, may_create: bool) -> Result<&DataHandle, ProposeError> {
+        if may_create {
+            return self.place_group(group).await;
+        }
+        let home = self.home_of(group).or_else(|| self.data_groups().next());
+        home.ok_or(ProposeError::NotLeader { leader: None })
+    }
+
+    /// Deletes a group with its positions. Finishes a deletion that was interrupted after its first step.
+    pub async fn delete_group(&self, group: &GroupId) -> Result<(), DeleteGroupError> {
+        let gate = self.group_gates.of(group.as_str());
+        let _alone = gate.hold.write().await;
+        let home = self.home_of(group.as_str());
+        let coordinator = self.coordinator_for(group.as_str(), false).await;
+        let refused = match ask(coordinator, Request::Delete(group.clone())).await {
+            Response::Delete(Ok(())) => None,
+            Response::Delete(Err(GroupError::GroupIdNotFound)) if home.is_some() => Some(GroupError::GroupIdNotFound),
+            Response::Delete(Err(error)) => return Err(error.into()),
+            _ => return Err(ProposeError::Unknown.into()),
+        };
+        let positions = self.delete_positions(group).await?;
+        let is_back = home.is_some_and(|home| home.view.state().groups().group(group).is_some());
+        if gate.asking.load(Ordering::Acquire) == 0 && !is_back {
+            self.propose_metadata(MetadataCommand::ForgetGroup { group: group.to_string() }).await?;
+        }
+        match refused {
+            Some(error) if positions == 0 => Err(error.into()),
+            _ => Ok(()),
+        }
+    }
+
+    /// Deletes a group's positions everywhere, and says how many there were. All data groups share a sync.
+    async fn delete_positions(&self, group: &GroupId) -> Result<usize, ProposeError> {
+        let mut pending = Vec::new();
+        for handle in self.data_groups() {
+            let command = GroupCommand::DeletePositions { group: group.clone(), partitions: None };
+            pending.push(handle.enqueue(DataCommand::Group(command)).await?);
+        }
+        let mut deleted = 0;
+        for proposal in pending {
+            if let DataOutcome::Group(GroupOutcome::PositionsDeleted { count }) = proposal.await?.into_outcome() {
+                deleted += count;
+            }
+        }
+        Ok(deleted)
+    }
+}
+
+async fn ask(home: Result<&DataHandle, ProposeError>, request: Request) -> Response {
+    match home {
+        Ok(home) => home.coordinator.ask(request).await,
+        Err(ProposeError::Unknown | ProposeError::TooLarge { .. }) => {
+            Response::refuse(&request, GroupError::CoordinatorNotAvailable)
+        }
+        Err(ProposeError::NotLeader { .. } | ProposeError::ShuttingDown) => {
+            Response::refuse(&request, GroupError::NotCoordinator)
+        }
+    }
+}

@@ -1,0 +1,254 @@
+//! From a data directory to a running node: lock, identity, write-ahead log, groups, reconciliation. And back.
+
+use std::{collections::BTreeMap, io, sync::Arc, time::Duration};
+
+use tallymq_broker::metadata::{MetadataCommand, MetadataOutcome};
+use tallymq_consensus::{Group, GroupOptions, ProposeError};
+use tallymq_model::RaftGroup;
+use tallymq_replica::{DataReplica, MetadataReplica};
+use tallymq_storage::{
+    disk::{Disk, OpenDiskError, RealDisk},
+    log::{self, LogOptions, LogStore, WriterThread},
+    wal::{self, CommitObserver, CommittedGroup, CommitterThread, Recovered, Wal, WalOpenError, WalOptions},
+};
+use thiserror::Error;
+use tokio::sync::watch;
+use uuid::Uuid;
+
+use super::{
+    DataHandle, Node, background,
+    coordination::{self, Surroundings},
+    disk_guard::DiskGuard,
+    machine::{DataMachine, MetadataEntry, MetadataMachine},
+    producer_ids::ProducerIds,
+    wakeups::Wakeups,
+};
+use crate::{
+    config::{Config, Startup, StartupError},
+    identity::{Identity, IdentityError},
+    metrics::{CommitMetrics, Metrics},
+};
+
+/// Exit code after a failed disk: what it holds has to be read again.
+const EXIT_FATAL: i32 = 70;
+
+/// Why a node does not start.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// The settings contradict each other.
+    #[error(transparent)]
+    Settings(#[from] StartupError),
+    /// The data directory cannot be used.
+    #[error(transparent)]
+    Disk(#[from] OpenDiskError),
+    /// It belongs to somebody else.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    /// The write-ahead log is damaged or unreadable.
+    #[error(transparent)]
+    Wal(#[from] WalOpenError),
+    /// A group's checkpoint or log is damaged or unreadable.
+    #[error(transparent)]
+    Group(#[from] tallymq_consensus::StartError),
+    /// A group ended while starting.
+    #[error("starting: {0}")]
+    Propose(#[from] ProposeError),
+    /// A thread could not be started.
+    #[error("starting a thread: {0}")]
+    Thread(#[from] io::Error),
+    /// The data directory was bootstrapped differently.
+    #[error("the metadata says {found} data groups, the identity of this node {expected}")]
+    DataGroups {
+        /// By the metadata.
+        found: u32,
+        /// By the identity.
+        expected: u32,
+    },
+}
+
+/// A node with the threads and tasks that belong to it.
+pub struct NodeParts {
+    /// What handlers see.
+    pub node: Arc<Node>,
+    committer: CommitterThread,
+    writer: WriterThread,
+    background: tokio::task::JoinHandle<()>,
+    stop: watch::Sender<bool>,
+}
+
+impl CommitObserver for CommitMetrics {
+    fn committed(&self, group: CommittedGroup) {
+        let sync = group.synced.then(|| Duration::from_nanos(group.sync_nanos));
+        if group.submissions > 0 {
+            self.group(group.records, group.bytes as u64, sync);
+        }
+    }
+}
+
+/// Opens the data directory and starts everything on it; when this returns every group leads and has applied its log.
+pub async fn start(config: Config) -> Result<NodeParts, StartError> {
+    let startup = Startup::from_config(&config)?;
+    let disk: Arc<dyn Disk> = Arc::new(RealDisk::open(&startup.data_dir)?);
+    let identity = Identity::open(&*disk, startup.node_id, startup.data_groups)?;
+    let metrics = Arc::new(Metrics::new(facts(&identity, &startup)));
+    let (wal, mut committer, recovered) = open_wal(disk.clone(), &startup)?;
+    committer.observe(Arc::new(metrics.commit.clone()));
+    let committer = wal::spawn(committer, |error| fatal(&error.to_string()))?;
+    let (store, writer) = LogStore::new(disk.clone(), log_options(&startup));
+    let writer = log::spawn(writer, |error| fatal(&error.to_string()))?;
+    let wakeups = Arc::new(Wakeups::default());
+    let (stop, stopped) = watch::channel(false);
+
+    let groups = Groups { startup: &startup, identity: &identity, wal: &wal, recovered: &recovered, disk: &disk };
+    let metadata = MetadataReplica::new();
+    let metadata_view = metadata.view();
+    let metadata_group =
+        groups.start(RaftGroup::METADATA, MetadataMachine::new(metadata, wakeups.clone())).await?;
+    metadata_group.leader_ready().await?;
+    bootstrap(&metadata_group, &identity).await?;
+
+    let around = Surroundings::new(config.clone(), identity.node(), metadata_view.clone(), wakeups.clone());
+    let around = Arc::new(around);
+    let mut data = BTreeMap::new();
+    for id in (1..=identity.data_groups).map(RaftGroup) {
+        let replica = DataReplica::new(id, store.clone());
+        let view = replica.view();
+        let group = groups.start(id, DataMachine::new(replica, wakeups.clone())).await?;
+        data.insert(id, (group, view));
+    }
+    let mut handles = BTreeMap::new();
+    for (id, (group, view)) in data {
+        group.leader_ready().await?;
+        let coordinator = coordination::spawn(group.clone(), view.clone(), around.clone(), stopped.clone());
+        handles.insert(id, DataHandle { id, group, view, coordinator });
+    }
+    let node = Arc::new(Node {
+        disk: DiskGuard::new(disk.clone(), startup.disk_reserve_bytes),
+        scheduling: committer.scheduling(),
+        recovered: describe(&recovered),
+        identity,
+        config,
+        startup,
+        metrics,
+        wakeups,
+        metadata_group,
+        metadata_view,
+        data: handles,
+        wal,
+        store,
+        producer_ids: ProducerIds::default(),
+        settings: parking_lot::RwLock::default(),
+        topic_changes: tokio::sync::Mutex::new(()),
+    });
+    node.reconcile().await?;
+    let background = tokio::spawn(background::run(node.clone(), stopped));
+    Ok(NodeParts { node, committer, writer, background, stop })
+}
+
+/// What every group of the node starts from.
+struct Groups<'a> {
+    startup: &'a Startup,
+    identity: &'a Identity,
+    wal: &'a Wal,
+    recovered: &'a Recovered,
+    disk: &'a Arc<dyn Disk>,
+}
+
+impl Groups<'_> {
+    async fn start<M: tallymq_consensus::StateMachine>(
+        &self,
+        id: RaftGroup,
+        machine: M,
+    ) -> Result<Group<M>, tallymq_consensus::StartError> {
+        let groups = self.identity.data_groups.max(1) as usize;
+        let mut options = GroupOptions::new(id, self.identity.node(), |ended| fatal(&ended.to_string()));
+        options.bytes_in_flight_max = self.startup.produce_inflight_bytes_max / groups;
+        let recovered = self.recovered.groups.get(&id).cloned().unwrap_or_default();
+        Group::start(options, self.wal.clone(), recovered, self.disk.clone(), machine).await
+    }
+}
+
+/// Nothing may be assumed of the disk any more: ends the process at once, before anything else is answered.
+fn fatal(why: &str) {
+    tracing::error!(why, "the disk failed; ending, because nothing may be acknowledged any more");
+    std::process::exit(EXIT_FATAL);
+}
+
+fn open_wal(
+    disk: Arc<dyn Disk>,
+    startup: &Startup,
+) -> Result<(Wal, wal::Committer, Recovered), WalOpenError> {
+    let options = WalOptions { bytes_max: startup.wal_bytes_max, flush: startup.flush, ..WalOptions::default() };
+    Wal::open(disk, options)
+}
+
+fn log_options(startup: &Startup) -> LogOptions {
+    LogOptions {
+        tail_cache_bytes_max: startup.tail_cache_bytes_max,
+        open_files_max: startup.open_files_max,
+        ..LogOptions::default()
+    }
+}
+
+fn facts(identity: &Identity, startup: &Startup) -> Vec<(String, String)> {
+    let flush = match startup.flush {
+        wal::Flush::Sync => "sync",
+        wal::Flush::Async { .. } => "async",
+    };
+    vec![
+        ("version".to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
+        ("cluster_id".to_owned(), identity.cluster_id.clone()),
+        ("node_id".to_owned(), identity.node_id.to_string()),
+        ("flush".to_owned(), flush.to_owned()),
+        ("insecure_listeners".to_owned(), startup.insecure_listeners.to_string()),
+    ]
+}
+
+fn describe(recovered: &Recovered) -> String {
+    match &recovered.cut {
+        None => "the write-ahead log ends cleanly".to_owned(),
+        Some(cut) => format!(
+            "cut {} bytes that were never acknowledged from the end of {} ({})",
+            cut.bytes, cut.file, cut.reason
+        ),
+    }
+}
+
+async fn bootstrap(group: &Group<MetadataMachine>, identity: &Identity) -> Result<(), StartError> {
+    let expected = identity.data_groups;
+    let command = MetadataCommand::Bootstrap { cluster_id: identity.cluster_id.clone(), data_groups: expected };
+    let outcome = group.propose(MetadataEntry(command)).await?.into_outcome();
+    if let MetadataOutcome::Bootstrapped { data_groups: found, .. } = outcome
+        && found != expected
+    {
+        return Err(StartError::DataGroups { found, expected });
+    }
+    let directory = Uuid::new_v5(&Uuid::NAMESPACE_OID, identity.cluster_id.as_bytes());
+    let command = MetadataCommand::RegisterNode { node: identity.node(), directory };
+    group.propose(MetadataEntry(command)).await?;
+    Ok(())
+}
+
+impl NodeParts {
+    /// Stops in order: what is queued is committed and applied, then checkpointed, so that the next start has nothing to
+    /// replay; then the files are closed.
+    pub async fn stop(self) {
+        let NodeParts { node, committer, writer, background, stop } = self;
+        stop.send_replace(true);
+        // Its result says only that it ended.
+        drop(background.await);
+        node.checkpoint_all().await;
+        for handle in node.data.values() {
+            handle.group.shutdown().await;
+        }
+        node.metadata_group.shutdown().await;
+        node.store.close();
+        let ended = tokio::task::spawn_blocking(move || {
+            drop(writer);
+            committer.stop()
+        });
+        if let Ok(Err(error)) = ended.await {
+            tracing::error!(%error, "the write-ahead log did not close cleanly");
+        }
+    }
+}

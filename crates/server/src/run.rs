@@ -1,0 +1,105 @@
+//! A server as a whole: started from a configuration, asked where it listens, stopped in order.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use thiserror::Error;
+use tokio::{
+    net::TcpListener,
+    sync::{Semaphore, watch},
+    task::JoinHandle,
+};
+
+use crate::{
+    config::Config,
+    http,
+    kafka::KafkaCalls,
+    net::{
+        accept::Acceptor,
+        listener::{BindError, bind},
+    },
+    node::{self, Node, NodeParts},
+};
+
+/// Why a server does not start.
+#[derive(Debug, Error)]
+pub enum ServerError {
+    /// Its node does not.
+    #[error(transparent)]
+    Node(#[from] node::StartError),
+    /// An address cannot be listened on.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+}
+
+/// A running server.
+pub struct Server {
+    parts: NodeParts,
+    kafka: Vec<SocketAddr>,
+    http: Vec<SocketAddr>,
+    tasks: Vec<JoinHandle<()>>,
+    stop: watch::Sender<bool>,
+}
+
+impl Server {
+    /// Opens the data directory, recovers, and listens. When this returns clients are served.
+    pub async fn start(config: Config) -> Result<Server, ServerError> {
+        let parts = node::start(config).await?;
+        let node = parts.node.clone();
+        let (stop, stopped) = watch::channel(false);
+        let insecure = node.startup.insecure_listeners;
+        let listeners = bind(&node.startup.listen, insecure).await?;
+        let http_listeners = bind(&node.startup.http_listen, insecure).await?;
+        let (kafka, http) = (addresses(&listeners), addresses(&http_listeners));
+        let mut tasks = Vec::new();
+        let acceptors = acceptors(&node, &stopped);
+        for listener in listeners {
+            tasks.push(tokio::spawn(acceptors().run(listener)));
+        }
+        for listener in http_listeners {
+            tasks.push(tokio::spawn(http::serve(listener, node.clone(), stopped.clone())));
+        }
+        Ok(Server { parts, kafka, http, tasks, stop })
+    }
+
+    /// The node, for what the binary prints.
+    pub fn node(&self) -> &Arc<Node> {
+        &self.parts.node
+    }
+
+    /// Where Kafka clients connect.
+    pub fn kafka_addresses(&self) -> &[SocketAddr] {
+        &self.kafka
+    }
+
+    /// Where health and metrics are.
+    pub fn http_addresses(&self) -> &[SocketAddr] {
+        &self.http
+    }
+
+    /// Stops in order: no new connections, what is in flight is answered, files are synced and closed.
+    pub async fn stop(self) {
+        self.stop.send_replace(true);
+        for task in self.tasks {
+            // A listener's task gives nothing back; a panic in it was logged.
+            drop(task.await);
+        }
+        self.parts.stop().await;
+    }
+}
+
+fn addresses(listeners: &[TcpListener]) -> Vec<SocketAddr> {
+    listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect()
+}
+
+fn acceptors(node: &Arc<Node>, stopped: &watch::Receiver<bool>) -> impl Fn() -> Acceptor<KafkaCalls> {
+    let calls = Arc::new(KafkaCalls::new(node.clone()));
+    let room = Arc::new(Semaphore::new(node.startup.connections_max.min(Semaphore::MAX_PERMITS)));
+    let (metrics, limits, stopped) = (node.metrics.requests.clone(), node.startup.connection, stopped.clone());
+    move || Acceptor {
+        calls: calls.clone(),
+        metrics: metrics.clone(),
+        limits,
+        room: room.clone(),
+        stop: stopped.clone(),
+    }
+}
