@@ -9,6 +9,7 @@
 
 mod faulty;
 mod memory;
+mod platter;
 mod random;
 mod real;
 mod scheduling;

@@ -162,6 +162,11 @@ impl GroupHeader {
     /// Reads the header of the group that begins at `position` of the file `file_sequence`; `None` for anything that
     /// was not written there.
     pub(super) fn parse(page: &[u8], file_sequence: u64, position: u64) -> Option<GroupHeader> {
+        GroupHeader::parse_anywhere(page, file_sequence).filter(|header| header.position == position)
+    }
+
+    /// Reads the header of a group of the file `file_sequence`, whatever place it says it is for.
+    pub(super) fn parse_anywhere(page: &[u8], file_sequence: u64) -> Option<GroupHeader> {
         let mut rest = page.get(..GROUP_HEADER_BYTES)?;
         if rest[..8] != GROUP_MAGIC || rest[8..12] != crc32c(&rest[12..]).to_le_bytes() {
             return None;
@@ -179,8 +184,7 @@ impl GroupHeader {
             meta_crc: rest.get_u32_le(),
             records: rest.get_u32_le(),
         };
-        let here = header.file_sequence == file_sequence && header.position == position;
-        (here && header.meta_bytes <= header.body_bytes).then_some(header)
+        (header.file_sequence == file_sequence && header.meta_bytes <= header.body_bytes).then_some(header)
     }
 }
 

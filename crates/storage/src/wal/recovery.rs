@@ -81,7 +81,7 @@ impl Wal {
         let mut replay = Replay::default();
         let mut files = found.files;
         let end = walk(&files, &mut |event| replay.take(event)).map_err(walk_error)?;
-        replay.decide(&files, &found.missing_before)?;
+        replay.decide(&files, &end, found.missing_before.as_ref())?;
         let cut =
             tidy_up(&*disk, &options, &mut files, &end, &replay).map_err(io_error("the end of the log"))?;
         let spares = Found::spares(&*disk, &options, &found.others).map_err(io_error("spare files"))?;
@@ -214,8 +214,8 @@ struct Replay {
     cut: Option<Bad>,
     /// The newest group that anything behind `cut` calls synced.
     synced: u64,
-    /// Groups behind `cut`: file, position and end.
-    behind: Vec<(usize, u64, u64)>,
+    /// Groups behind `cut`, in its file: position and end.
+    behind: Vec<(u64, u64)>,
     /// The first bad place that no interrupted write leaves.
     certain: Option<Bad>,
 }
@@ -230,6 +230,11 @@ impl Replay {
                 }
                 self.cut.get_or_insert(bad);
             }
+            Event::Newer(header) => {
+                self.synced = self.synced.max(header.synced);
+                self.behind
+                    .push((header.position, header.position + header.size_bytes()));
+            }
             Event::Group {
                 file,
                 header,
@@ -238,7 +243,7 @@ impl Replay {
                 self.synced = self.synced.max(header.synced);
                 if self.cut.is_some() {
                     self.behind
-                        .push((file, header.position, header.position + header.size_bytes()));
+                        .push((header.position, header.position + header.size_bytes()));
                 } else if let Err(reason) = replay(&mut self.index, header, records) {
                     let position = header.position;
                     let bad = Bad {
@@ -256,7 +261,12 @@ impl Replay {
     }
 
     /// Refuses damage.
-    fn decide(&self, files: &[WalkFile], missing_before: &Option<String>) -> Result<(), WalOpenError> {
+    fn decide(
+        &self,
+        files: &[WalkFile],
+        end: &ChainEnd,
+        missing_before: Option<&String>,
+    ) -> Result<(), WalOpenError> {
         let damaged = |file: String, position, reason| {
             Err(WalOpenError::Damaged {
                 file,
@@ -275,22 +285,48 @@ impl Replay {
                 .map_or_else(String::new, |file| file.path.clone());
             return damaged(path, bad.position, bad.reason.clone());
         }
-        for (group, state) in self.index.groups() {
-            if let Some((from, through)) = state.missing() {
-                let missing = || files.first().map_or_else(String::new, |file| file.path.clone());
-                let file = missing_before.clone().unwrap_or_else(missing);
-                let reason = format!(
-                    "entries {from} to {through} of group {group} are in an older file, which is missing"
-                );
-                return damaged(file, 0, reason);
-            }
+        match missing_entries(&self.index, files, end, missing_before) {
+            Some((file, position, reason)) => damaged(file, position, reason),
+            None => Ok(()),
         }
-        Ok(())
     }
 }
 
+/// Entries that are neither purged nor there: the file and position to look at, and what is wrong.
+pub(super) fn missing_entries(
+    index: &Index,
+    files: &[WalkFile],
+    end: &ChainEnd,
+    missing_before: Option<&String>,
+) -> Option<(String, u64, String)> {
+    let (group, (from, through)) = index
+        .groups()
+        .find_map(|(group, state)| Some((group, state.missing()?)))?;
+    let what = format!("entries {from} to {through} of group {group}");
+    if let Some(file) = missing_before {
+        return Some((
+            file.clone(),
+            0,
+            format!("the file is missing; {what} are in it or in an older one"),
+        ));
+    }
+    let file = end
+        .file
+        .and_then(|last| files.get(last))
+        .map_or_else(String::new, |file| file.path.clone());
+    Some((
+        file,
+        end.position,
+        format!("{what} are in no file, and no purge of them is here"),
+    ))
+}
+
 /// Applies a group's records; says what cannot be.
-fn replay(index: &mut Index, header: &GroupHeader, records: &[MetaRecord<'_>]) -> Result<(), String> {
+pub(super) fn replay(
+    index: &mut Index,
+    header: &GroupHeader,
+    records: &[MetaRecord<'_>],
+) -> Result<(), String> {
     let mut position = header.position + GROUP_HEADER_BYTES as u64 + u64::from(header.meta_bytes);
     for record in records {
         match record {
@@ -341,7 +377,7 @@ fn tidy_up(
     }
     let (position, reason, end_position) = match (&replay.cut, &end.torn) {
         (Some(cut), _) => {
-            let end = replay.behind.iter().map(|(_, _, end)| *end).max();
+            let end = replay.behind.iter().map(|(_, end)| *end).max();
             (
                 cut.position,
                 cut.reason.clone(),
@@ -353,7 +389,7 @@ fn tidy_up(
     };
     let Some(file) = files.last() else { return Ok(None) };
     let zeros = [0; PAGE_BYTES as usize];
-    let behind = replay.behind.iter().map(|(_, position, _)| *position);
+    let behind = replay.behind.iter().map(|(position, _)| *position);
     // Back to front, so that what is left after an interruption is still nothing but a tail.
     for at in behind
         .chain([position])

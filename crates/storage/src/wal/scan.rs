@@ -10,7 +10,8 @@ use super::{
     error::WalOpenError,
     format::{FLAG_CLOSING, FLAG_OPENING, FLAG_SNAPSHOT, GROUP_HEADER_BYTES, GroupHeader},
     group::MetaRecord,
-    recovery::{Found, walk_error},
+    index::Index,
+    recovery::{Found, missing_entries, replay, walk_error},
     walk::{Event, walk},
 };
 
@@ -134,12 +135,13 @@ pub fn scan(
 ) -> Result<ScanSummary, WalOpenError> {
     let found = Found::list(disk, directory)?;
     let files = &found.files;
+    let mut index = Index::default();
     let mut summary = ScanSummary {
         files: files.len(),
         ..ScanSummary::default()
     };
     let end = walk(files, &mut |event| match event {
-        Event::File(_) => {}
+        Event::File(_) | Event::Newer(_) => {}
         Event::Group {
             file,
             header,
@@ -147,7 +149,20 @@ pub fn scan(
         } => {
             summary.groups += 1;
             summary.records += records.len() as u64;
-            show_group(&files[file].path, header, records, visit);
+            let file = &files[file].path;
+            show_group(file, header, records, visit);
+            // Behind a damage entries need not follow.
+            if summary.damages == 0
+                && let Err(reason) = replay(&mut index, header, records)
+            {
+                summary.damages += 1;
+                visit(ScanItem::Damage {
+                    file,
+                    position: header.position,
+                    reason: &reason,
+                    group: header.sequence,
+                });
+            }
         }
         Event::Bad(bad) => {
             summary.damages += 1;
@@ -166,6 +181,18 @@ pub fn scan(
             file: &files[file].path,
             position: end.position,
             reason,
+        });
+    }
+    if summary.damages == 0
+        && let Some((file, position, reason)) =
+            missing_entries(&index, files, &end, found.missing_before.as_ref())
+    {
+        summary.damages += 1;
+        visit(ScanItem::Damage {
+            file: &file,
+            position,
+            reason: &reason,
+            group: end.expected,
         });
     }
     Ok(summary)

@@ -44,6 +44,8 @@ pub(super) enum Event<'a> {
     },
     /// A bad place; what follows is newer than it.
     Bad(Bad),
+    /// The header of the group behind a bad place, whose body may be bad too.
+    Newer(&'a GroupHeader),
 }
 
 /// Where the chain ends.
@@ -181,14 +183,20 @@ impl Walk<'_> {
             let Some(resume) =
                 newer.map_or_else(|| self.search(window, position + PAGE_BYTES), |at| Ok(Some(at)))?
             else {
+                if let Some(at) = self.search_misplaced(window, position)? {
+                    let reason =
+                        format!("a group that is not older lies at byte {at}, where it was not written");
+                    self.bad(number, position, reason, true);
+                }
                 break;
             };
             self.report_header(number, &mut header_good);
             self.report_broken();
             self.bad(number, position, reason.clone(), false);
-            self.end.expected = window
-                .header(resume)?
-                .map_or(self.end.expected, |header| header.sequence);
+            if let Some(header) = window.header(resume)? {
+                (self.visit)(Event::Newer(&header));
+                self.end.expected = header.sequence;
+            }
             self.begun = true;
             position = resume;
             torn = None;
@@ -261,6 +269,21 @@ impl Walk<'_> {
 
     fn is_newer(&self, header: &GroupHeader) -> bool {
         !self.begun || header.sequence > self.end.expected
+    }
+
+    /// A place that has the header of a group of this file, not older than the one expected, that was written elsewhere
+    /// in it. No interrupted write moves a group.
+    fn search_misplaced(&self, window: &mut Window<'_>, from: u64) -> io::Result<Option<u64>> {
+        let sequence = window.file.sequence;
+        for position in (from..window.file.size_bytes).step_by(PAGE_BYTES as usize) {
+            let header = GroupHeader::parse_anywhere(window.bytes(position, PAGE_BYTES)?, sequence);
+            if header.is_some_and(|header| {
+                header.position != position && self.begun && header.sequence >= self.end.expected
+            }) {
+                return Ok(Some(position));
+            }
+        }
+        Ok(None)
     }
 
     /// The next place that has the header of a newer group.
