@@ -1,5 +1,8 @@
 //! Measures one group over a write-ahead log on a disk in memory: proposals a second with many proposers at once, and how
 //! long a lone proposal takes. Prints, asserts nothing. Run it optimised.
+//!
+//! `propose [--one-thread] [--sync-micros N] [--entries N]`: all on one thread; each sync takes N microseconds more; N
+//! entries in flight.
 
 use std::{
     io,
@@ -72,8 +75,17 @@ fn main() {
     runtime.expect("a runtime").block_on(measure());
 }
 
+/// The number behind an argument.
+fn argument(name: &str) -> Option<u64> {
+    let value = std::env::args().skip_while(|arg| arg != name).nth(1)?;
+    Some(value.parse().expect("a number"))
+}
+
 async fn measure() {
-    let options = GroupOptions::new(RaftGroup(1), NodeId(1), |ended| panic!("{ended}"));
+    let mut options = GroupOptions::new(RaftGroup(1), NodeId(1), |ended| panic!("{ended}"));
+    if let Some(entries) = argument("--entries") {
+        options.entries_in_flight_max = entries as usize;
+    }
     let started = Instant::now();
     let (wal, committer, disk) = storage();
     let group = Group::start(options, wal, RecoveredGroup::default(), disk, Counter::default());
@@ -120,7 +132,7 @@ async fn throughput(group: &Group<Counter>, payload: &Bytes, proposers: u64) {
 
 async fn lone(group: &Group<Counter>, payload: &Bytes) {
     let mut micros: Vec<u128> = Vec::new();
-    for _ in 0..20_000 {
+    for _ in 0..5_000 {
         let started = Instant::now();
         group.propose(Record(payload.clone())).await.expect("committed");
         micros.push(started.elapsed().as_micros());
@@ -140,6 +152,7 @@ fn storage() -> (Wal, CommitterThread, Arc<dyn Disk>) {
     let options = WalOptions {
         file_bytes: 16 << 20,
         bytes_max: 64 << 20,
+        sync_delay: Duration::from_micros(argument("--sync-micros").unwrap_or(0)),
         ..WalOptions::default()
     };
     let (wal, committer, _) = Wal::open(disk.clone(), options).expect("an empty disk");
