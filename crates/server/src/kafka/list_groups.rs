@@ -1,10 +1,6 @@
 //! ListGroups: the groups of all data groups.
 
-use tallymq_broker::group::{
-    Request, Response, Text,
-    request::List,
-    response::Listed,
-};
+use tallymq_broker::group::{Request, Response, Text, request::List, response::Listed};
 use tallymq_gateway::kafka::messages::list_groups::{ListGroupsRequest, ListGroupsResponse, ListedGroup};
 
 use crate::node::Node;
@@ -21,7 +17,10 @@ pub async fn handle(node: &Node, request: ListGroupsRequest) -> ListGroupsRespon
             groups.extend(listed.into_iter().map(group));
         }
     }
-    ListGroupsResponse { groups, ..Default::default() }
+    ListGroupsResponse {
+        groups,
+        ..Default::default()
+    }
 }
 
 fn group(listed: Listed) -> ListedGroup {

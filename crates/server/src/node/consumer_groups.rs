@@ -89,7 +89,9 @@ impl Node {
         if let Some(home) = self.home_of(group) {
             return Ok(home);
         }
-        let command = MetadataCommand::PlaceGroup { group: group.to_owned() };
+        let command = MetadataCommand::PlaceGroup {
+            group: group.to_owned(),
+        };
         match self.propose_metadata(command).await? {
             MetadataOutcome::GroupPlaced(Ok(placed)) => {
                 self.data(placed).ok_or(ProposeError::NotLeader { leader: None })
@@ -119,7 +121,12 @@ impl Node {
     }
 
     /// The same for a request about the group that is held.
-    pub async fn ask_held_group(&self, _hold: &GroupHold<'_>, request: Request, may_create: bool) -> Response {
+    pub async fn ask_held_group(
+        &self,
+        _hold: &GroupHold<'_>,
+        request: Request,
+        may_create: bool,
+    ) -> Response {
         let name = request.group().map(|group| group.to_string()).unwrap_or_default();
         let home = self.coordinator_for(&name, may_create).await;
         ask(home, request).await
@@ -142,14 +149,18 @@ impl Node {
         let coordinator = self.coordinator_for(group.as_str(), false).await;
         let refused = match ask(coordinator, Request::Delete(group.clone())).await {
             Response::Delete(Ok(())) => None,
-            Response::Delete(Err(GroupError::GroupIdNotFound)) if home.is_some() => Some(GroupError::GroupIdNotFound),
+            Response::Delete(Err(GroupError::GroupIdNotFound)) if home.is_some() => {
+                Some(GroupError::GroupIdNotFound)
+            }
             Response::Delete(Err(error)) => return Err(error.into()),
             _ => return Err(ProposeError::Unknown.into()),
         };
         let positions = self.delete_positions(group).await?;
-        let is_back = home.is_some_and(|home| home.view.state().groups().group(group).is_some());
-        if gate.asking.load(Ordering::Acquire) == 0 && !is_back {
-            self.propose_metadata(MetadataCommand::ForgetGroup { group: group.to_string() }).await?;
+        if home.is_some() && self.is_gone(group, gate).await {
+            self.propose_metadata(MetadataCommand::ForgetGroup {
+                group: group.to_string(),
+            })
+            .await?;
         }
         match refused {
             Some(error) if positions == 0 => Err(error.into()),
@@ -157,16 +168,32 @@ impl Node {
         }
     }
 
+    /// Whether nobody asks for the group any more, and nobody who did has joined it meanwhile. In this order: whoever
+    /// stopped waiting for an answer has queued before this question, or never will.
+    async fn is_gone(&self, group: &GroupId, gate: &Gate) -> bool {
+        if gate.asking.load(Ordering::Acquire) > 0 {
+            return false;
+        }
+        let coordinator = self.coordinator_for(group.as_str(), false).await;
+        let again = ask(coordinator, Request::Delete(group.clone())).await;
+        matches!(again, Response::Delete(Ok(()) | Err(GroupError::GroupIdNotFound)))
+    }
+
     /// Deletes a group's positions everywhere, and says how many there were. All data groups share a sync.
     async fn delete_positions(&self, group: &GroupId) -> Result<usize, ProposeError> {
         let mut pending = Vec::new();
         for handle in self.data_groups() {
-            let command = GroupCommand::DeletePositions { group: group.clone(), partitions: None };
+            let command = GroupCommand::DeletePositions {
+                group: group.clone(),
+                partitions: None,
+            };
             pending.push(handle.enqueue(DataCommand::Group(command)).await?);
         }
         let mut deleted = 0;
         for proposal in pending {
-            if let DataOutcome::Group(GroupOutcome::PositionsDeleted { count }) = proposal.await?.into_outcome() {
+            if let DataOutcome::Group(GroupOutcome::PositionsDeleted { count }) =
+                proposal.await?.into_outcome()
+            {
                 deleted += count;
             }
         }
