@@ -160,3 +160,33 @@ async fn a_lost_checkpoint_is_refused_and_not_skipped() {
     };
     assert_eq!((checkpoint, first), (LogIndex(0), through.next()));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_damaged_checkpoint_is_not_replaced_by_an_older_one_with_a_hole_behind_it() {
+    let disk = MemoryDisk::new();
+    let node = Node::open(disk.clone());
+    let (group, _) = node.start(GROUP).await;
+    group.propose(line("one")).await.unwrap();
+    let older = group.checkpoint().await.unwrap().unwrap();
+    group.propose(line("two")).await.unwrap();
+    let newer = group.checkpoint().await.unwrap().unwrap();
+    group.shutdown().await;
+    node.stop();
+    let newest = disk
+        .paths()
+        .into_iter()
+        .filter(|path| path.contains("checkpoint"))
+        .max()
+        .unwrap();
+    let bits = disk.bytes(&newest).unwrap().len() as u64 * 8;
+    disk.flip_bit(&newest, bits - 1).unwrap();
+    let node = Node::open(disk);
+    let refused = node.try_start(node.options(GROUP)).await.err().expect("refused");
+    let StartError::Gap {
+        checkpoint, first, ..
+    } = refused
+    else {
+        panic!("{refused}")
+    };
+    assert_eq!((checkpoint, first), (older, newer.next()));
+}
