@@ -17,6 +17,7 @@ TALLYMQ = ROOT / "target" / "release" / "tallymq"
 
 # What clients' own tests assume of a broker.
 TEST_SETTINGS = {
+    "node.id": "0",
     "num.partitions": "4",
     "group.initial.rebalance.delay.ms": "0",
     "group.min.session.timeout.ms": "1000",
@@ -132,11 +133,12 @@ class Kafka(Broker):
         self.controller_port = wire.free_port()
 
     def _properties(self):
+        node = self.settings.get("node.id", "1")
         listeners = f"BROKER://127.0.0.1:{self.port},CONTROLLER://127.0.0.1:{self.controller_port}"
         properties = {
             "process.roles": "broker,controller",
-            "node.id": "1",
-            "controller.quorum.voters": f"1@127.0.0.1:{self.controller_port}",
+            "node.id": node,
+            "controller.quorum.voters": f"{node}@127.0.0.1:{self.controller_port}",
             "listeners": listeners,
             "advertised.listeners": f"BROKER://127.0.0.1:{self.port}",
             "listener.security.protocol.map": "BROKER:PLAINTEXT,CONTROLLER:PLAINTEXT",

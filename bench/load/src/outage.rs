@@ -33,7 +33,6 @@ pub fn run(bootstrap: &str, producing: &Producing) -> Measured {
         sender.send(now_ns())?;
         due += INTERVAL_NS;
         while now_ns() < due {
-            sender.producer.poll(Duration::ZERO);
             let (now, count) = (now_ns(), counters.acked.load(Ordering::Relaxed));
             if count > acked {
                 match last_ack {

@@ -31,22 +31,9 @@ fn pace(mut sender: Sender, interval_ns: f64, first_due_ns: u64, stop: Arc<Atomi
                 }
                 sender.send(due)?;
                 sent += 1;
-                if sent % 64 == 0 {
-                    sender.producer.poll(Duration::ZERO);
-                }
             }
             let next = first_due_ns + (sent as f64 * interval_ns) as u64;
-            let wake = next.max(now + TICK_NS);
-            // Callbacks are served while it waits, so that an ack's time is its own.
-            while now_ns() < wake {
-                let left = wake.saturating_sub(now_ns());
-                if left < 1_000_000 {
-                    sender.producer.poll(Duration::ZERO);
-                    sleep_until(wake.min(now_ns() + 50_000));
-                } else {
-                    sender.producer.poll(Duration::from_millis(1));
-                }
-            }
+            sleep_until(next.max(now + TICK_NS));
         }
         sender.finish(Duration::from_secs(120))?;
         Ok(sender.take_latencies())

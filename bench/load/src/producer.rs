@@ -9,11 +9,14 @@ use rdkafka::ClientConfig;
 use rdkafka::client::ClientContext;
 use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::message::DeliveryResult;
-use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
+use rdkafka::producer::{BaseRecord, Producer, ProducerContext, ThreadedProducer};
 use rdkafka::types::RDKafkaErrorCode;
 
 use crate::Producing;
 use crate::clock::now_ns;
+
+/// Short against a batch on its way, long against the cost of a wake-up.
+const QUEUE_FULL_PAUSE: Duration = Duration::from_micros(300);
 
 /// Answers of one or more producers.
 pub struct Counters {
@@ -61,9 +64,9 @@ impl ProducerContext for Answers {
     }
 }
 
-/// One producer; its thread sends and serves the callbacks.
+/// One producer with a thread of its own for the callbacks.
 pub struct Sender {
-    pub producer: BaseProducer<Answers>,
+    pub producer: ThreadedProducer<Answers>,
     topic: String,
     payload: Vec<u8>,
     partitions: u64,
@@ -115,7 +118,7 @@ impl Sender {
             match self.producer.send(record.payload(&self.payload)) {
                 Ok(()) => return Ok(()),
                 Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), _)) => {
-                    self.producer.poll(Duration::from_millis(1));
+                    std::thread::sleep(QUEUE_FULL_PAUSE);
                 }
                 Err((error, _)) => return Err(error),
             }

@@ -20,7 +20,6 @@ pub fn run(bootstrap: &str, producing: &Producing, warm_up_s: f64, seconds_: f64
             Ok(std::thread::spawn(move || {
                 while !stop.load(Ordering::Relaxed) {
                     sender.send(now_ns())?;
-                    sender.producer.poll(Duration::ZERO);
                 }
                 sender.finish(Duration::from_secs(120))
             }))
