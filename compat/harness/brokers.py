@@ -107,15 +107,12 @@ class Tallymq(Broker):
 
     def _read_ports(self, offset):
         text = self.log_path.read_bytes()[offset:].decode(errors="replace")
-        found = re.findall(r"listening on (?:https?://)?127\.0\.0\.1:(\d+)(.*)", text)
-        if len(found) < 2:
+        found = re.findall(r"^(.*)listening on \S*127\.0\.0\.1:(\d+)", text, re.M)
+        http = [port for label, port in found if "http" in label.lower()]
+        kafka = [port for label, port in found if "http" not in label.lower()]
+        if not http or not kafka:
             return False
-        http = [port for port, rest in found if "http" in rest.lower()]
-        kafka = [port for port, rest in found if "http" not in rest.lower()]
-        if http and kafka:
-            self.port, self.http_port = int(kafka[0]), int(http[0])
-        else:
-            self.port, self.http_port = int(found[0][0]), int(found[1][0])
+        self.port, self.http_port = int(kafka[0]), int(http[0])
         return True
 
 
