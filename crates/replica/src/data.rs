@@ -122,9 +122,9 @@ impl DataReplica {
     }
 
     /// The checkpoint that was begun last is durable: files that only older ones need may go.
-    pub fn checkpoint_durable(&mut self, _through: LogIndex) {
+    pub fn checkpoint_durable(&mut self, through: LogIndex) {
         if let Some(mark) = self.mark.take().and_then(Arc::into_inner) {
-            self.view.store.checkpoint_durable(mark);
+            self.view.store.checkpoint_durable(mark, through);
         }
     }
 

@@ -10,6 +10,7 @@ pub mod metrics;
 pub mod net;
 pub mod node;
 mod run;
+mod stop;
 
 pub use config::{Config, ConfigError, Sources};
 pub use run::{Server, ServerError};

@@ -28,11 +28,11 @@ pub enum LoggingError {
 
 /// Starts logging at `filter` (a level, or `target=level` pairs). A second call changes nothing.
 pub fn start(filter: &str, format: LogFormat) -> Result<(), LoggingError> {
-    // The consensus engine narrates every step at info; only its warnings are news to an operator.
-    let layered = format!("openraft=warn,{filter}");
+    // The consensus engine narrates every step at info; only its errors are news to an operator.
+    let layered = format!("openraft=error,{filter}");
     let filter = EnvFilter::try_new(&layered)
         .map_err(|source| LoggingError::Filter { filter: filter.to_owned(), source })?;
-    let builder = fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let builder = fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()));
     let _already_started = match format {
         LogFormat::Text => builder.with_target(false).try_init(),
         LogFormat::Json => builder.json().flatten_event(true).try_init(),

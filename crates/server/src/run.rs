@@ -43,7 +43,7 @@ pub struct Server {
 impl Server {
     /// Opens the data directory, recovers, and listens. When this returns clients are served.
     pub async fn start(config: Config) -> Result<Server, ServerError> {
-        let parts = node::start(config).await?;
+        let parts = node::open(config).await?;
         let node = parts.node.clone();
         let (stop, stopped) = watch::channel(false);
         let insecure = node.startup.insecure_listeners;

@@ -6,7 +6,7 @@ use axum::{Json, Router, extract::State, http::StatusCode, routing::get};
 use serde::Serialize;
 use tokio::{net::TcpListener, sync::watch};
 
-use crate::node::Node;
+use crate::{node::Node, stop::stopped};
 
 /// What `/health/*` answers.
 #[derive(Serialize)]
@@ -26,10 +26,7 @@ pub async fn serve(listener: TcpListener, node: Arc<Node>, mut stop: watch::Rece
         .route("/health/ready", get(ready))
         .route("/metrics", get(metrics))
         .with_state(node);
-    let stopped = async move {
-        // An error means that the sender is gone, which is a stop too.
-        let _gone = stop.wait_for(|stop| *stop).await;
-    };
+    let stopped = async move { stopped(&mut stop).await };
     if let Err(error) = axum::serve(listener, routes).with_graceful_shutdown(stopped).await {
         tracing::error!(%error, "the HTTP listener failed");
     }

@@ -9,7 +9,7 @@ use tokio::{
 };
 
 use super::connection::{Calls, ConnectionError, ConnectionLimits, Peer, serve};
-use crate::metrics::RequestMetrics;
+use crate::{metrics::RequestMetrics, stop::stopped};
 
 /// After a failed accept (out of file descriptors, mostly) the listener rests this long.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -43,7 +43,7 @@ impl<C: Calls> Acceptor<C> {
                     }
                 },
                 Some(_ended) = connections.join_next(), if !connections.is_empty() => {}
-                _ = stop.wait_for(|stop| *stop) => break,
+                () = stopped(&mut stop) => break,
             }
         }
         drop(listener);

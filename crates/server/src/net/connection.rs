@@ -20,6 +20,8 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
+use crate::stop::stopped;
+
 /// Room that is made in the input before each read.
 const READ_BYTES: usize = 64 * 1024;
 /// How far to read ahead while a call is being handled that nothing may overtake.
@@ -108,6 +110,7 @@ pub async fn serve<C: Calls>(
             return Ok(());
         }
         let wants_input = connection.wants_input() && !stopping;
+        let is_idle = connection.is_idle();
         let Connection { input, output, serial, waiting, .. } = &mut connection;
         tokio::select! {
             read = reader.read_buf(input), if wants_input => {
@@ -122,8 +125,8 @@ pub async fn serve<C: Calls>(
                 idle_at = Instant::now() + limits.idle_max;
                 connection.sent(sent?);
             }
-            _ = stop.wait_for(|stop| *stop), if !stopping => stopping = true,
-            () = sleep_until(idle_at), if connection.is_idle() => return Ok(()),
+            () = stopped(&mut stop), if !stopping => stopping = true,
+            () = sleep_until(idle_at), if is_idle => return Ok(()),
         }
     }
 }

@@ -13,6 +13,7 @@ use tokio::{
 };
 
 use super::{DataHandle, Node};
+use crate::stop::stopped;
 
 /// How often the write-ahead log's fill is looked at.
 const PRESSURE_CHECK: Duration = Duration::from_millis(200);
@@ -26,7 +27,7 @@ pub async fn run(node: Arc<Node>, mut stop: watch::Receiver<bool>) {
         () = retention_checks(&node) => {}
         () = producer_expiry(&node) => {}
         () = disk_checks(&node) => {}
-        _ = stop.wait_for(|stop| *stop) => {}
+        () = stopped(&mut stop) => {}
     }
 }
 

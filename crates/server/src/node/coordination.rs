@@ -24,7 +24,7 @@ use super::{
     machine::{DataEntry, DataMachine},
     wakeups::Wakeups,
 };
-use crate::{config::Config, net::connection::Pending};
+use crate::{config::Config, net::connection::Pending, stop::stopped};
 
 /// Requests that may wait for the task.
 const QUEUE_MAX: usize = 4096;
@@ -199,7 +199,7 @@ impl Task {
                     let now = self.now();
                     self.coordinator.handle_timeout(now);
                 }
-                _ = stop.wait_for(|stop| *stop) => return,
+                () = stopped(&mut stop) => return,
             }
         }
     }

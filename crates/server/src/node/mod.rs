@@ -1,6 +1,7 @@
 //! The node: its groups, and what the handlers of every protocol ask of them. No wire format is known here.
 
 mod background;
+mod consumer_groups;
 mod coordination;
 mod disk_guard;
 mod machine;
@@ -32,9 +33,10 @@ use crate::{
     metrics::Metrics,
 };
 
+pub use consumer_groups::{DeleteGroupError, GroupHold};
 pub use coordination::CoordinatorHandle;
 pub use machine::{DataEntry, DataMachine, MetadataEntry, MetadataMachine};
-pub use start::{NodeParts, StartError};
+pub use start::{NodeParts, StartError, open};
 pub use topics::{TopicChangeError, TopicCreation};
 
 /// A running node.
@@ -60,6 +62,7 @@ pub struct Node {
     scheduling: String,
     recovered: String,
     topic_changes: tokio::sync::Mutex<()>,
+    group_gates: consumer_groups::GroupGates,
 }
 
 /// One data group of this node.

@@ -21,7 +21,7 @@ impl Node {
             wal_limit_bytes: pressure.limit_bytes,
             tail_cache_bytes: store.tail_cache_bytes,
             unwritten_bytes: store.unwritten_bytes,
-            open_files: store.open_files,
+            open_files: store.open_files as u64,
             disk_available_bytes: self.disk.available_bytes(),
             disk_nearly_full: self.disk.is_nearly_full(),
             lag: self.group_lag(),
@@ -34,11 +34,14 @@ impl Node {
         let metadata = self.metadata_view.state();
         for handle in self.data_groups() {
             let state = handle.view.state();
-            for (group, tp, position) in state.groups().all_positions() {
-                let Some(topic) = metadata.topics().by_id(tp.topic) else { continue };
-                let Some(partition) = state.partition(tp) else { continue };
-                let behind = partition.log_end().0.saturating_sub(position.offset.0).max(0) as u64;
-                *lag.entry((group.to_string(), topic.name.clone())).or_default() += behind;
+            let positions = state.groups().positions();
+            for group in positions.groups() {
+                for (tp, position) in positions.of_group(group) {
+                    let Some(topic) = metadata.topics().by_id(tp.topic) else { continue };
+                    let Some(partition) = state.partition(*tp) else { continue };
+                    let behind = partition.log_end().0.saturating_sub(position.offset.0).max(0) as u64;
+                    *lag.entry((group.to_string(), topic.name.clone())).or_default() += behind;
+                }
             }
         }
         lag.into_iter().map(|((group, topic), records)| GroupLag { group, topic, records }).collect()

@@ -86,7 +86,7 @@ impl CommitObserver for CommitMetrics {
 }
 
 /// Opens the data directory and starts everything on it; when this returns every group leads and has applied its log.
-pub async fn start(config: Config) -> Result<NodeParts, StartError> {
+pub async fn open(config: Config) -> Result<NodeParts, StartError> {
     let startup = Startup::from_config(&config)?;
     let disk: Arc<dyn Disk> = Arc::new(RealDisk::open(&startup.data_dir)?);
     let identity = Identity::open(&*disk, startup.node_id, startup.data_groups)?;
@@ -95,7 +95,7 @@ pub async fn start(config: Config) -> Result<NodeParts, StartError> {
     committer.observe(Arc::new(metrics.commit.clone()));
     let committer = wal::spawn(committer, |error| fatal(&error.to_string()))?;
     let (store, writer) = LogStore::new(disk.clone(), log_options(&startup));
-    let writer = log::spawn(writer, |error| fatal(&error.to_string()))?;
+    let writer = log::spawn(store.clone(), writer, |error| fatal(&error.to_string()))?;
     let wakeups = Arc::new(Wakeups::default());
     let (stop, stopped) = watch::channel(false);
 
@@ -139,6 +139,7 @@ pub async fn start(config: Config) -> Result<NodeParts, StartError> {
         producer_ids: ProducerIds::default(),
         settings: parking_lot::RwLock::default(),
         topic_changes: tokio::sync::Mutex::new(()),
+        group_gates: super::consumer_groups::GroupGates::default(),
     });
     node.reconcile().await?;
     let background = tokio::spawn(background::run(node.clone(), stopped));

@@ -1,0 +1,89 @@
+//! A thin Kafka client: addresses, connections, who leads what. Works against any broker that speaks the protocol.
+//! Policy (what to retry, what to print) belongs to the commands.
+
+mod address;
+mod connection;
+mod error;
+mod fetching;
+mod groups;
+mod member;
+mod offsets;
+mod partitioner;
+mod producer;
+mod topics;
+
+use std::{collections::HashMap, time::Duration};
+
+pub use address::Address;
+pub use connection::{Connection, Pending};
+pub use error::{ClientError, check};
+pub use fetching::{Fetched, Fetcher};
+pub use groups::Position;
+pub use member::{Member, MemberView};
+pub use offsets::{EARLIEST, LATEST};
+pub use partitioner::{Partitioner, murmur2};
+pub use producer::{Batch, Outcome, Producer};
+pub use topics::{PartitionInfo, TopicInfo};
+
+/// Calls an API and gives its own answer type.
+macro_rules! call {
+    ($connection:expr, $api:ident, $request:expr) => {
+        match $connection.call($request).await {
+            Ok(tallymq_gateway::kafka::Response::$api(answer)) => Ok(answer),
+            Ok(other) => Err($crate::client::ClientError::WrongAnswer(other.api())),
+            Err(error) => Err(error),
+        }
+    };
+}
+pub(crate) use call;
+
+/// Connections to the brokers of one cluster, opened as needed.
+pub struct Client {
+    bootstrap: Vec<Address>,
+    timeout: Duration,
+    connections: HashMap<Address, Connection>,
+    coordinators: HashMap<String, Address>,
+}
+
+impl Client {
+    /// Reads the addresses; connects to the first that answers.
+    pub async fn connect(arguments: &crate::arguments::Connection) -> Result<Client, ClientError> {
+        let mut client = Client {
+            bootstrap: address::parse_list(&arguments.bootstrap)?,
+            timeout: Duration::from_secs(arguments.timeout.max(1)),
+            connections: HashMap::new(),
+            coordinators: HashMap::new(),
+        };
+        client.any().await?;
+        Ok(client)
+    }
+
+    /// How long to go on trying.
+    pub fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    /// A connection to any of the bootstrap brokers.
+    pub async fn any(&mut self) -> Result<Connection, ClientError> {
+        let mut last = None;
+        for address in self.bootstrap.clone() {
+            match self.to(&address).await {
+                Ok(connection) => return Ok(connection),
+                Err(error) => last = Some(error),
+            }
+        }
+        Err(last.expect("the list of addresses is not empty"))
+    }
+
+    /// The connection to this broker.
+    pub async fn to(&mut self, address: &Address) -> Result<Connection, ClientError> {
+        if let Some(connection) = self.connections.get(address)
+            && connection.is_open()
+        {
+            return Ok(connection.clone());
+        }
+        let connection = Connection::open(address, self.timeout).await?;
+        self.connections.insert(address.clone(), connection.clone());
+        Ok(connection)
+    }
+}

@@ -1,0 +1,114 @@
+//! `tallymq serve`: loads the settings, starts the server, says where it is and what to try, and stops it in order.
+
+use std::process::ExitCode;
+
+use tallymq_server::{Config, ConfigError, Server, Sources, logging};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::arguments::ServeArguments;
+
+/// Settings or command line that make no sense.
+const EXIT_USAGE: u8 = 2;
+/// The server could not start.
+const EXIT_FAILED: u8 = 1;
+
+/// Runs until SIGTERM or SIGINT.
+pub fn run(arguments: ServeArguments) -> ExitCode {
+    let print_config = arguments.print_config;
+    let config = match load(arguments) {
+        Ok(config) => config,
+        Err(error) => return fail(EXIT_USAGE, &error),
+    };
+    if print_config {
+        print!("{}", config.show());
+        return ExitCode::SUCCESS;
+    }
+    let layers = config.layers();
+    let filter = layers.text("tracing.filter").unwrap_or_else(|| "info".to_owned());
+    let format = match layers.text("tracing.format").as_deref() {
+        Some("json") => logging::LogFormat::Json,
+        _ => logging::LogFormat::Text,
+    };
+    if let Err(error) = logging::start(&filter, format) {
+        return fail(EXIT_USAGE, &error);
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    match runtime {
+        Ok(runtime) => runtime.block_on(serve(config)),
+        Err(error) => fail(EXIT_FAILED, &error),
+    }
+}
+
+fn load(arguments: ServeArguments) -> Result<Config, ConfigError> {
+    let file = match arguments.config {
+        Some(path) => {
+            let name = path.display().to_string();
+            match std::fs::read_to_string(&path) {
+                Ok(text) => Some((name, text)),
+                Err(error) => return Err(ConfigError::Invalid(format!("{name}: {error}"))),
+            }
+        }
+        None => None,
+    };
+    let mut flags = arguments.settings.iter().map(|pair| Config::pair(pair)).collect::<Result<Vec<_>, _>>()?;
+    if let Some(path) = arguments.data_dir {
+        flags.push(("data.dir".to_owned(), path.display().to_string()));
+    }
+    if !arguments.listen.is_empty() {
+        flags.push(("listen".to_owned(), arguments.listen.join(",")));
+    }
+    if !arguments.http_listen.is_empty() {
+        flags.push(("http.listen".to_owned(), arguments.http_listen.join(",")));
+    }
+    Config::load(Sources { file, environment: std::env::vars().collect(), flags })
+}
+
+async fn serve(config: Config) -> ExitCode {
+    let (Ok(mut terminate), Ok(mut interrupt)) =
+        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
+        return fail(EXIT_FAILED, &"signals cannot be listened to");
+    };
+    let server = match Server::start(config).await {
+        Ok(server) => server,
+        Err(error) => return fail(EXIT_FAILED, &error),
+    };
+    announce(&server);
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    tracing::info!("stopping: answering what is in flight, then syncing");
+    server.stop().await;
+    tracing::info!("stopped");
+    ExitCode::SUCCESS
+}
+
+/// The first lines that a person or a script reads; scripts wait for `ready`.
+fn announce(server: &Server) {
+    let node = server.node();
+    println!("tallymq {} · data in {}", env!("CARGO_PKG_VERSION"), node.startup.data_dir.display());
+    println!("cluster {} · node {}", node.identity.cluster_id, node.identity.node_id);
+    println!("durability {}", node.durability());
+    println!("recovery {}", node.recovered());
+    println!("commit thread {}", node.scheduling());
+    for warning in node.warnings() {
+        println!("WARNING {warning}");
+    }
+    for address in server.kafka_addresses() {
+        println!("kafka listening on {address}");
+    }
+    for address in server.http_addresses() {
+        println!("http listening on {address}");
+    }
+    if let Some(address) = server.kafka_addresses().first() {
+        println!("try: echo hello | tallymq produce greetings -b {address}");
+        println!("     tallymq consume greetings -b {address}");
+    }
+    println!("ready");
+}
+
+fn fail(code: u8, error: &dyn std::fmt::Display) -> ExitCode {
+    eprintln!("tallymq: {error}");
+    ExitCode::from(code)
+}

@@ -1,0 +1,61 @@
+//! How a command ends when it does not succeed, and the exit code that says so. Scripts depend on these numbers.
+
+use std::{fmt, process::ExitCode};
+
+use crate::client::ClientError;
+
+/// What the exit codes mean; shown under `--help`.
+pub const EXIT_CODES: &str = "\
+Exit codes:
+  0  done
+  1  failed: the broker refused it, or not everything was acknowledged
+  2  wrong usage
+  3  no broker could be reached, or it did not answer in time
+  4  verify found damage";
+
+/// Why a command did not succeed.
+#[derive(Debug)]
+pub enum Failure {
+    /// The broker refused, or something else went wrong. Exit code 1.
+    Failed(String),
+    /// An argument that makes no sense. Exit code 2.
+    Usage(String),
+    /// No broker answered. Exit code 3.
+    Unreachable(String),
+    /// Verification found damage; what it is was printed. Exit code 4.
+    Damaged(String),
+}
+
+impl Failure {
+    /// The code that the process exits with.
+    pub fn exit_code(&self) -> ExitCode {
+        ExitCode::from(match self {
+            Failure::Failed(_) => 1,
+            Failure::Usage(_) => 2,
+            Failure::Unreachable(_) => 3,
+            Failure::Damaged(_) => 4,
+        })
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Failure::Failed(text) | Failure::Usage(text) | Failure::Unreachable(text) | Failure::Damaged(text) => {
+                f.write_str(text)
+            }
+        }
+    }
+}
+
+impl From<ClientError> for Failure {
+    fn from(error: ClientError) -> Failure {
+        if error.is_connectivity() { Failure::Unreachable(error.to_string()) } else { Failure::Failed(error.to_string()) }
+    }
+}
+
+impl From<std::io::Error> for Failure {
+    fn from(error: std::io::Error) -> Failure {
+        Failure::Failed(error.to_string())
+    }
+}
