@@ -55,6 +55,13 @@ struct Shared {
     tasks: tokio::sync::Mutex<Option<Tasks>>,
 }
 
+impl Drop for Shared {
+    /// Without a handle no one can propose or wait any more: an end, not a failure.
+    fn drop(&mut self) {
+        self.fate.close();
+    }
+}
+
 struct Tasks {
     proposer: <Runtime as AsyncRuntime>::JoinHandle<()>,
     machine_ended: oneshot::Receiver<()>,

@@ -83,6 +83,7 @@ pub(crate) async fn launch(
     let engine = Engine::new(options.node, config, NoNetwork, LogStore(log.clone()), machine)
         .await
         .map_err(engine_error(group))?;
+    log.started();
     let leadership = observe(&engine, log);
     elect(&engine, options.node, is_new)
         .await

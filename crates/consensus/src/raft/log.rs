@@ -1,7 +1,13 @@
 //! A group's log and vote, kept in the node's write-ahead log. Completions run there in queue order, so the order in
 //! which things are queued here is the order in which they are durable; nothing here waits for a sync but a vote.
 
-use std::{io, sync::Arc};
+use std::{
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use openraft::{
     LogState, OptionalSend, RaftTypeConfig,
@@ -42,6 +48,8 @@ pub(crate) struct RaftLog {
     pub(crate) watermark: Watermark,
     pub(crate) fate: Arc<Fate>,
     purged: watch::Sender<LogIndex>,
+    /// While the engine starts it looks for memberships and log ids only, in all of the log.
+    pub(super) starting: AtomicBool,
 }
 
 impl RaftLog {
@@ -65,7 +73,13 @@ impl RaftLog {
             watermark: Watermark::new(stored.last.map_or(LogIndex(0), |last| last.index)),
             fate,
             purged: watch::Sender::new(stored.purged.map_or(LogIndex(0), |purged| purged.index)),
+            starting: AtomicBool::new(true),
         }
+    }
+
+    /// The engine has started: from now on who reads entries wants all of them.
+    pub(crate) fn started(&self) {
+        self.starting.store(false, Ordering::Release);
     }
 
     /// The vote, as last saved.

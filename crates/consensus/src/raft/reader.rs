@@ -6,9 +6,10 @@ use std::{
     fmt::Debug,
     io,
     ops::{Bound, RangeBounds},
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
 };
 
+use bytes::Bytes;
 use futures_util::{Stream, stream};
 use openraft::{EntryPayload, OptionalSend, RaftLogReader, async_runtime::AsyncRuntime};
 
@@ -83,6 +84,18 @@ fn to_apply(entry: &Entry) -> Entry {
     }
 }
 
+/// An entry without its commands: all that the engine looks at when it starts, when it reads the log as a whole.
+fn outline(entry: Entry) -> Entry {
+    let payload = match entry.payload {
+        EntryPayload::Normal(_) => EntryPayload::Normal(Batch::stored(Bytes::new())),
+        other => other,
+    };
+    Entry {
+        log_id: entry.log_id,
+        payload,
+    }
+}
+
 /// `from` and `to`, exclusive.
 fn bounds(range: &impl RangeBounds<u64>, end: u64) -> (u64, u64) {
     let from = match range.start_bound() {
@@ -149,7 +162,11 @@ impl RaftLogReader<Types> for LogReader {
                 return Err(ReadEntriesError::Missing(from_engine(from)).into());
             }
             from += read.len() as u64;
-            entries.extend(read);
+            let starting = self.0.starting.load(Ordering::Acquire);
+            entries.extend(
+                read.into_iter()
+                    .map(|entry| if starting { outline(entry) } else { entry }),
+            );
         }
         Ok(entries)
     }

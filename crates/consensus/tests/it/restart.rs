@@ -38,13 +38,16 @@ async fn a_leader_is_ready_only_when_everything_before_is_applied() {
     for number in 0..300 {
         group.propose(line(format!("{number}"))).await.unwrap();
     }
-    drop(group); // not shut down: as a process that dies
+    let ended = node.ended.clone();
+    drop(group); // not shut down
     drop(node);
+    assert!(ended.lock().is_empty(), "dropping the last handle is no failure");
     let node = Node::open(disk);
     let (group, ledger) = node.try_start(node.options(GROUP)).await.unwrap();
     group.leader_ready().await.unwrap();
     assert_eq!(ledger.0.lock().lines.len(), 300);
     group.shutdown().await;
+    assert!(node.ended.lock().is_empty());
 }
 
 #[tokio::test]
