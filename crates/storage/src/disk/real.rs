@@ -1,5 +1,9 @@
 //! The disk of a running broker: a directory of the file system, locked against a second process. It hides no error
 //! and repeats no failed sync.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "this is the disk that the others must go through"
+)]
 
 use std::{
     fmt, fs,

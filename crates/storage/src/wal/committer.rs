@@ -124,7 +124,9 @@ impl Committer {
             if !self.batch.is_empty() && bytes + next.bytes > self.shared.options.group_bytes_max {
                 break;
             }
-            bytes += next.bytes;
+            let next_bytes = next.bytes;
+            bytes += next_bytes;
+            queue.bytes -= next_bytes;
             self.batch.extend(queue.submissions.pop_front());
         }
     }
@@ -196,8 +198,9 @@ impl Committer {
         self.refused.clear();
         let index = self.shared.index.read();
         let mut ends: HashMap<RaftGroup, (LogIndex, LogIndex)> = HashMap::new();
+        let mut begun = Vec::new();
         for submission in &self.batch {
-            let mut begun = Vec::new();
+            begun.clear();
             let refused = submission.records.iter().find_map(|record| {
                 let end = ends.entry(record.group()).or_insert_with(|| {
                     index
@@ -208,7 +211,7 @@ impl Committer {
                 advance(end, record)
             });
             if refused.is_some() {
-                for (group, end) in begun.into_iter().rev() {
+                for (group, end) in begun.drain(..).rev() {
                     ends.insert(group, end);
                 }
             } else {
@@ -258,24 +261,32 @@ impl Committer {
         self.sync(now).map_err(|error| self.fail(error))
     }
 
+    /// Writes a group that acknowledges nothing behind the last one, unless that is one already.
     fn close_group(&mut self) -> Result<(), CommitFailed> {
         self.closing_due = None;
-        self.writer.begin_batch();
-        let written = self.writer.make_room(0).and_then(|()| {
-            if self.writer.last_is_bare() {
-                return Ok(0);
-            }
-            let bytes = self.writer.write_bare(FLAG_CLOSING)?;
-            self.writer.sync()?;
-            Ok(bytes)
-        });
-        let bytes = written.map_err(|error| self.fail(error))?;
-        let group = CommittedGroup {
-            bytes: bytes as usize,
+        let mut group = CommittedGroup {
             synced: true,
             ..CommittedGroup::default()
         };
+        self.write_closing(&mut group).map_err(|error| self.fail(error))?;
         self.shared.stats.lock().add(&group);
+        if let Some(observer) = &self.observer {
+            observer.committed(group);
+        }
+        Ok(())
+    }
+
+    fn write_closing(&mut self, group: &mut CommittedGroup) -> io::Result<()> {
+        self.writer.make_room(0)?;
+        if self.writer.last_is_bare() {
+            return Ok(());
+        }
+        let begun = (self.clock)();
+        group.bytes = self.writer.write_bare(FLAG_CLOSING)? as usize;
+        let written = (self.clock)();
+        self.writer.sync()?;
+        group.write_nanos = written.0.saturating_sub(begun.0);
+        group.sync_nanos = (self.clock)().0.saturating_sub(written.0);
         Ok(())
     }
 

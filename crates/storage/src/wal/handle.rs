@@ -41,6 +41,7 @@ impl Wal {
             match &queue.closed {
                 Some(reason) => Some((done, reason.clone())),
                 None => {
+                    queue.bytes += bytes;
                     queue.submissions.push_back(Submission { records, bytes, done });
                     if queue.parked {
                         queue.parked = false;
@@ -199,10 +200,7 @@ impl Wal {
     /// Submissions and their bytes that wait for a commit group.
     pub fn queued(&self) -> (usize, usize) {
         let queue = self.shared.queue.lock();
-        (
-            queue.submissions.len(),
-            queue.submissions.iter().map(|submission| submission.bytes).sum(),
-        )
+        (queue.submissions.len(), queue.bytes)
     }
 
     /// Counters since the log was opened.

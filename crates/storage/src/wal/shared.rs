@@ -34,6 +34,8 @@ pub(super) struct Shared {
 #[derive(Default)]
 pub(super) struct Queue {
     pub(super) submissions: VecDeque<Submission>,
+    /// Bytes of `submissions`.
+    pub(super) bytes: usize,
     /// Once set, nothing is queued any more.
     pub(super) closed: Option<CommitFailed>,
     /// The committer's thread sleeps and must be woken.
@@ -55,6 +57,7 @@ impl Shared {
         let pending = {
             let mut queue = self.queue.lock();
             queue.closed.get_or_insert_with(|| reason.clone());
+            queue.bytes = 0;
             std::mem::take(&mut queue.submissions)
         };
         for submission in pending {

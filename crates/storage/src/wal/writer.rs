@@ -171,6 +171,10 @@ impl Writer {
         let file = self.file.as_ref().ok_or(io::ErrorKind::NotFound)?;
         let delay = self.shared.options.sync_delay;
         if !delay.is_zero() {
+            #[allow(
+                clippy::disallowed_methods,
+                reason = "the injected delay stands for a slow sync"
+            )]
             std::thread::sleep(delay);
         }
         self.shared.stats.lock().syncs += 1;

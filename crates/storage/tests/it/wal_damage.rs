@@ -235,3 +235,38 @@ fn a_scan_reports_every_damage_and_goes_on_behind_it() {
     assert_eq!(damages, [positions[1] / 4096 * 4096, positions[3] / 4096 * 4096]);
     assert_eq!((summary.records, summary.damages), (3, 2));
 }
+
+#[test]
+fn any_bytes_are_an_error_or_a_log_and_never_a_panic() {
+    let log = build(5, true);
+    let mut random = Random::new(99);
+    let paths = log.disk.paths();
+    for _ in 0..300 {
+        let damaged = log.disk.duplicate();
+        for _ in 0..1 + random.below(6) {
+            let path = &paths[random.below(paths.len() as u64) as usize];
+            let bits = damaged.bytes(path).unwrap().len() as u64 * 8;
+            let block = random.below(bits / 8 / BLOCK_BYTES as u64) as usize;
+            match random.below(4) {
+                0 => {
+                    let noise: Vec<u8> = (0..BLOCK_BYTES).map(|_| random.next_u64() as u8).collect();
+                    damaged.put_block(path, block, &noise).unwrap();
+                }
+                1 => damaged.cut(path, random.below(bits / 8) as usize).unwrap(),
+                _ => damaged
+                    .flip_bit(path, (block * BLOCK_BYTES) as u64 * 8 + random.below(100 * 8))
+                    .unwrap(),
+            }
+            if damaged.bytes(path).unwrap().len() < BLOCK_BYTES {
+                break;
+            }
+        }
+        let scanned = scan(&damaged, "wal", &mut |_| {});
+        match Wal::open(Arc::new(damaged), small_options()) {
+            Ok((wal, ..)) => drop(read_all(&wal)),
+            Err(WalOpenError::Damaged { .. }) => assert!(scanned.unwrap().damages > 0),
+            Err(WalOpenError::UnknownVersion { .. }) => assert!(scanned.is_err()),
+            Err(error) => panic!("{error}"),
+        }
+    }
+}

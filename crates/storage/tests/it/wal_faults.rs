@@ -9,7 +9,7 @@ use tallymq_storage::{
     wal::{CommitFailed, Nanos, Step, Wal, WalOpenError, WalReadError},
 };
 
-use crate::wal_model::{History, entry, random_records, read_all, small_options};
+use crate::wal_model::{History, entry, random_records, small_options};
 
 /// Runs the script; whether the log failed.
 fn script(disk: &FaultyDisk, history: &mut History) -> bool {

@@ -87,13 +87,16 @@ pub fn read_all(wal: &Wal) -> Model {
     model
 }
 
+/// The number of a submission, and how it ended.
+type Outcome = (usize, Result<(), CommitFailed>);
+
 /// Submissions since the last recovery, and what became of them.
 pub struct History {
     /// What was there before the first of `submissions`.
     base: Model,
     submissions: Vec<Vec<WalRecord>>,
     /// In the order of their completions.
-    outcomes: Arc<Mutex<Vec<(usize, Result<(), CommitFailed>)>>>,
+    outcomes: Arc<Mutex<Vec<Outcome>>>,
     /// The state with everything submitted applied.
     pub latest: Model,
     /// Acknowledgements are only proof of a sync if they are of votes or of the metadata group.

@@ -10,7 +10,7 @@ use tallymq_storage::{
 
 use crate::wal_model::{History, random_records, small_options};
 
-const POWER_CUTS: u64 = 3_000;
+const POWER_CUTS: u64 = 2_000;
 
 fn setting(name: &str, default: u64) -> u64 {
     std::env::var(name)
