@@ -7,6 +7,7 @@ mod configuration;
 mod data_group;
 mod dedup;
 mod group_assignors;
+mod group_bounds;
 mod group_classic;
 mod group_consumer;
 mod group_histories;

@@ -64,6 +64,8 @@ pub(super) struct ConsumerChange {
     pub(super) replies: Replies,
     /// Whose deadlines start.
     pub(super) seen: Option<MemberId>,
+    /// That one came a step further, so its time to give partitions up begins or ends.
+    pub(super) moved: bool,
     /// Whose deadlines end.
     pub(super) gone: Vec<MemberId>,
     /// A classic member joined, and has to sync.

@@ -82,7 +82,7 @@ impl Turn<'_> {
     }
 
     fn request(&mut self, token: Token, request: Request) {
-        if self.group.is_empty() && !matches!(request, Request::CommitCheck(_) | Request::FetchCheck(_)) {
+        if self.group.is_empty() && has_members(&request) {
             return self.reply(token, Response::refuse(&request, GroupError::InvalidGroupId));
         }
         match request {
@@ -182,4 +182,17 @@ impl Turn<'_> {
             _ => None,
         }
     }
+}
+
+/// Whether only a group with a name can be asked for it. The empty name may have positions, as it always had in Kafka,
+/// but no members.
+fn has_members(request: &Request) -> bool {
+    matches!(
+        request,
+        Request::Join(_)
+            | Request::Sync(_)
+            | Request::Heartbeat(_)
+            | Request::Leave(_)
+            | Request::ConsumerHeartbeat(_)
+    )
 }

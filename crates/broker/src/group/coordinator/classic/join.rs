@@ -10,6 +10,9 @@ use crate::group::names::{MemberId, Token};
 use crate::group::request::{Join, Protocol, Request, Subscription};
 use crate::group::response::{Joined, JoinedMember, Response};
 
+/// What a protocol takes even if it is empty, so that their number is bounded too.
+const PROTOCOL_BYTES_MIN: usize = 64;
+
 impl Turn<'_> {
     pub(in crate::group::coordinator) fn join(&mut self, token: Token, join: Join) {
         if let Err(error) = self.check_join(&join) {
@@ -41,7 +44,7 @@ impl Turn<'_> {
         let bytes: usize = join
             .protocols
             .iter()
-            .map(|one| one.name.len() + one.metadata.len())
+            .map(|one| one.name.len() + one.metadata.len() + PROTOCOL_BYTES_MIN)
             .sum();
         if bytes + join.protocol_type.len() > options.member_metadata_bytes_max {
             return Err(GroupError::InvalidRequest(

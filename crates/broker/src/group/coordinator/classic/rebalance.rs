@@ -9,6 +9,9 @@ use crate::group::error::GroupError;
 use crate::group::names::MemberId;
 use crate::group::response::Response;
 
+/// The least time between two looks at a group that nobody joins, whatever its members ask for.
+const WAIT_MS_MIN: u32 = 1_000;
+
 impl Turn<'_> {
     /// Takes a classic group over after a start or failover: the same members and generation, fresh deadlines.
     pub(in crate::group::coordinator) fn begin_classic(&mut self, group: &ClassicGroup) {
@@ -115,7 +118,7 @@ impl Turn<'_> {
         }
         if nobody_joined {
             // Only static members are left, and none is back yet: their session timeouts decide.
-            return self.set_timer(Timer::Join, wait_ms);
+            return self.set_timer(Timer::Join, wait_ms.max(WAIT_MS_MIN));
         }
         let soft = &self.slot.classic;
         let command = GroupCommand::ClassicRebalanced {

@@ -40,6 +40,12 @@ impl Turn<'_> {
             after,
             owned,
         } = update;
+        if replaces.is_none() && after == before && self.is_settled(&after) {
+            return Advanced {
+                facts: Vec::new(),
+                member: after,
+            };
+        }
         let group = self.consumer().cloned().unwrap_or_default();
         let mut facts = Vec::new();
         if let Some(old) = &replaces {
@@ -90,6 +96,16 @@ impl Turn<'_> {
             facts.push(fact(&before, &member, group.members.contains_key(&member.id)));
         }
         Advanced { facts, member }
+    }
+
+    /// The common heartbeat: the group has its target, and the member has arrived.
+    fn is_settled(&self, member: &ConsumerMember) -> bool {
+        !self.slot.topics_changed
+            && self.consumer().is_some_and(|group| {
+                group.epoch == group.target_epoch
+                    && member.is_reconciled_to(group.target_epoch)
+                    && group.members.contains_key(&member.id)
+            })
     }
 
     /// The epoch rises when a subscription changed, or the topics that are subscribed to.

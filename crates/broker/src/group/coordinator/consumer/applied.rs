@@ -27,21 +27,22 @@ impl Turn<'_> {
             .and_then(|id| self.consumer()?.members.get(&id).cloned());
         if let Some(member) = seen {
             self.start_consumer_session(&member);
-            self.start_rebalance(&member);
+            if change.moved {
+                self.start_rebalance(&member);
+            }
             if change.joined {
                 self.await_member_sync(&member);
             }
         }
-        if change.check_downgrade {
-            if let Some(command) = self.downgrade_without(&[]) {
-                self.propose(
-                    command,
-                    Then::TypeChanged {
-                        retry: None,
-                        replies: Vec::new(),
-                    },
-                );
-            }
+        let downgrade = change.check_downgrade.then(|| self.downgrade_without(&[])).flatten();
+        if let Some(command) = downgrade {
+            self.propose(
+                command,
+                Then::TypeChanged {
+                    retry: None,
+                    replies: Vec::new(),
+                },
+            );
         }
     }
 
@@ -80,6 +81,11 @@ impl Turn<'_> {
     ) -> Result<Fence, GroupError> {
         let group = self.consumer().ok_or(GroupError::GroupIdNotFound)?;
         if check.generation < 0 && group.members.is_empty() {
+            return Ok(Fence::None);
+        }
+        // A transaction of an old producer names no member (KIP-447).
+        if check.transactional && check.generation < 0 && check.member.is_empty() && check.instance.is_none()
+        {
             return Ok(Fence::None);
         }
         let member = group

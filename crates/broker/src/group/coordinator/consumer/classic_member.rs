@@ -46,6 +46,7 @@ impl Turn<'_> {
         let change = ConsumerChange {
             replies: vec![reply],
             seen,
+            moved: true,
             gone,
             joined: true,
             check_downgrade,

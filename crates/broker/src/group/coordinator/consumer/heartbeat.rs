@@ -14,6 +14,8 @@ use crate::group::request::{ConsumerHeartbeat, Request};
 use crate::group::response::{HeartbeatDone, Response};
 use crate::group::topics::PartitionSet;
 
+/// What a topic takes even if its name is empty, so that their number is bounded too.
+const TOPIC_BYTES_MIN: usize = 16;
 /// The epoch of a member that joins.
 const JOINS: i32 = 0;
 
@@ -55,7 +57,7 @@ impl Turn<'_> {
     }
 
     fn take_heartbeat(&mut self, token: Token, request: &ConsumerHeartbeat, update: Update) {
-        let assigned_before = update.before.assigned.clone();
+        let before = update.before.clone();
         let gone: Vec<MemberId> = update.replaces.iter().cloned().collect();
         let advanced = self.advance(update);
         let member = advanced.member;
@@ -63,7 +65,7 @@ impl Turn<'_> {
             || (request.rebalance_timeout_ms.is_some()
                 && (request.topics.is_some() || request.regex.is_some())
                 && request.owned.is_some());
-        let tells = is_full || member.assigned != assigned_before;
+        let tells = is_full || member.assigned != before.assigned;
         let done = HeartbeatDone {
             member: member.id.clone(),
             member_epoch: member.epoch,
@@ -75,9 +77,12 @@ impl Turn<'_> {
             self.start_consumer_session(&member);
             return self.reply(reply.0, reply.1);
         }
+        let moved = member.epoch != before.epoch || member.revoking != before.revoking;
+        let seen = Some(member.id);
         let change = ConsumerChange {
             replies: vec![reply],
-            seen: Some(member.id),
+            seen,
+            moved,
             gone,
             ..ConsumerChange::default()
         };
@@ -134,7 +139,12 @@ impl Turn<'_> {
 
     fn check_subscription(&self, request: &ConsumerHeartbeat) -> Result<(), GroupError> {
         let options = &self.core.options;
-        let bytes: usize = request.topics.iter().flatten().map(|topic| topic.len() + 1).sum();
+        let bytes: usize = request
+            .topics
+            .iter()
+            .flatten()
+            .map(|topic| topic.len() + TOPIC_BYTES_MIN)
+            .sum();
         if bytes > options.member_metadata_bytes_max {
             return Err(GroupError::InvalidRequest("the subscription is too big"));
         }
