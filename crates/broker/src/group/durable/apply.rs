@@ -1,12 +1,13 @@
 //! Applies commands. The same commands in the same order give the same state and outcomes on every node.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use tallymq_model::{TopicId, TopicPartition};
 
 use super::classic::{ClassicGroup, ClassicMember, ClassicPhase, MemberAssignment};
-use super::command::{CommandRefused, ConsumerFact, GroupCommand};
+use super::command::{ClassicGeneration, CommandRefused, ConsumerFact, GroupCommand};
 use super::consumer::{ConsumerGroup, ConsumerMember};
 use super::{GroupState, Groups};
 use crate::ApplyContext;
@@ -68,33 +69,8 @@ impl Groups {
                 let fresh = || Arc::new(GroupState::Classic(ClassicGroup::default()));
                 self.groups.entry(group).or_insert_with(fresh);
             }
-            GroupCommand::ClassicRebalanced {
-                group,
-                generation,
-                protocol_type,
-                protocol,
-                leader,
-                members,
-            } => {
-                let classic = self.classic_or_new(&group)?;
-                if generation <= classic.generation && !tallymq_model::planted("generation-not-durable") {
-                    return Err(CommandRefused::StaleGeneration);
-                }
-                if !tallymq_model::planted("generation-not-durable") {
-                    classic.generation = generation;
-                }
-                classic.phase = if members.is_empty() {
-                    ClassicPhase::Empty
-                } else {
-                    ClassicPhase::Assigning
-                };
-                classic.protocol_type = protocol_type;
-                classic.protocol = protocol;
-                classic.leader = leader;
-                classic.members = members
-                    .into_iter()
-                    .map(|member| (member.id.clone(), Arc::new(member)))
-                    .collect();
+            GroupCommand::ClassicRebalanced { group, formed } => {
+                self.classic_or_new(&group)?.form(*formed)?
             }
             GroupCommand::ClassicAssigned {
                 group,
@@ -164,6 +140,35 @@ impl Groups {
 }
 
 impl ClassicGroup {
+    fn form(&mut self, formed: ClassicGeneration) -> Result<(), CommandRefused> {
+        let planted = tallymq_model::planted("generation-not-durable");
+        if formed.generation <= self.generation && !planted {
+            return Err(CommandRefused::StaleGeneration);
+        }
+        let members = formed
+            .members
+            .into_iter()
+            .map(|member| (member.id.clone(), Arc::new(member)));
+        let members: BTreeMap<_, _> = members.collect();
+        *self = ClassicGroup {
+            generation: if planted {
+                self.generation
+            } else {
+                formed.generation
+            },
+            protocol_type: formed.protocol_type,
+            protocol: formed.protocol,
+            leader: formed.leader,
+            phase: if members.is_empty() {
+                ClassicPhase::Empty
+            } else {
+                ClassicPhase::Assigning
+            },
+            members,
+        };
+        Ok(())
+    }
+
     fn assign(
         &mut self,
         generation: i32,

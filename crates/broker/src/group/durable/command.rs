@@ -33,16 +33,8 @@ pub enum GroupCommand {
     ClassicRebalanced {
         /// The group; it is created if it does not exist.
         group: GroupId,
-        /// Above the last one.
-        generation: i32,
-        /// The members' protocol type.
-        protocol_type: Option<Text>,
-        /// What was selected.
-        protocol: Option<Text>,
-        /// Who assigns.
-        leader: Option<MemberId>,
-        /// All members; who is not among them is gone.
-        members: Vec<ClassicMember>,
+        /// The generation.
+        formed: Box<ClassicGeneration>,
     },
     /// The leader of a generation assigned; who is missing gets nothing.
     ClassicAssigned {
@@ -106,6 +98,21 @@ pub enum GroupCommand {
         /// Which ones.
         partitions: Option<Vec<TopicPartition>>,
     },
+}
+
+/// A generation of a classic group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClassicGeneration {
+    /// Above the last one.
+    pub generation: i32,
+    /// The members' protocol type.
+    pub protocol_type: Option<Text>,
+    /// What was selected.
+    pub protocol: Option<Text>,
+    /// Who assigns.
+    pub leader: Option<MemberId>,
+    /// All members; who is not among them is gone.
+    pub members: Vec<ClassicMember>,
 }
 
 /// One change of a consumer group (KIP-848).

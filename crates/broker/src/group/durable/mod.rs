@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 pub use apply::GroupOutcome;
 pub use classic::{ClassicGroup, ClassicMember, ClassicPhase, MemberAssignment};
-pub use command::{CommandRefused, ConsumerFact, GroupCommand};
+pub use command::{ClassicGeneration, CommandRefused, ConsumerFact, GroupCommand};
 pub use consumer::{ClassicFacet, ConsumerGroup, ConsumerMember, MemberState};
 pub use positions::{CommitPosition, Fence, Position, Positions};
 

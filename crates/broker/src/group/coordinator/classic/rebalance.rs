@@ -4,7 +4,7 @@ use super::soft::{ClassicSoft, Phase};
 use crate::group::coordinator::slot::Then;
 use crate::group::coordinator::timers::Timer;
 use crate::group::coordinator::turn::Turn;
-use crate::group::durable::{ClassicGroup, ClassicPhase, GroupCommand};
+use crate::group::durable::{ClassicGeneration, ClassicGroup, ClassicPhase, GroupCommand};
 use crate::group::error::GroupError;
 use crate::group::names::MemberId;
 use crate::group::response::Response;
@@ -121,13 +121,16 @@ impl Turn<'_> {
             return self.set_timer(Timer::Join, wait_ms.max(WAIT_MS_MIN));
         }
         let soft = &self.slot.classic;
-        let command = GroupCommand::ClassicRebalanced {
-            group: self.group.clone(),
+        let formed = ClassicGeneration {
             generation: soft.generation,
             protocol_type: soft.protocol_type.clone(),
             protocol: soft.protocol.clone(),
             leader: soft.leader.clone(),
             members: soft.records(self.classic()),
+        };
+        let command = GroupCommand::ClassicRebalanced {
+            group: self.group.clone(),
+            formed: Box::new(formed),
         };
         self.propose(command, Then::Rebalanced);
     }

@@ -34,7 +34,10 @@ impl Turn<'_> {
                 self.await_member_sync(&member);
             }
         }
-        let downgrade = change.check_downgrade.then(|| self.downgrade_without(&[])).flatten();
+        let downgrade = change
+            .check_downgrade
+            .then(|| self.downgrade_without(&[]))
+            .flatten();
         if let Some(command) = downgrade {
             self.propose(
                 command,

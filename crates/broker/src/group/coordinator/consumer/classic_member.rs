@@ -80,22 +80,7 @@ impl Turn<'_> {
         } else {
             join.member.clone()
         };
-        let (before, replaces) = match (&join.instance, own) {
-            (None, _) if join.member.is_empty() && join.requires_known_id => {
-                return Err(GroupError::MemberIdRequired(id));
-            }
-            (None, _) => match group.members.get(&id) {
-                Some(own) => (ConsumerMember::clone(own), None),
-                None => (ConsumerMember::new(id.clone()), None),
-            },
-            (Some(_), Some(own)) if own.id == id => (ConsumerMember::clone(own), None),
-            (Some(_), Some(own)) if join.member.is_empty() => {
-                (ConsumerMember::clone(own), Some(own.id.clone()))
-            }
-            (Some(_), Some(_)) => return Err(GroupError::FencedInstanceId),
-            (Some(_), None) if join.member.is_empty() => (ConsumerMember::new(id.clone()), None),
-            (Some(_), None) => return Err(GroupError::UnknownMemberId),
-        };
+        let (before, replaces) = group.joining(join, &id)?;
         let fresh_start = replaces.is_some();
         let mut after = ConsumerMember {
             id,
@@ -218,6 +203,30 @@ impl Turn<'_> {
 }
 
 impl ConsumerGroup {
+    /// The member that joins, as it was before, and the id that it comes back from.
+    fn joining(&self, join: &Join, id: &MemberId) -> Result<(ConsumerMember, Option<MemberId>), GroupError> {
+        let own = join
+            .instance
+            .as_ref()
+            .and_then(|instance| self.static_member(instance));
+        Ok(match (&join.instance, own) {
+            (None, _) if join.member.is_empty() && join.requires_known_id => {
+                return Err(GroupError::MemberIdRequired(id.clone()));
+            }
+            (None, _) => match self.members.get(id) {
+                Some(own) => (ConsumerMember::clone(own), None),
+                None => (ConsumerMember::new(id.clone()), None),
+            },
+            (Some(_), Some(own)) if own.id == *id => (ConsumerMember::clone(own), None),
+            (Some(_), Some(own)) if join.member.is_empty() => {
+                (ConsumerMember::clone(own), Some(own.id.clone()))
+            }
+            (Some(_), Some(_)) => return Err(GroupError::FencedInstanceId),
+            (Some(_), None) if join.member.is_empty() => (ConsumerMember::new(id.clone()), None),
+            (Some(_), None) => return Err(GroupError::UnknownMemberId),
+        })
+    }
+
     /// Whether one of the protocols is supported by all classic members.
     fn supports_classic(&self, protocols: &[Protocol]) -> bool {
         let facets: Vec<&ClassicFacet> = self

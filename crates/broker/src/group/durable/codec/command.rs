@@ -7,7 +7,7 @@ use super::COMMAND_VERSION;
 use super::state::{put_group_state, read_group_state};
 use super::value::*;
 use crate::codec::{DecodeError, Parts, Reader};
-use crate::group::durable::command::{ConsumerFact, GroupCommand};
+use crate::group::durable::command::{ClassicGeneration, ConsumerFact, GroupCommand};
 use crate::group::names::MemberId;
 use crate::group::request::SyncAssignment;
 
@@ -17,20 +17,9 @@ impl GroupCommand {
         out.put_u8(COMMAND_VERSION);
         match self {
             GroupCommand::Created { group } => put_head(out, 0, group.as_str()),
-            GroupCommand::ClassicRebalanced {
-                group,
-                generation,
-                protocol_type,
-                protocol,
-                leader,
-                members,
-            } => {
+            GroupCommand::ClassicRebalanced { group, formed } => {
                 put_head(out, 1, group.as_str());
-                out.put_i32(*generation);
-                put_text_option(out, protocol_type.as_deref());
-                put_text_option(out, protocol.as_deref());
-                put_text_option(out, leader.as_ref().map(MemberId::as_str));
-                put_list(out, members, put_classic_member);
+                put_generation(out, formed);
             }
             GroupCommand::ClassicAssigned {
                 group,
@@ -98,11 +87,7 @@ impl GroupCommand {
             0 => GroupCommand::Created { group },
             1 => GroupCommand::ClassicRebalanced {
                 group,
-                generation: reader.i32("a generation")?,
-                protocol_type: read_text_option(reader, "a protocol type")?,
-                protocol: read_text_option(reader, "a protocol")?,
-                leader: read_text_option(reader, "a leader")?.map(MemberId),
-                members: read_list(reader, "members", read_classic_member)?,
+                formed: Box::new(read_generation(reader)?),
             },
             2 => GroupCommand::ClassicAssigned {
                 group,
@@ -163,6 +148,24 @@ impl GroupCommand {
 fn put_head(out: &mut Parts, variant: u8, group: &str) {
     out.put_u8(variant);
     out.put_text(group);
+}
+
+fn put_generation(out: &mut Parts, formed: &ClassicGeneration) {
+    out.put_i32(formed.generation);
+    put_text_option(out, formed.protocol_type.as_deref());
+    put_text_option(out, formed.protocol.as_deref());
+    put_text_option(out, formed.leader.as_ref().map(MemberId::as_str));
+    put_list(out, &formed.members, put_classic_member);
+}
+
+fn read_generation(reader: &mut Reader) -> Result<ClassicGeneration, DecodeError> {
+    Ok(ClassicGeneration {
+        generation: reader.i32("a generation")?,
+        protocol_type: read_text_option(reader, "a protocol type")?,
+        protocol: read_text_option(reader, "a protocol")?,
+        leader: read_text_option(reader, "a leader")?.map(MemberId),
+        members: read_list(reader, "members", read_classic_member)?,
+    })
 }
 
 fn put_fact(out: &mut Parts, fact: &ConsumerFact) {
