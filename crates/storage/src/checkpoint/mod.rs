@@ -15,7 +15,7 @@ mod save;
 
 use bytes::Bytes;
 pub use load::{CheckpointFile, LoadError, Loaded, list, load};
-pub use save::{SaveError, save};
+pub use save::{SaveError, save, set_aside};
 use tallymq_model::{LogIndex, RaftGroup, Term};
 
 /// Checkpoints kept per group.

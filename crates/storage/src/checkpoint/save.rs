@@ -7,7 +7,10 @@ use tallymq_model::RaftGroup;
 use thiserror::Error;
 
 use super::{Checkpoint, KEPT, file_name, format, group_dir};
-use crate::disk::{Disk, OpenMode};
+use crate::{
+    disk::{Disk, OpenMode},
+    log::Damage,
+};
 
 /// Bytes of one write.
 const WRITE_BYTES: usize = 1 << 20;
@@ -31,9 +34,14 @@ pub fn save(disk: &dyn Disk, group: RaftGroup, checkpoint: &Checkpoint) -> Resul
     let beside = format!("{path}.new");
     let failed = |operation, path: &str| {
         let path = path.to_owned();
-        move |source| SaveError { operation, path, source }
+        move |source| SaveError {
+            operation,
+            path,
+            source,
+        }
     };
-    disk.create_dir(&dir).map_err(failed("creating directory", &dir))?;
+    disk.create_dir(&dir)
+        .map_err(failed("creating directory", &dir))?;
     match disk.remove_file(&beside) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         removed => removed.map_err(failed("removing", &beside))?,
@@ -47,6 +55,26 @@ pub fn save(disk: &dyn Disk, group: RaftGroup, checkpoint: &Checkpoint) -> Resul
         }
     }
     remove_older(disk, &dir).map_err(failed("removing an older checkpoint in", &dir))
+}
+
+/// Renames damaged checkpoints to `damaged-…`, so that they are kept to be looked at and no longer count as one of the
+/// newest. For a caller who has found that an older one and the log are enough.
+pub fn set_aside(disk: &dyn Disk, group: RaftGroup, damaged: &[Damage]) -> Result<(), SaveError> {
+    let dir = group_dir(group);
+    let failed = |path: &str| {
+        let path = path.to_owned();
+        move |source| SaveError {
+            operation: "renaming",
+            path,
+            source,
+        }
+    };
+    for damage in damaged {
+        let name = damage.file.rsplit('/').next().unwrap_or(&damage.file);
+        disk.rename(&damage.file, &format!("{dir}/damaged-{name}"))
+            .map_err(failed(&damage.file))?;
+    }
+    disk.sync_dir(&dir).map_err(failed(&dir))
 }
 
 fn write(disk: &dyn Disk, path: &str, group: RaftGroup, checkpoint: &Checkpoint) -> io::Result<()> {
@@ -65,7 +93,10 @@ fn write(disk: &dyn Disk, path: &str, group: RaftGroup, checkpoint: &Checkpoint)
     let mut position = 0;
     let mut parts: Vec<&[u8]> = vec![&front];
     let mut bytes = front.len();
-    for part in body().map(Bytes::as_ref).flat_map(|part| part.chunks(WRITE_BYTES)) {
+    for part in body()
+        .map(Bytes::as_ref)
+        .flat_map(|part| part.chunks(WRITE_BYTES))
+    {
         parts.push(part);
         bytes += part.len();
         if bytes >= WRITE_BYTES {
@@ -84,8 +115,10 @@ fn write(disk: &dyn Disk, path: &str, group: RaftGroup, checkpoint: &Checkpoint)
 /// Removes what is neither of the newest, and what an interrupted save left. Need not be durable.
 fn remove_older(disk: &dyn Disk, dir: &str) -> io::Result<()> {
     let names: Vec<_> = disk.list(dir)?.into_iter().map(|entry| entry.name).collect();
-    let (unfinished, whole): (Vec<_>, Vec<_>) =
-        names.into_iter().filter(|name| name.starts_with("checkpoint-")).partition(|name| name.ends_with(".new"));
+    let (unfinished, whole): (Vec<_>, Vec<_>) = names
+        .into_iter()
+        .filter(|name| name.starts_with("checkpoint-"))
+        .partition(|name| name.ends_with(".new"));
     let over = whole.len().saturating_sub(KEPT);
     for name in unfinished.iter().chain(&whole[..over]) {
         disk.remove_file(&format!("{dir}/{name}"))?;

@@ -2,8 +2,8 @@
 
 use std::{io, sync::Arc};
 
-use thiserror::Error;
 use tallymq_model::{LeaderEpoch, Offset};
+use thiserror::Error;
 
 /// Bytes on disk that are not what was written.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
@@ -64,7 +64,9 @@ pub enum AppendError {
         epoch: LeaderEpoch,
     },
     /// The header does not describe the bytes.
-    #[error("the header speaks of {header_bytes} bytes and {records} records, the batch has {batch_bytes} bytes")]
+    #[error(
+        "the header speaks of {header_bytes} bytes and {records} records, the batch has {batch_bytes} bytes"
+    )]
     BadHeader {
         /// Bytes by the header.
         header_bytes: usize,

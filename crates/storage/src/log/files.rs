@@ -1,10 +1,6 @@
 //! Open segment files: a bounded number, the least recently used ones are closed. Who uses one keeps it open.
 
-use std::{
-    collections::HashMap,
-    io,
-    sync::Arc,
-};
+use std::{collections::HashMap, io, sync::Arc};
 
 use parking_lot::Mutex;
 use tallymq_model::Offset;
@@ -34,7 +30,10 @@ struct Inner {
 
 impl OpenFiles {
     pub(super) fn new(limit: usize) -> OpenFiles {
-        OpenFiles { limit: limit.max(1), inner: Mutex::default() }
+        OpenFiles {
+            limit: limit.max(1),
+            inner: Mutex::default(),
+        }
     }
 
     /// The open file, or what `open` opens. `open` runs without the lock; of two that open at once one wins.
@@ -46,12 +45,19 @@ impl OpenFiles {
         if let Some(found) = self.inner.lock().touch(key) {
             return Ok(found);
         }
-        let fresh = Arc::new(OpenSegment { file: open()?, index: Arc::default() });
+        let fresh = Arc::new(OpenSegment {
+            file: open()?,
+            index: Arc::default(),
+        });
         let mut inner = self.inner.lock();
         if let Some(found) = inner.touch(key) {
             return Ok(found);
         }
-        let closed = if inner.open.len() >= self.limit { inner.evict(self.limit) } else { Vec::new() };
+        let closed = if inner.open.len() >= self.limit {
+            inner.evict(self.limit)
+        } else {
+            Vec::new()
+        };
         let now = inner.clock;
         inner.open.insert(key, (now, Arc::clone(&fresh)));
         drop(inner);
@@ -67,7 +73,12 @@ impl OpenFiles {
 
     /// Closes all of a partition.
     pub(super) fn close_partition(&self, serial: u64) {
-        let closed: Vec<_> = self.inner.lock().open.extract_if(|key, _| key.0 == serial).collect();
+        let closed: Vec<_> = self
+            .inner
+            .lock()
+            .open
+            .extract_if(|key, _| key.0 == serial)
+            .collect();
         drop(closed);
     }
 
@@ -77,7 +88,12 @@ impl OpenFiles {
 
     /// Bytes of all indexes in memory, about.
     pub(super) fn index_bytes(&self) -> usize {
-        self.inner.lock().open.values().map(|(_, segment)| segment.index.memory_bytes()).sum()
+        self.inner
+            .lock()
+            .open
+            .values()
+            .map(|(_, segment)| segment.index.memory_bytes())
+            .sum()
     }
 }
 
@@ -95,6 +111,9 @@ impl Inner {
         let count = (limit / 8).max(1).min(ages.len());
         let (_, newest_evicted, _) = ages.select_nth_unstable(count - 1);
         let bound = *newest_evicted;
-        self.open.extract_if(|_, (used, _)| *used <= bound).map(|(_, (_, segment))| segment).collect()
+        self.open
+            .extract_if(|_, (used, _)| *used <= bound)
+            .map(|(_, (_, segment))| segment)
+            .collect()
     }
 }

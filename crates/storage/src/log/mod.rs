@@ -36,6 +36,7 @@ pub use error::{AppendError, Damage, FlushError, ReadError, WriteFailed};
 pub use options::{LogOptions, PartitionOptions};
 pub use partition::{FetchedBatches, FoundBatch, PartitionLog};
 pub use position::{LogPosition, PositionError, SegmentPosition};
+pub use scan::ScanSummary;
 pub use segment::SegmentView;
 pub use shared::WrittenHook;
 pub use store::{CheckpointMark, LogStats, LogStore};

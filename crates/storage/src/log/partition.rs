@@ -103,7 +103,12 @@ impl PartitionLog {
 
     /// Whole batches from the one that contains `from` on, at most `bytes_max` bytes in all, but at least one batch if
     /// `at_least_one` (KIP-74). Empty at the log end. Near the end they come from memory, else from files and checked.
-    pub fn read(&self, from: Offset, bytes_max: usize, at_least_one: bool) -> Result<FetchedBatches, ReadError> {
+    pub fn read(
+        &self,
+        from: Offset,
+        bytes_max: usize,
+        at_least_one: bool,
+    ) -> Result<FetchedBatches, ReadError> {
         super::read::read(self, from, bytes_max, at_least_one)
     }
 

@@ -35,7 +35,11 @@ impl PartitionLog {
         if self.prepared.load(Acquire) {
             return Ok(());
         }
-        let segments = self.state.lock().segments.clone();
+        let (segments, log_end) = {
+            let state = self.state.lock();
+            (state.segments.clone(), state.written_end)
+        };
+        let first = segments.first().map_or(log_end, |first| first.base);
         let dir = names::partition_dir(self.topic_partition());
         let failed = |path: &str| {
             let path = path.to_owned();
@@ -54,7 +58,7 @@ impl PartitionLog {
             if segments.iter().any(|segment| segment.base == base) {
                 continue;
             }
-            if segments.first().map_or(self.log_start(), |first| first.base) > base {
+            if base < first {
                 hidden.push(base);
             } else if !tallymq_model::planted("segment-not-cut") {
                 let path = format!("{dir}/{}", entry.name);
@@ -73,10 +77,17 @@ impl PartitionLog {
 
     fn cut_last(&self, last: &SegmentPosition) -> Result<(), PrepareFailed> {
         let path = names::segment(self.topic_partition(), last.base);
-        let failed = |source| PrepareFailed { path: path.clone(), source };
+        let failed = |source| PrepareFailed {
+            path: path.clone(),
+            source,
+        };
         let file = match self.shared.disk.open(&path, OpenMode::Write) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                self.lose(Damage { file: path, position: 0, reason: "the file is missing".to_owned() });
+                self.lose(Damage {
+                    file: path,
+                    position: 0,
+                    reason: "the file is missing".to_owned(),
+                });
                 return Ok(());
             }
             opened => opened.map_err(failed)?,
@@ -84,7 +95,11 @@ impl PartitionLog {
         let size_bytes = file.size_bytes().map_err(failed)?;
         if size_bytes < last.bytes {
             let reason = format!("the file ends here, {} bytes were synced", last.bytes);
-            self.lose(Damage { file: path, position: size_bytes, reason });
+            self.lose(Damage {
+                file: path,
+                position: size_bytes,
+                reason,
+            });
             return Ok(());
         }
         if size_bytes > last.bytes && !tallymq_model::planted("segment-not-cut") {
@@ -98,7 +113,10 @@ impl PartitionLog {
     /// Cuts the last segment's index where it points behind the position. Returns the bytes that stay.
     fn cut_index(&self, base: Offset, segment_bytes: u64) -> Result<u64, PrepareFailed> {
         let path = names::index(self.topic_partition(), base);
-        let failed = |source| PrepareFailed { path: path.clone(), source };
+        let failed = |source| PrepareFailed {
+            path: path.clone(),
+            source,
+        };
         let file = match self.shared.disk.open(&path, OpenMode::Write) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
             opened => opened.map_err(failed)?,
@@ -108,7 +126,8 @@ impl PartitionLog {
         let kept = index::decode(base, &bytes, segment_bytes).kept_bytes;
         drop(file);
         if kept == 0 {
-            self.shared.dir_changed(names::partition_dir(self.topic_partition()));
+            self.shared
+                .dir_changed(names::partition_dir(self.topic_partition()));
             self.shared.disk.remove_file(&path).map_err(failed)?;
         } else if kept < size_bytes {
             let file = self.shared.disk.open(&path, OpenMode::Write).map_err(failed)?;

@@ -3,7 +3,10 @@
 
 use std::{
     io,
-    sync::{Arc, atomic::Ordering::{Acquire, Relaxed}},
+    sync::{
+        Arc,
+        atomic::Ordering::{Acquire, Relaxed},
+    },
 };
 
 use bytes::Bytes;
@@ -50,25 +53,37 @@ pub(super) fn read(
     bytes_max: usize,
     at_least_one: bool,
 ) -> Result<FetchedBatches, ReadError> {
-    let mut fetched = FetchedBatches { base: from, next: from, ..FetchedBatches::default() };
+    let mut fetched = FetchedBatches {
+        base: from,
+        next: from,
+        ..FetchedBatches::default()
+    };
     loop {
         let first = fetched.pieces.is_empty();
         let left = bytes_max - fetched.bytes.min(bytes_max);
         if left == 0 && !(first && at_least_one) {
             return Ok(fetched);
         }
-        let run = match find(log, fetched.next, left, first && at_least_one, &mut fetched.pieces) {
+        let run = match find(
+            log,
+            fetched.next,
+            left,
+            first && at_least_one,
+            &mut fetched.pieces,
+        ) {
             Ok(Found::Nothing) => return Ok(fetched),
             Ok(Found::Memory(run)) => Some(run),
-            Ok(Found::File(source)) => match read_run(log, &source, fetched.next, left, first && at_least_one) {
-                Ok(Some((piece, run))) => {
-                    fetched.pieces.push(piece);
-                    Some(run)
+            Ok(Found::File(source)) => {
+                match read_run(log, &source, fetched.next, left, first && at_least_one) {
+                    Ok(Some((piece, run))) => {
+                        fetched.pieces.push(piece);
+                        Some(run)
+                    }
+                    Ok(None) => None,
+                    Err(error) if first => return Err(error),
+                    Err(_) => None,
                 }
-                Ok(None) => None,
-                Err(error) if first => return Err(error),
-                Err(_) => None,
-            },
+            }
             Err(error) if first => return Err(error),
             Err(_) => None,
         };
@@ -118,12 +133,18 @@ fn find(
 
 /// Has the files cut, once.
 pub(super) fn ready(log: &PartitionLog) -> Result<(), ReadError> {
-    log.prepare().map_err(|failed| ReadError::Io { file: failed.path, source: failed.source })
+    log.prepare().map_err(|failed| ReadError::Io {
+        file: failed.path,
+        source: failed.source,
+    })
 }
 
 /// The segment that contains the written offset `from`.
 pub(super) fn source(log: &PartitionLog, state: &State, from: Offset) -> Option<Source> {
-    let at = state.segments.partition_point(|segment| segment.base <= from).checked_sub(1)?;
+    let at = state
+        .segments
+        .partition_point(|segment| segment.base <= from)
+        .checked_sub(1)?;
     let segment = state.segments[at];
     let span = Span {
         path: names::segment(log.topic_partition(), segment.base),
@@ -131,8 +152,16 @@ pub(super) fn source(log: &PartitionLog, state: &State, from: Offset) -> Option<
         end: state.segment_end(at),
         bytes: segment.bytes,
     };
-    let active = if at + 1 == state.segments.len() { state.active.clone() } else { None };
-    (from < span.end).then(|| Source { span, epochs: state.epochs.clone(), active })
+    let active = if at + 1 == state.segments.len() {
+        state.active.clone()
+    } else {
+        None
+    };
+    (from < span.end).then(|| Source {
+        span,
+        epochs: state.epochs.clone(),
+        active,
+    })
 }
 
 /// A segment's open file with its index.
@@ -143,13 +172,26 @@ pub(super) struct Opened {
 
 pub(super) fn open(log: &PartitionLog, source: &Source) -> Result<Opened, ReadError> {
     let span = &source.span;
-    let mode = if source.active.is_some() { OpenMode::Write } else { OpenMode::Read };
-    let opened = log.shared.files.get((log.serial, span.base), || log.shared.disk.open(&span.path, mode));
+    let mode = if source.active.is_some() {
+        OpenMode::Write
+    } else {
+        OpenMode::Read
+    };
+    let opened = log
+        .shared
+        .files
+        .get((log.serial, span.base), || log.shared.disk.open(&span.path, mode));
     let segment = match opened {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(missing(log, span)),
-        opened => opened.map_err(|source| ReadError::Io { file: span.path.clone(), source })?,
+        opened => opened.map_err(|source| ReadError::Io {
+            file: span.path.clone(),
+            source,
+        })?,
     };
-    let index = source.active.clone().unwrap_or_else(|| Arc::clone(&segment.index));
+    let index = source
+        .active
+        .clone()
+        .unwrap_or_else(|| Arc::clone(&segment.index));
     if !index.is_loaded() {
         let path = names::index(log.topic_partition(), span.base);
         let bytes = match log.shared.disk.open(&path, OpenMode::Read) {
@@ -157,7 +199,9 @@ pub(super) fn open(log: &PartitionLog, source: &Source) -> Result<Opened, ReadEr
             opened => opened.and_then(|file| index::read_file(&*file, span.bytes)),
         };
         // An index that cannot be read is as good as none: the segment itself is walked.
-        let entries = bytes.map(|bytes| index::decode(span.base, &bytes, span.bytes).entries).unwrap_or_default();
+        let entries = bytes
+            .map(|bytes| index::decode(span.base, &bytes, span.bytes).entries)
+            .unwrap_or_default();
         index.load(entries);
     }
     Ok(Opened { segment, index })
@@ -169,7 +213,10 @@ fn missing(log: &PartitionLog, span: &Span) -> ReadError {
     if state.deleted {
         ReadError::Deleted
     } else if state.log_start >= span.end {
-        ReadError::OffsetOutOfRange { log_start: state.log_start, log_end: state.log_end }
+        ReadError::OffsetOutOfRange {
+            log_start: state.log_start,
+            log_end: state.log_end,
+        }
     } else {
         span.damage(0, "the file is missing").into()
     }
@@ -187,8 +234,15 @@ fn locate(opened: &Opened, source: &Source, from: Offset) -> Result<IndexEntry, 
     let found = loop {
         match walk.step()? {
             Some(place) if place.header.next_offset() > from => break place,
+            // Damage in a batch that is passed does not keep the ones behind it from being read.
+            Some(place) if walk.batch(&place).is_err() => trail.end(),
             Some(place) => trail.pass(&place),
-            None => return Err(source.span.damage(walk.position(), format!("offset {from} is missing")).into()),
+            None => {
+                return Err(source
+                    .span
+                    .damage(walk.position(), format!("offset {from} is missing"))
+                    .into());
+            }
         }
     };
     opened.index.merge(trail.entries);
@@ -198,20 +252,36 @@ fn locate(opened: &Opened, source: &Source, from: Offset) -> Result<IndexEntry, 
 /// Index entries that a walk leaves behind where the index has none.
 pub(super) struct Trail {
     base: Offset,
-    last: u64,
+    /// The position of the last entry, as long as timestamps are certain.
+    last: Option<u64>,
     pub entries: Vec<IndexEntry>,
 }
 
 impl Trail {
     pub(super) fn new(base: Offset, from: IndexEntry) -> Trail {
-        Trail { base, last: u64::from(from.position), entries: Vec::new() }
+        let known = from.max_before != IndexEntry::UNKNOWN;
+        let last = known.then_some(u64::from(from.position));
+        Trail {
+            base,
+            last,
+            entries: Vec::new(),
+        }
     }
 
+    /// Notes a batch whose checksum holds.
     pub(super) fn pass(&mut self, place: &Place) {
-        if place.position >= self.last + WALK_INDEX_BYTES {
-            self.last = place.position;
+        if self
+            .last
+            .is_some_and(|last| place.position >= last + WALK_INDEX_BYTES)
+        {
+            self.last = Some(place.position);
             self.entries.push(place.entry(self.base));
         }
+    }
+
+    /// From here on timestamps are not certain.
+    fn end(&mut self) {
+        self.last = None;
     }
 }
 
@@ -252,18 +322,21 @@ fn read_run(
             break;
         }
         let expected = span.base.plus(i64::from(end.relative));
-        let checked = span.check_header(rest, position + at as u64, expected, &source.epochs).and_then(|header| {
-            if header.size_bytes > rest.len() {
-                return Ok(None);
-            }
-            let crc = header.check_crc(rest).map_err(|error| span.damage(position + at as u64, error));
-            crc.map(|()| Some(header))
-        });
+        let checked = span
+            .check_header(rest, position + at as u64, expected, &source.epochs)
+            .and_then(|header| {
+                if header.size_bytes > rest.len() {
+                    return Ok(None);
+                }
+                let crc = header
+                    .check_crc(rest)
+                    .map_err(|error| span.damage(position + at as u64, error));
+                crc.map(|()| Some(header))
+            });
         match checked {
             Ok(Some(header)) => {
                 end.position += header.size_bytes as u32;
                 end.relative = (header.next_offset().0 - span.base.0) as u32;
-                end.max_before = end.max_before.max(header.max_timestamp);
             }
             Err(damage) if at == 0 => return Err(damage.into()),
             Ok(None) | Err(_) => break,
@@ -271,8 +344,14 @@ fn read_run(
     }
     let bytes = end.position as usize;
     if position + (bytes as u64) < span.bytes {
-        opened.index.set_cursor(IndexEntry { position: start.position + end.position, ..end });
+        opened
+            .index
+            .set_cursor(end.relative, start.position + end.position);
     }
-    let run = Run { base, next: span.base.plus(i64::from(end.relative)), bytes };
+    let run = Run {
+        base,
+        next: span.base.plus(i64::from(end.relative)),
+        bytes,
+    };
     Ok(Some((Bytes::from(buffer).slice(..bytes), run)))
 }

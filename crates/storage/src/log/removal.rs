@@ -7,8 +7,15 @@ use tallymq_model::TopicPartition;
 use super::{error::WriteFailed, names, partition::PartitionLog, shared::Shared};
 
 /// Removes the segments that the checkpoint of `generation`, now durable, and the kept one before it hide.
-pub(super) fn remove_unneeded(shared: &Shared, partition: &PartitionLog, generation: u64) -> Result<(), WriteFailed> {
-    let bases = partition.state.lock().durable(generation, shared.options.checkpoints_kept);
+pub(super) fn remove_unneeded(
+    shared: &Shared,
+    partition: &PartitionLog,
+    generation: u64,
+) -> Result<(), WriteFailed> {
+    let bases = partition
+        .state
+        .lock()
+        .durable(generation, shared.options.checkpoints_kept);
     let tp = partition.topic_partition();
     for base in bases {
         shared.files.close((partition.serial, base));

@@ -12,7 +12,7 @@ use std::{
 };
 
 use parking_lot::{Condvar, Mutex};
-use tallymq_model::TopicPartition;
+use tallymq_model::{LogIndex, TopicPartition};
 
 use super::{
     error::{Damage, FlushError, WriteFailed},
@@ -44,6 +44,8 @@ pub(super) struct GroupMarks {
     pub begun: AtomicU64,
     /// The newest mark that the writer is past.
     pub passed: AtomicU64,
+    /// The applied index of the newest durable checkpoint of this run, and how many of different indexes there were.
+    pub durable: Mutex<(LogIndex, u64)>,
 }
 
 #[derive(Default)]
@@ -130,7 +132,8 @@ impl Shared {
             self.arrived.wait(&mut queue);
         }
         if !queue.urgent && !queue.closed {
-            self.hurry.wait_for(&mut queue, Duration::from_millis(self.options.linger_ms));
+            self.hurry
+                .wait_for(&mut queue, Duration::from_millis(self.options.linger_ms));
         }
         !queue.closed || !queue.items.is_empty()
     }
@@ -186,7 +189,11 @@ impl Shared {
 
     /// Ends all: whoever waits is told, and nothing is written any more.
     pub(super) fn fail(&self, operation: &'static str, path: &str, source: io::Error) -> WriteFailed {
-        let failed = WriteFailed { operation, path: path.to_owned(), source: Arc::new(source) };
+        let failed = WriteFailed {
+            operation,
+            path: path.to_owned(),
+            source: Arc::new(source),
+        };
         let failed = self.failed.get_or_init(|| failed).clone();
         {
             let _queue = self.queue.lock();
@@ -253,7 +260,9 @@ impl Shared {
         let _syncing = syncing.lock();
         self.check()?;
         let dirs = std::mem::take(&mut *self.unsynced_dirs.lock());
-        self.disk.sync_all().map_err(|source| self.fail("syncing", "all files", source))?;
+        self.disk
+            .sync_all()
+            .map_err(|source| self.fail("syncing", "all files", source))?;
         if tallymq_model::planted("dir-not-synced") {
             return Ok(());
         }

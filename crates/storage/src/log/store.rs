@@ -4,12 +4,15 @@ use std::{
     collections::{BTreeMap, HashMap},
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering::Relaxed},
+        atomic::{
+            AtomicU64,
+            Ordering::{Acquire, Relaxed},
+        },
     },
 };
 
 use parking_lot::{Mutex, RwLock};
-use tallymq_model::{RaftGroup, TopicId, TopicPartition};
+use tallymq_model::{LogIndex, RaftGroup, TopicPartition};
 
 use super::{
     error::{Damage, FlushError, WriteFailed},
@@ -29,8 +32,16 @@ pub struct LogStore {
     groups: Mutex<HashMap<RaftGroup, Arc<GroupMarks>>>,
     /// Deleted, but a kept checkpoint still speaks of them.
     deleted: Mutex<Vec<Deleted>>,
+    swept: Mutex<Swept>,
     serial: AtomicU64,
     syncing: Mutex<()>,
+}
+
+/// Partitions that nobody knew, and the groups' durable checkpoints then.
+#[derive(Default)]
+struct Swept {
+    unknown: Vec<TopicPartition>,
+    groups: Vec<(Arc<GroupMarks>, u64)>,
 }
 
 struct Deleted {
@@ -79,6 +90,7 @@ impl LogStore {
             partitions: RwLock::default(),
             groups: Mutex::default(),
             deleted: Mutex::default(),
+            swept: Mutex::default(),
             serial: AtomicU64::new(0),
             syncing: Mutex::new(()),
         };
@@ -99,7 +111,13 @@ impl LogStore {
         let open = partitions.entry(tp).or_insert_with(|| {
             let state = State::new(options, position, marks.begun.load(Relaxed));
             let serial = self.serial.fetch_add(1, Relaxed);
-            Arc::new(PartitionLog::new(tp, serial, marks, Arc::clone(&self.shared), state))
+            Arc::new(PartitionLog::new(
+                tp,
+                serial,
+                marks,
+                Arc::clone(&self.shared),
+                state,
+            ))
         });
         Arc::clone(open)
     }
@@ -122,7 +140,11 @@ impl LogStore {
             state.deleted = true;
         }
         let checkpoints_left = self.shared.options.checkpoints_kept.max(1);
-        self.deleted.lock().push(Deleted { partition, generation, checkpoints_left });
+        self.deleted.lock().push(Deleted {
+            partition,
+            generation,
+            checkpoints_left,
+        });
     }
 
     /// Marks a point between two commands of a group; called where its commands are applied.
@@ -130,7 +152,11 @@ impl LogStore {
         let marks = self.marks(group);
         let generation = marks.begun.fetch_add(1, Relaxed) + 1;
         self.shared.enqueue(Item::Mark(Arc::clone(&marks), generation));
-        CheckpointMark { group, marks, generation }
+        CheckpointMark {
+            group,
+            marks,
+            generation,
+        }
     }
 
     /// Waits until the writer is past the mark, makes all durable and returns the group's positions as of the mark.
@@ -159,35 +185,58 @@ impl LogStore {
         mark.marks.passed.load(Relaxed) >= mark.generation
     }
 
-    /// The checkpoint with the positions of this mark is durable: the writer removes what no kept checkpoint needs.
-    pub fn checkpoint_durable(&self, mark: CheckpointMark) {
-        let mut over = Vec::new();
+    /// The checkpoint with the positions of this mark, as of entry `applied`, is durable: the writer removes what no kept
+    /// checkpoint needs. One of the same index replaces the one before and pushes no older one out.
+    pub fn checkpoint_durable(&self, mark: CheckpointMark, applied: LogIndex) {
+        {
+            let mut durable = mark.marks.durable.lock();
+            if durable.1 > 0 && durable.0 == applied {
+                return;
+            }
+            *durable = (applied, durable.1 + 1);
+        }
+        let mut over = self.unknown_over();
         self.deleted.lock().retain_mut(|deleted| {
             if Arc::ptr_eq(&deleted.partition.marks, &mark.marks) && deleted.generation < mark.generation {
                 deleted.checkpoints_left -= 1;
             }
             if deleted.checkpoints_left == 0 {
-                over.push(Arc::clone(&deleted.partition));
+                over.push((deleted.partition.topic_partition(), deleted.partition.serial));
             }
             deleted.checkpoints_left > 0
         });
-        self.shared.enqueue(Item::Durable(self.of_group(&mark, false), mark.generation));
-        for partition in over {
-            self.shared.enqueue(Item::Remove(partition.topic_partition(), partition.serial));
+        self.shared
+            .enqueue(Item::Durable(self.of_group(&mark, false), mark.generation));
+        for (tp, serial) in over {
+            self.shared.enqueue(Item::Remove(tp, serial));
         }
     }
 
-    /// Removes the files of topics that `is_known` does not know: left behind by a crash between a deletion and the
-    /// removal. To be called once all groups are as new as they were before the crash. Returns how many went.
-    pub fn remove_unknown(&self, is_known: impl Fn(TopicId) -> bool) -> std::io::Result<usize> {
-        let mut removed = 0;
+    /// Looks for files that a crash left behind: those of partitions that are not open and that `is_known` does not know
+    /// go once no kept checkpoint of any group can need them; partitions that were not used yet are looked at. To be called once, in the
+    /// background, when all groups are as new as they were before the crash. Returns how many partitions are unknown.
+    pub fn sweep(&self, is_known: impl Fn(TopicPartition) -> bool) -> std::io::Result<usize> {
+        let mut unknown = Vec::new();
         for tp in super::scan::partitions(&*self.shared.disk)? {
-            if !is_known(tp.topic) && !self.partitions.read().contains_key(&tp) && !self.is_deleted(tp) {
-                self.shared.enqueue(Item::Remove(tp, u64::MAX));
-                removed += 1;
+            if let Some(partition) = self.partition(tp) {
+                if !partition.prepared.load(Acquire)
+                    && !std::mem::replace(&mut partition.state.lock().queued, true)
+                {
+                    self.shared.enqueue(Item::Write(Arc::clone(&partition)));
+                }
+            } else if !is_known(tp) && !self.is_deleted(tp) {
+                unknown.push(tp);
             }
         }
-        Ok(removed)
+        let count = unknown.len();
+        let groups = self
+            .groups
+            .lock()
+            .values()
+            .map(|marks| (Arc::clone(marks), marks.durable.lock().1))
+            .collect();
+        *self.swept.lock() = Swept { unknown, groups };
+        Ok(count)
     }
 
     /// Bytes that were appended and are not written.
@@ -236,8 +285,28 @@ impl LogStore {
         Arc::clone(self.groups.lock().entry(group).or_default())
     }
 
+    /// What a sweep found, once every group has replaced all checkpoints that were kept then.
+    fn unknown_over(&self) -> Vec<(TopicPartition, u64)> {
+        let mut swept = self.swept.lock();
+        let kept = u64::from(self.shared.options.checkpoints_kept.max(1));
+        if swept
+            .groups
+            .iter()
+            .any(|(marks, then)| marks.durable.lock().1 < then + kept)
+        {
+            return Vec::new();
+        }
+        std::mem::take(&mut swept.unknown)
+            .into_iter()
+            .map(|tp| (tp, u64::MAX))
+            .collect()
+    }
+
     fn is_deleted(&self, tp: TopicPartition) -> bool {
-        self.deleted.lock().iter().any(|deleted| deleted.partition.topic_partition() == tp)
+        self.deleted
+            .lock()
+            .iter()
+            .any(|deleted| deleted.partition.topic_partition() == tp)
     }
 
     /// The partitions of a mark's group; with the ones that were deleted after the mark.
@@ -250,8 +319,12 @@ impl LogStore {
             return open;
         }
         let deleted = self.deleted.lock();
-        let after = deleted.iter().filter(|deleted| deleted.generation >= mark.generation);
-        open.into_iter().chain(after.map(|deleted| &deleted.partition).filter(ours).cloned()).collect()
+        let after = deleted
+            .iter()
+            .filter(|deleted| deleted.generation >= mark.generation);
+        open.into_iter()
+            .chain(after.map(|deleted| &deleted.partition).filter(ours).cloned())
+            .collect()
     }
 }
 

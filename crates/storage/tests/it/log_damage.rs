@@ -1,0 +1,260 @@
+//! Damage to every block and every bit of segments and indexes: found and named, or harmless; never served.
+
+use std::sync::Arc;
+
+use tallymq_model::{LeaderEpoch, Offset, RaftGroup};
+use tallymq_storage::{
+    disk::MemoryDisk,
+    log::{
+        LogOptions, LogPosition, LogStore, PartitionLog, PartitionOptions, ReadError, ScanSummary,
+        scan::{self, Finding},
+    },
+};
+
+use crate::log_world::{Model, append, batch, tp, write_all};
+
+struct Written {
+    disk: MemoryDisk,
+    position: LogPosition,
+    model: Model,
+}
+
+/// A log in several segments with epochs, whole on disk.
+fn written(batches: u64, value_bytes: usize, segment_bytes_max: u32) -> Written {
+    let disk = MemoryDisk::new();
+    let (store, mut writer) = LogStore::new(Arc::new(disk.clone()), LogOptions::default());
+    let options = PartitionOptions {
+        segment_bytes_max,
+        index_interval_bytes: 300,
+        ..PartitionOptions::default()
+    };
+    let log = store.open(tp(0), RaftGroup(1), options, LogPosition::default());
+    let mut model = Model::default();
+    for number in 0..batches {
+        let timestamps = [number as i64 * 10, number as i64 * 10 + 5];
+        let raw = batch(&timestamps, value_bytes, number);
+        append(
+            &log,
+            model.push(raw, &timestamps, LeaderEpoch((number / 7) as i32)),
+        );
+        if number % 3 == 0 {
+            write_all(&mut writer);
+        }
+    }
+    write_all(&mut writer);
+    Written {
+        disk,
+        position: log.written_position(),
+        model,
+    }
+}
+
+fn open(disk: &MemoryDisk, position: &LogPosition) -> (Arc<LogStore>, Arc<PartitionLog>) {
+    let (store, _writer) = LogStore::new(Arc::new(disk.clone()), LogOptions::default());
+    let log = store.open(tp(0), RaftGroup(1), PartitionOptions::default(), position.clone());
+    (store, log)
+}
+
+/// Reads from every batch: what comes is right; what does not come names the file. Returns how many did not come.
+fn read_everywhere(written: &Written, disk: &MemoryDisk, file: &str) -> usize {
+    let (_store, log) = open(disk, &written.position);
+    let mut lost = 0;
+    for stored in &written.model.batches {
+        match log.read(stored.base, 1, true) {
+            Ok(fetched) => written.model.check_read(stored.base, 1, true, &fetched),
+            Err(ReadError::Corrupt(damage)) => {
+                assert_eq!(damage.file, file, "{damage}");
+                lost += 1;
+            }
+            Err(other) => panic!("{other}"),
+        }
+        if let Ok(fetched) = log.read(stored.base, 4_000, true) {
+            written.model.check_read(stored.base, 4_000, true, &fetched);
+        }
+    }
+    for stored in &written.model.batches {
+        let at = tallymq_model::Timestamp(stored.timestamps[0] + 1);
+        match log.find_timestamp(at, Offset::ZERO) {
+            Ok(found) => assert_eq!(&found.unwrap().bytes[..], stored.bytes),
+            Err(ReadError::Corrupt(damage)) => assert_eq!(damage.file, file),
+            Err(other) => panic!("{other}"),
+        }
+    }
+    lost
+}
+
+fn scanned(written: &Written, disk: &MemoryDisk) -> (ScanSummary, usize) {
+    let mut index_damages = 0;
+    let mut sink = |finding: Finding<'_>| {
+        if let Finding::IndexDamage(_) = finding {
+            index_damages += 1;
+        }
+    };
+    let summary = scan::partition(disk, tp(0), Some(&written.position), &mut sink).unwrap();
+    (summary, index_damages)
+}
+
+fn check(written: &Written, disk: &MemoryDisk, file: &str, what: &str) {
+    let changed = disk.bytes(file).ok() != written.disk.bytes(file).ok();
+    let (summary, index_damages) = scanned(written, disk);
+    let lost = read_everywhere(written, disk, file);
+    if file.ends_with(".index") {
+        assert_eq!((lost, summary.damages), (0, 0), "{what}: an index is only a help");
+        assert!(
+            !changed || index_damages > 0 || disk.bytes(file).is_err() || what.contains("cut"),
+            "{what}"
+        );
+    } else {
+        assert_eq!(lost > 0, changed, "{what}: readers are told");
+        assert_eq!(summary.damages > 0, changed, "{what}: the scan tells");
+    }
+}
+
+#[test]
+fn an_undamaged_log_scans_clean() {
+    let written = written(60, 500, 12_000);
+    let (summary, index_damages) = scanned(&written, &written.disk);
+    assert_eq!((summary.damages, index_damages, summary.batches), (0, 0, 60));
+    assert!(summary.segments >= 4 && summary.segments == written.position.segments.len() as u64);
+    assert_eq!(scan::partitions(&written.disk).unwrap(), [tp(0)]);
+    let without = scan::partition(&written.disk, tp(0), None, &mut |_| {}).unwrap();
+    assert_eq!((without.damages, without.batches), (0, 60));
+}
+
+#[test]
+fn every_bit_of_small_segments_matters() {
+    let written = written(8, 3, 300);
+    for file in written.disk.paths() {
+        for bit in 0..written.disk.bytes(&file).unwrap().len() as u64 * 8 {
+            let damaged = written.disk.duplicate();
+            damaged.flip_bit(&file, bit).unwrap();
+            check(&written, &damaged, &file, &format!("bit {bit} of {file}"));
+        }
+    }
+}
+
+#[test]
+fn every_block_zeroed_swapped_or_cut_is_found() {
+    let written = written(60, 500, 30_000);
+    assert!(written.disk.paths().iter().any(|path| path.ends_with(".index")));
+    for file in written.disk.paths() {
+        let size = written.disk.bytes(&file).unwrap().len();
+        let blocks = size.div_ceil(4096);
+        for one in 0..blocks {
+            let zeroed = written.disk.duplicate();
+            zeroed.zero_block(&file, one).unwrap();
+            check(&written, &zeroed, &file, &format!("block {one} of {file} zeroed"));
+            for other in one + 1..size / 4096 {
+                let swapped = written.disk.duplicate();
+                swapped.swap_blocks(&file, one, other).unwrap();
+                check(
+                    &written,
+                    &swapped,
+                    &file,
+                    &format!("blocks {one} and {other} of {file} swapped"),
+                );
+            }
+            for length in [one * 4096, (one * 4096 + 1_000).min(size - 1)] {
+                let cut = written.disk.duplicate();
+                cut.cut(&file, length).unwrap();
+                check(&written, &cut, &file, &format!("{file} cut to {length}"));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_missing_or_exchanged_segment_is_found() {
+    let written = written(60, 500, 20_000);
+    let segments: Vec<_> = written
+        .disk
+        .paths()
+        .into_iter()
+        .filter(|path| path.ends_with(".log"))
+        .collect();
+    for file in &segments {
+        let missing = written.disk.duplicate();
+        tallymq_storage::disk::Disk::remove_file(&missing, file).unwrap();
+        check(&written, &missing, file, &format!("{file} missing"));
+    }
+    let exchanged = written.disk.duplicate();
+    let (one, other) = (
+        exchanged.bytes(&segments[0]).unwrap(),
+        exchanged.bytes(&segments[1]).unwrap(),
+    );
+    exchanged.damage(&segments[0], |bytes| *bytes = other).unwrap();
+    exchanged.damage(&segments[1], |bytes| *bytes = one).unwrap();
+    let (_store, log) = open(&exchanged, &written.position);
+    assert!(
+        matches!(log.read(Offset::ZERO, 1, true), Err(ReadError::Corrupt(damage)) if damage.file == segments[0])
+    );
+    assert!(scanned(&written, &exchanged).0.damages >= 2);
+}
+
+#[test]
+fn reading_ends_before_the_damage_and_says_where_it_is() {
+    let written = written(12, 500, 100_000);
+    let file = written
+        .disk
+        .paths()
+        .into_iter()
+        .find(|path| path.ends_with(".log"))
+        .unwrap();
+    let position: usize = written.model.batches[..6]
+        .iter()
+        .map(|batch| batch.bytes.len())
+        .sum();
+    let damaged = written.disk.duplicate();
+    damaged.flip_bit(&file, (position as u64 + 100) * 8).unwrap();
+    let (_store, log) = open(&damaged, &written.position);
+    let fetched = log.read(Offset::ZERO, 1_000_000, true).unwrap();
+    assert_eq!(
+        fetched.next, written.model.batches[6].base,
+        "all before the damage"
+    );
+    written.model.check_read(Offset::ZERO, 1_000_000, true, &fetched);
+    match log.read(fetched.next, 1_000_000, true) {
+        Err(ReadError::Corrupt(damage)) => {
+            assert_eq!((damage.file, damage.position), (file, position as u64))
+        }
+        other => panic!("{other:?}"),
+    }
+    let after = &written.model.batches[7];
+    let fetched = log.read(after.base, 1_000_000, true).unwrap();
+    written.model.check_read(after.base, 1_000_000, true, &fetched);
+}
+
+#[test]
+fn a_last_segment_that_lost_synced_bytes_is_reported_and_the_log_goes_on_behind_it() {
+    let mut written = written(12, 500, 100_000);
+    let file = written
+        .disk
+        .paths()
+        .into_iter()
+        .find(|path| path.ends_with(".log"))
+        .unwrap();
+    let damaged = written.disk.duplicate();
+    damaged.cut(&file, 3_000).unwrap();
+    let (store, mut writer) = LogStore::new(Arc::new(damaged.clone()), LogOptions::default());
+    let options = PartitionOptions::default();
+    let log = store.open(tp(0), RaftGroup(1), options, written.position.clone());
+    let raw = batch(&[1_000], 50, 1);
+    let more = written.model.push(raw, &[1_000], LeaderEpoch(9)).clone();
+    append(&log, &more);
+    write_all(&mut writer);
+    let [damage] = &store.damages()[..] else {
+        panic!("reported once")
+    };
+    assert_eq!((damage.file.as_str(), damage.position), (file.as_str(), 3_000));
+    assert_eq!(damaged.bytes(&file).unwrap().len(), 3_000, "left as it is");
+    // The new batch is whole, also when it comes from the file again.
+    let (_store, again) = open(&damaged, &log.written_position());
+    for log in [log, again] {
+        assert_eq!(log.read(more.base, 1, true).unwrap().pieces.concat(), more.bytes);
+        assert!(log.read(Offset::ZERO, 1, true).is_ok());
+        assert!(matches!(
+            log.read(written.model.batches[11].base, 1, true),
+            Err(ReadError::Corrupt(_))
+        ));
+    }
+}
