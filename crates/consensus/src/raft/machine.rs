@@ -109,6 +109,18 @@ impl RaftMachine {
         })
     }
 
+    async fn apply_all<S>(&mut self, entries: &mut S) -> io::Result<()>
+    where
+        S: Stream<Item = Result<EntryResponder<Types>, io::Error>> + Unpin + OptionalSend,
+    {
+        while let Some(next) = Pin::new(&mut *entries).next().await {
+            let (entry, responder) = next?;
+            self.apply_entry(entry).await?;
+            responder.into_iter().for_each(|responder| responder.send(()));
+        }
+        Ok(())
+    }
+
     async fn apply_entry(&mut self, entry: super::Entry) -> io::Result<()> {
         let at = entry_id(&entry.log_id);
         let Some(proof) = self.log.watermark.reached(at.index).await else {
@@ -144,10 +156,10 @@ impl RaftStateMachine<Types> for RaftMachine {
     where
         S: Stream<Item = Result<EntryResponder<Types>, io::Error>> + Unpin + OptionalSend,
     {
-        while let Some(next) = Pin::new(&mut entries).next().await {
-            let (entry, responder) = next?;
-            self.apply_entry(entry).await?;
-            responder.into_iter().for_each(|responder| responder.send(()));
+        if let Err(error) = self.apply_all(&mut entries).await {
+            // an entry that cannot be applied must not be skipped: what would follow is another state
+            self.log.fate.fail(&error);
+            return Err(error);
         }
         self.applier.finish_run();
         if let Some(applied) = self.applied {
