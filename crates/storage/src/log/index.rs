@@ -294,11 +294,7 @@ mod tests {
             "entry 2 has a 2 before it"
         );
         assert_eq!(index.before_timestamp(Timestamp(0)), IndexEntry::START);
-        index.set_cursor(IndexEntry {
-            relative: 27,
-            position: 270,
-            max_before: Timestamp(2),
-        });
+        index.set_cursor(27, 270);
         assert_eq!(index.before_offset(28).position, 270);
         assert_eq!(index.before_offset(26), entry(2));
     }

@@ -70,10 +70,10 @@ pub(super) fn find_max(log: &PartitionLog) -> Result<Option<FoundBatch>, ReadErr
         let Some((_, base)) = state.max_timestamp().filter(|_| state.log_start < state.log_end) else {
             return Ok(None);
         };
-        if let Some(batch) = state.tail.containing(base) {
-            if batch.next() > state.log_start {
-                return copy(batch).map(Some);
-            }
+        if let Some(batch) = state.tail.containing(base)
+            && batch.next() > state.log_start
+        {
+            return copy(batch).map(Some);
         }
         if !log.prepared.load(Acquire) {
             drop(state);
