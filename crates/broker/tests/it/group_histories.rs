@@ -30,6 +30,8 @@ struct Actor {
     id: MemberId,
     generation: i32,
     owned: PartitionSet,
+    /// The topics' version that it assigned from, if it leads a classic group.
+    assigned_from: Option<u64>,
     state: State,
 }
 
@@ -45,6 +47,7 @@ impl Actor {
             },
             generation: 0,
             owned: PartitionSet::new(),
+            assigned_from: None,
             state: State::Out,
         }
     }
@@ -64,6 +67,9 @@ struct History {
     actors: Vec<Actor>,
     /// Members of each classic generation, as its leader was told.
     formed: BTreeMap<i32, BTreeSet<MemberId>>,
+    /// Of the topic that all are subscribed to.
+    partitions: i32,
+    version: u64,
 }
 
 impl History {
@@ -80,6 +86,8 @@ impl History {
             world: World::new(options),
             actors,
             formed: BTreeMap::new(),
+            partitions: 4,
+            version: 1,
         }
     }
 
@@ -91,6 +99,10 @@ impl History {
             State::In if actor.native => {
                 let epoch = actor.generation;
                 self.native_beat(&mut actor, epoch);
+            }
+            // A leader makes its group rebalance when its topics changed.
+            State::In if actor.assigned_from.is_some_and(|version| version != self.version) => {
+                self.classic_join(&mut actor);
             }
             State::In => {
                 let beat = Heartbeat {
@@ -185,6 +197,12 @@ impl History {
         actor.id = joined.member.clone();
         actor.generation = joined.generation;
         let leads = joined.leader == joined.member && !joined.skip_assignment;
+        if !joined.skip_assignment {
+            actor.assigned_from = leads.then_some(self.version);
+        } else {
+            // It knows nothing of what its predecessor assigned from, so it does not trust it.
+            actor.assigned_from = Some(0);
+        }
         let mut assignments = Vec::new();
         if leads {
             let ids: BTreeSet<MemberId> = joined
@@ -199,7 +217,7 @@ impl History {
                 joined.generation
             );
             for (at, member) in joined.members.iter().enumerate() {
-                let own: Vec<i32> = (0..4)
+                let own: Vec<i32> = (0..self.partitions)
                     .filter(|n| *n as usize % joined.members.len() == at)
                     .collect();
                 let text: Vec<String> = own.iter().map(i32::to_string).collect();
@@ -270,6 +288,22 @@ impl History {
         }
     }
 
+    /// The oldest command in the log fails, as when the leader loses its quorum for a moment.
+    fn fail(&mut self) {
+        if let Some((_, ticket)) = self.world.log.pop_front() {
+            self.world.coordinator.handle_failed(self.world.now, ticket);
+            self.world.pump();
+        }
+    }
+
+    fn topics_change(&mut self, partitions: u16) {
+        self.version += 1;
+        let partitions = 3 + u32::from(partitions % 4);
+        self.world
+            .change_topics(image(self.version, &[("a", 1, partitions), ("b", 2, 3)]));
+        self.partitions = partitions as i32;
+    }
+
     fn crash(&mut self) {
         self.world.crash();
         self.check();
@@ -296,7 +330,12 @@ impl History {
                 assert!(owned.insert(*tp), "{tp} has two owners: {:#?}", self.actors);
             }
         }
-        assert_eq!(owned, (0..4).map(|n| tp(1, n)).collect(), "{:#?}", self.actors);
+        assert_eq!(
+            owned,
+            (0..self.partitions).map(|n| tp(1, n)).collect(),
+            "{:#?}",
+            self.actors
+        );
     }
 
     /// Nobody does anything any more: whoever still waits is answered by the clock alone.
@@ -316,11 +355,17 @@ impl History {
     }
 
     fn run(&mut self, operations: &[(u8, u8, u16)]) {
+        // Half of the histories begin with a group that works.
+        if operations.first().is_some_and(|(_, who, _)| who % 2 == 0) {
+            self.settle();
+        }
         for &(kind, who, millis) in operations {
             let at = who as usize % self.actors.len();
             match kind {
                 0..=69 => self.step(at),
-                70..=77 => self.world.advance(u32::from(millis % 3_000)),
+                70..=75 => self.world.advance(u32::from(millis % 3_000)),
+                76 => self.topics_change(millis),
+                77 => self.fail(),
                 78 => self.world.advance(u32::from(millis)),
                 79..=83 => self.world.slow = !self.world.slow,
                 84..=92 => {

@@ -115,7 +115,8 @@ impl World {
         format!("{:032x}", self.last_fresh).into()
     }
 
-    fn pump(&mut self) {
+    /// Takes the coordinator's actions, and applies what it proposes unless the log is slow.
+    pub fn pump(&mut self) {
         loop {
             while let Some(action) = self.coordinator.poll_action() {
                 match action {
