@@ -77,7 +77,7 @@ impl Wal {
         let space = disk.space().map_err(io_error("the file system's size"))?;
         let options = options.fitted_to(space);
         prepare_directory(&*disk, &options.directory).map_err(io_error(&options.directory))?;
-        let found = Found::list(&*disk, &options.directory)?;
+        let found = Found::list(&*disk, &options.directory, OpenMode::Write)?;
         let mut replay = Replay::default();
         let mut files = found.files;
         let end = walk(&files, &mut |event| replay.take(event)).map_err(walk_error)?;
@@ -129,7 +129,7 @@ pub(super) struct Found {
 
 impl Found {
     /// Lists the directory and opens the files of the chain.
-    pub(super) fn list(disk: &dyn Disk, directory: &str) -> Result<Found, WalOpenError> {
+    pub(super) fn list(disk: &dyn Disk, directory: &str, mode: OpenMode) -> Result<Found, WalOpenError> {
         let entries = disk.list(directory).map_err(io_error(directory))?;
         let mut sequences = Vec::new();
         let mut others = Vec::new();
@@ -161,7 +161,7 @@ impl Found {
         let mut files = Vec::new();
         for sequence in chain {
             let path = file_path(directory, sequence);
-            let (file, size_bytes) = open_past_cache(disk, &path).map_err(io_error(&path))?;
+            let (file, size_bytes) = open_past_cache(disk, &path, mode).map_err(io_error(&path))?;
             files.push(WalkFile {
                 sequence,
                 path,
@@ -197,8 +197,8 @@ impl Found {
     }
 }
 
-fn open_past_cache(disk: &dyn Disk, path: &str) -> io::Result<(Arc<dyn File>, u64)> {
-    let file = disk.open(path, OpenMode::Write)?;
+fn open_past_cache(disk: &dyn Disk, path: &str, mode: OpenMode) -> io::Result<(Arc<dyn File>, u64)> {
+    let file = disk.open(path, mode)?;
     if !tallymq_model::planted("recovery-trusts-page-cache") {
         file.drop_cache()?;
     }

@@ -4,7 +4,7 @@
 use bytes::Bytes;
 use tallymq_model::{LogIndex, RaftGroup, Term};
 
-use crate::disk::Disk;
+use crate::disk::{Disk, OpenMode};
 
 use super::{
     error::WalOpenError,
@@ -133,7 +133,7 @@ pub fn scan(
     directory: &str,
     visit: &mut dyn FnMut(ScanItem<'_>),
 ) -> Result<ScanSummary, WalOpenError> {
-    let found = Found::list(disk, directory)?;
+    let found = Found::list(disk, directory, OpenMode::Read)?;
     let files = &found.files;
     let mut index = Index::default();
     let mut summary = ScanSummary {

@@ -1,11 +1,12 @@
 //! Damage to a log at rest: every 4 KiB block of every file flipped, zeroed, cut off, exchanged or rolled back. It is
 //! found, with file and position, or it hits nothing needed; only the last group inside its window may go unnoticed.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
+use tallymq_model::{LogIndex, RaftGroup};
 use tallymq_storage::{
     disk::{Disk, MemoryDisk, Random},
-    wal::{Nanos, ScanItem, Step, Wal, WalOpenError, scan},
+    wal::{Flush, Nanos, ScanItem, Step, Wal, WalOpenError, WalOptions, WalRecord, scan},
 };
 
 use crate::wal_model::{History, Model, entry, random_records, read_all, small_options};
@@ -267,6 +268,73 @@ fn any_bytes_are_an_error_or_a_log_and_never_a_panic() {
             Err(WalOpenError::Damaged { .. }) => assert!(scanned.unwrap().damages > 0),
             Err(WalOpenError::UnknownVersion { .. }) => assert!(scanned.is_err()),
             Err(error) => panic!("{error}"),
+        }
+    }
+}
+
+#[test]
+fn under_async_a_bad_group_is_damage_up_to_the_last_sync_and_a_tail_behind_it() {
+    let flush = Flush::Async {
+        interval: Duration::from_secs(3600),
+        bytes: u64::MAX,
+    };
+    let options = WalOptions {
+        flush,
+        ..small_options()
+    };
+    let disk = MemoryDisk::new();
+    let (wal, mut committer, _) = Wal::open(Arc::new(disk.clone()), options.clone()).unwrap();
+    let group = RaftGroup(1);
+    for index in 1..=4 {
+        let mut records = vec![entry(1, index, 1, 100)];
+        if index == 2 {
+            records.push(WalRecord::Vote {
+                group,
+                vote: bytes::Bytes::from_static(b"synced"),
+            });
+        }
+        wal.submit(records, Box::new(|outcome| assert!(outcome.is_ok())));
+        committer.step(Nanos(0)).unwrap();
+    }
+    let path = "wal/0000000000000001.wal";
+    let mut positions = Vec::new();
+    scan(&disk, "wal", &mut |item| {
+        if let ScanItem::Group {
+            position,
+            bare: false,
+            ..
+        } = item
+        {
+            positions.push(position);
+        }
+    })
+    .unwrap();
+    assert_eq!(positions.len(), 4);
+    for (number, position) in positions.iter().enumerate() {
+        let damaged = disk.duplicate();
+        damaged.flip_bit(path, (position + 100) * 8).unwrap();
+        match Wal::open(Arc::new(damaged.clone()), options.clone()) {
+            Err(WalOpenError::Damaged {
+                file, position: at, ..
+            }) => {
+                assert!(number < 2 && file == path && at == *position, "{number}");
+            }
+            Err(error) => panic!("{error}"),
+            Ok((wal, committer, recovered)) => {
+                assert!(number >= 2, "group {number} was synced");
+                let cut = recovered.cut.unwrap();
+                let cut_bytes = (4 - number as u64) * BLOCK_BYTES as u64;
+                assert_eq!(
+                    (cut.file.as_str(), cut.position, cut.bytes),
+                    (path, *position, cut_bytes)
+                );
+                let state = wal.group(group).unwrap();
+                assert_eq!(state.last.unwrap().0, LogIndex(number as u64));
+                assert_eq!(state.vote.as_deref(), Some(&b"synced"[..]));
+                drop(committer);
+                let again = Wal::open(Arc::new(damaged), options.clone()).unwrap().2;
+                assert_eq!(again.cut, None, "what was cut is not found again");
+            }
         }
     }
 }
