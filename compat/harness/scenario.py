@@ -230,7 +230,7 @@ def crash(protocol):
         checker = stage.histories(topic)
         judge(checker.consistent(idempotent=True))
         judge(checker.nothing_lost(FINAL_READER) + checker.polls_without_gaps())
-        judge(checker.all_seen([11, 12]) + checker.resumed_at_commit())
+        judge(checker.all_seen([11, 12]) + checker.resumed_at_commit() + checker.owned_once())
 
     return run
 
