@@ -5,6 +5,7 @@ use bytes::Bytes;
 use super::durable::{Fence, MemberState};
 use super::error::GroupError;
 use super::names::{GroupId, InstanceId, MemberId, Text};
+use super::request::Request;
 use super::topics::{NamedPartitions, PartitionSet};
 
 /// The answer to the request of the same name.
@@ -34,6 +35,26 @@ pub enum Response {
     ConsumerHeartbeat(Result<HeartbeatDone, GroupError>),
     /// To `ConsumerDescribe`.
     ConsumerDescribe(Result<ConsumerDescribed, GroupError>),
+}
+
+impl Response {
+    /// The refusal of a request; a list, which cannot be refused, is empty.
+    pub fn refuse(request: &Request, error: GroupError) -> Response {
+        match request {
+            Request::Join(_) => Response::Join(Err(error)),
+            Request::Sync(_) => Response::Sync(Err(error)),
+            Request::Heartbeat(_) => Response::Heartbeat(Err(error)),
+            Request::Leave(_) => Response::Leave(Err(error)),
+            Request::CommitCheck(_) => Response::CommitCheck(Err(error)),
+            Request::FetchCheck(_) => Response::FetchCheck(Err(error)),
+            Request::Describe(_) => Response::Describe(Err(error)),
+            Request::List(_) => Response::List(Vec::new()),
+            Request::Delete(_) => Response::Delete(Err(error)),
+            Request::DeletePositionsCheck(_) => Response::DeletePositionsCheck(Err(error)),
+            Request::ConsumerHeartbeat(_) => Response::ConsumerHeartbeat(Err(error)),
+            Request::ConsumerDescribe(_) => Response::ConsumerDescribe(Err(error)),
+        }
+    }
 }
 
 /// A completed join.

@@ -207,3 +207,24 @@ fn the_empty_group_has_positions_but_no_members() {
     );
     assert_eq!(world.ask(Request::Delete("".into())), Response::Delete(Ok(())));
 }
+
+#[test]
+fn a_command_that_is_applied_after_it_was_given_up_does_no_harm() {
+    let mut world = World::quick();
+    world.slow = true;
+    let first = consumer_heartbeat(&mut world, "g", "m1", 0);
+    world.send(Request::ConsumerHeartbeat(first));
+    let (command, ticket) = world.log.pop_front().expect("a command");
+    world.coordinator.handle_failed(world.now, ticket);
+    world.apply_late(command);
+    world.slow = false;
+    // The coordinator does not know of the first member and would give everything to the second: it is refused, and learns.
+    let second = consumer_heartbeat(&mut world, "g", "m2", 0);
+    let refused = world.ask(Request::ConsumerHeartbeat(second));
+    assert_eq!(heartbeat_error(refused), GroupError::CoordinatorNotAvailable);
+    let second = consumer_heartbeat(&mut world, "g", "m2", 0);
+    assert_eq!(
+        done(world.ask(Request::ConsumerHeartbeat(second))).assignment,
+        Some(set(&[]))
+    );
+}

@@ -258,6 +258,9 @@ impl History {
 
     /// Everything that an actor believes at its current generation or epoch is what the broker gave it.
     fn check(&self) {
+        if self.world.is_behind {
+            return;
+        }
         let Some(group) = self.world.groups.group(&"g".into()) else {
             return;
         };
@@ -289,9 +292,13 @@ impl History {
     }
 
     /// The oldest command in the log fails, as when the leader loses its quorum for a moment.
-    fn fail(&mut self) {
-        if let Some((_, ticket)) = self.world.log.pop_front() {
+    /// Or nobody knows how it ended, and it is applied after all.
+    fn fail(&mut self, is_applied_late: bool) {
+        if let Some((command, ticket)) = self.world.log.pop_front() {
             self.world.coordinator.handle_failed(self.world.now, ticket);
+            if is_applied_late {
+                self.world.apply_late(command);
+            }
             self.world.pump();
         }
     }
@@ -365,7 +372,7 @@ impl History {
                 0..=69 => self.step(at),
                 70..=75 => self.world.advance(u32::from(millis % 3_000)),
                 76 => self.topics_change(millis),
-                77 => self.fail(),
+                77 => self.fail(millis % 2 == 0),
                 78 => self.world.advance(u32::from(millis)),
                 79..=83 => self.world.slow = !self.world.slow,
                 84..=92 => {

@@ -26,6 +26,8 @@ pub struct World {
     pub applied: Vec<GroupCommand>,
     /// Hold commands back until `apply` is called.
     pub slow: bool,
+    /// A command was applied that the coordinator believes to have failed.
+    pub is_behind: bool,
     last_token: u64,
     last_fresh: u64,
     epochs: BTreeMap<GroupId, i32>,
@@ -71,6 +73,7 @@ impl World {
             waiting: BTreeSet::new(),
             applied: Vec::new(),
             slow: false,
+            is_behind: false,
             last_token: 0,
             last_fresh: 0,
             epochs: BTreeMap::new(),
@@ -161,6 +164,18 @@ impl World {
         true
     }
 
+    /// Applies a command whose proposer was told that it failed.
+    pub fn apply_late(&mut self, command: GroupCommand) {
+        let at = ApplyContext {
+            index: LogIndex(self.applied.len() as u64 + 1),
+            term: Term(1),
+        };
+        self.groups.apply(at, command.clone());
+        self.applied.push(command);
+        self.check_state();
+        self.is_behind = true;
+    }
+
     pub fn apply_all(&mut self) {
         while self.apply_one() {}
         self.pump();
@@ -192,6 +207,7 @@ impl World {
     /// Kill -9: what was not applied is gone, connections break, another coordinator takes over from the checkpoint.
     pub fn crash(&mut self) {
         self.log.clear();
+        self.is_behind = false;
         self.waiting.clear();
         let mut parts = Parts::new();
         self.groups.encode(&mut parts);
@@ -244,6 +260,9 @@ impl World {
 
     /// An answer tells nothing that the applied state does not know.
     fn check_reply(&self, response: &Response) {
+        if self.is_behind {
+            return;
+        }
         match response {
             Response::Join(Ok(joined)) => {
                 let known = self.groups.iter().any(|(_, group)| match group.as_ref() {

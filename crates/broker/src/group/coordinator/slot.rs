@@ -151,24 +151,6 @@ impl Then {
 }
 
 impl Response {
-    /// The refusal of a request.
-    pub fn refuse(request: &Request, error: GroupError) -> Response {
-        match request {
-            Request::Join(_) => Response::Join(Err(error)),
-            Request::Sync(_) => Response::Sync(Err(error)),
-            Request::Heartbeat(_) => Response::Heartbeat(Err(error)),
-            Request::Leave(_) => Response::Leave(Err(error)),
-            Request::CommitCheck(_) => Response::CommitCheck(Err(error)),
-            Request::FetchCheck(_) => Response::FetchCheck(Err(error)),
-            Request::Describe(_) => Response::Describe(Err(error)),
-            Request::List(_) => Response::List(Vec::new()),
-            Request::Delete(_) => Response::Delete(Err(error)),
-            Request::DeletePositionsCheck(_) => Response::DeletePositionsCheck(Err(error)),
-            Request::ConsumerHeartbeat(_) => Response::ConsumerHeartbeat(Err(error)),
-            Request::ConsumerDescribe(_) => Response::ConsumerDescribe(Err(error)),
-        }
-    }
-
     /// The refusal in place of an answer that was ready.
     fn refused(self, error: GroupError) -> Response {
         match self {

@@ -51,12 +51,14 @@ impl Turn<'_> {
         let Some(then) = self.slot.in_flight.take() else {
             return;
         };
-        let Some(GroupOutcome::Changed(state)) = outcome else {
-            let error = GroupError::CoordinatorNotAvailable;
-            let mut refusals = then.refuse(&error);
-            refusals.extend(self.slot.classic.refuse_waiting(&error));
-            self.reply_all(refusals);
-            return self.begin();
+        let state = match outcome {
+            Some(GroupOutcome::Changed(state)) => state,
+            // A command before that nobody knew the end of was applied after all: now its effect is known.
+            Some(GroupOutcome::Refused { state, .. }) => {
+                self.slot.durable = state;
+                return self.failed(then);
+            }
+            _ => return self.failed(then),
         };
         self.slot.durable = state;
         match then {
@@ -79,6 +81,14 @@ impl Turn<'_> {
                 }
             }
         }
+    }
+
+    fn failed(&mut self, then: Then) {
+        let error = GroupError::CoordinatorNotAvailable;
+        let mut refusals = then.refuse(&error);
+        refusals.extend(self.slot.classic.refuse_waiting(&error));
+        self.reply_all(refusals);
+        self.begin();
     }
 
     fn request(&mut self, token: Token, request: Request) {

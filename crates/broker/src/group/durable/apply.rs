@@ -20,8 +20,13 @@ use crate::group::topics::PartitionSet;
 pub enum GroupOutcome {
     /// The group as it is now; None if it is gone.
     Changed(Option<Arc<GroupState>>),
-    /// Nothing, and why.
-    Refused(CommandRefused),
+    /// Nothing.
+    Refused {
+        /// Why.
+        why: CommandRefused,
+        /// The group as it is; None if there is none.
+        state: Option<Arc<GroupState>>,
+    },
     /// Positions were committed, but for these partitions, where a newer generation or epoch has been seen.
     PositionsCommitted {
         /// Partitions whose commit was refused.
@@ -52,7 +57,10 @@ impl Groups {
                 let group = command.group().clone();
                 match self.change(command) {
                     Ok(()) => GroupOutcome::Changed(self.groups.get(&group).cloned()),
-                    Err(refused) => GroupOutcome::Refused(refused),
+                    Err(why) => GroupOutcome::Refused {
+                        why,
+                        state: self.groups.get(&group).cloned(),
+                    },
                 }
             }
         }
@@ -89,8 +97,9 @@ impl Groups {
             } => {
                 self.classic(&group)?.replace(&old, *member, rebalance);
             }
-            GroupCommand::ConsumerChanged { group, facts } => {
-                let consumer = self.consumer_or_new(&group)?;
+            GroupCommand::ConsumerChanged { group, base, facts } => {
+                let consumer = self.consumer_or_new(&group, base)?;
+                consumer.revision += 1;
                 for fact in facts {
                     consumer.apply(fact);
                 }
@@ -130,7 +139,15 @@ impl Groups {
         self.classic(group)
     }
 
-    fn consumer_or_new(&mut self, group: &GroupId) -> Result<&mut ConsumerGroup, CommandRefused> {
+    fn consumer_or_new(&mut self, group: &GroupId, base: u64) -> Result<&mut ConsumerGroup, CommandRefused> {
+        let is_stale = match self.groups.get(group).map(Arc::as_ref) {
+            Some(GroupState::Consumer(consumer)) => consumer.revision != base,
+            Some(GroupState::Classic(_)) => return Err(CommandRefused::NoSuchGroup),
+            None => base != 0,
+        };
+        if is_stale {
+            return Err(CommandRefused::StaleGeneration);
+        }
         let fresh = || Arc::new(GroupState::Consumer(ConsumerGroup::default()));
         match Arc::make_mut(self.groups.entry(group.clone()).or_insert_with(fresh)) {
             GroupState::Consumer(consumer) => Ok(consumer),

@@ -15,7 +15,7 @@ use crate::group::topics::PartitionSet;
 pub enum CommandRefused {
     /// The group is gone, or of the other type.
     NoSuchGroup,
-    /// The generation or epoch is not above the one known, or not the current one.
+    /// It was decided on an older state: the generation or epoch is not above the one known, or not the current one.
     StaleGeneration,
     /// The group has members.
     NotEmpty,
@@ -67,6 +67,8 @@ pub enum GroupCommand {
     ConsumerChanged {
         /// The group; it is created if it does not exist.
         group: GroupId,
+        /// The revision that they were decided on; 0 if there was no such group.
+        base: u64,
         /// In order.
         facts: Vec<ConsumerFact>,
     },

@@ -105,6 +105,8 @@ impl ConsumerMember {
 /// A consumer group.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ConsumerGroup {
+    /// Rises with every command; one that was decided on an older state is refused.
+    pub revision: u64,
     /// Rises with every change of members, subscriptions or topics.
     pub epoch: i32,
     /// The epoch that `targets` were made for. Invariant: never above `epoch`.

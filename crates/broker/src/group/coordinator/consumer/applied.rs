@@ -3,12 +3,22 @@
 use crate::group::coordinator::slot::{ConsumerChange, Then};
 use crate::group::coordinator::timers::Timer;
 use crate::group::coordinator::turn::Turn;
-use crate::group::durable::{ConsumerGroup, ConsumerMember, Fence, MemberState};
+use crate::group::durable::{ConsumerFact, ConsumerGroup, ConsumerMember, Fence, GroupCommand, MemberState};
 use crate::group::error::GroupError;
 use crate::group::names::MemberId;
 use crate::group::request::CommitCheck;
 
 impl Turn<'_> {
+    /// The command that changes the group as it was applied last.
+    pub(super) fn changed(&self, facts: Vec<ConsumerFact>) -> GroupCommand {
+        let base = self.consumer().map_or(0, |group| group.revision);
+        GroupCommand::ConsumerChanged {
+            group: self.group.clone(),
+            base,
+            facts,
+        }
+    }
+
     /// Takes a consumer group over after a start or failover: the same members and epochs, fresh deadlines.
     pub(in crate::group::coordinator) fn begin_consumer(&mut self, group: &ConsumerGroup) {
         for member in group.members.values() {

@@ -8,7 +8,7 @@ use super::heartbeat::sorted;
 use crate::group::coordinator::slot::{ConsumerChange, Then};
 use crate::group::coordinator::timers::Timer;
 use crate::group::coordinator::turn::Turn;
-use crate::group::durable::{ClassicFacet, ConsumerGroup, ConsumerMember, GroupCommand, MemberState};
+use crate::group::durable::{ClassicFacet, ConsumerGroup, ConsumerMember, MemberState};
 use crate::group::error::GroupError;
 use crate::group::names::{InstanceId, MemberId, Text, Token};
 use crate::group::request::{Heartbeat, Join, Protocol, Sync};
@@ -51,10 +51,7 @@ impl Turn<'_> {
             joined: true,
             check_downgrade,
         };
-        let command = GroupCommand::ConsumerChanged {
-            group: self.group.clone(),
-            facts: advanced.facts,
-        };
+        let command = self.changed(advanced.facts);
         self.propose(command, Then::Consumer(Box::new(change)));
     }
 

@@ -7,7 +7,7 @@ use crate::group::coordinator::slot::{ConsumerChange, Then};
 use crate::group::coordinator::timers::Timer;
 use crate::group::coordinator::turn::Turn;
 use crate::group::durable::consumer::LEFT_FOR_A_WHILE;
-use crate::group::durable::{ConsumerGroup, ConsumerMember, GroupCommand, MemberState};
+use crate::group::durable::{ConsumerGroup, ConsumerMember, MemberState};
 use crate::group::error::GroupError;
 use crate::group::names::{MemberId, Text, Token};
 use crate::group::request::{ConsumerHeartbeat, Request};
@@ -86,10 +86,7 @@ impl Turn<'_> {
             gone,
             ..ConsumerChange::default()
         };
-        let command = GroupCommand::ConsumerChanged {
-            group: self.group.clone(),
-            facts: advanced.facts,
-        };
+        let command = self.changed(advanced.facts);
         self.propose(command, Then::Consumer(Box::new(change)));
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::group::coordinator::slot::{ConsumerChange, Replies, Then};
 use crate::group::coordinator::turn::Turn;
 use crate::group::durable::consumer::LEFT_FOR_A_WHILE;
-use crate::group::durable::{ConsumerFact, ConsumerMember, GroupCommand, MemberState};
+use crate::group::durable::{ConsumerFact, ConsumerMember, MemberState};
 use crate::group::error::GroupError;
 use crate::group::names::{MemberId, Token};
 use crate::group::request::{ConsumerHeartbeat, Leave, Leaving};
@@ -41,10 +41,7 @@ impl Turn<'_> {
             replies,
             ..ConsumerChange::default()
         };
-        let command = GroupCommand::ConsumerChanged {
-            group: self.group.clone(),
-            facts: vec![fact],
-        };
+        let command = self.changed(vec![fact]);
         self.propose(command, Then::Consumer(Box::new(change)));
     }
 
@@ -92,10 +89,7 @@ impl Turn<'_> {
             gone,
             ..ConsumerChange::default()
         };
-        let command = GroupCommand::ConsumerChanged {
-            group: self.group.clone(),
-            facts,
-        };
+        let command = self.changed(facts);
         self.propose(command, Then::Consumer(Box::new(change)));
     }
 

@@ -49,8 +49,9 @@ impl GroupCommand {
                 put_classic_member(out, member);
                 out.put_bool(*rebalance);
             }
-            GroupCommand::ConsumerChanged { group, facts } => {
+            GroupCommand::ConsumerChanged { group, base, facts } => {
                 put_head(out, 5, group.as_str());
+                out.put_u64(*base);
                 put_list(out, facts, put_fact);
             }
             GroupCommand::TypeChanged { group, state } => {
@@ -115,6 +116,7 @@ impl GroupCommand {
             },
             5 => GroupCommand::ConsumerChanged {
                 group,
+                base: reader.u64("a revision")?,
                 facts: read_list(reader, "facts", read_fact)?,
             },
             6 => GroupCommand::TypeChanged {

@@ -115,6 +115,7 @@ fn read_classic(reader: &mut Reader) -> Result<ClassicGroup, DecodeError> {
 }
 
 fn put_consumer(out: &mut Parts, group: &ConsumerGroup) {
+    out.put_u64(group.revision);
     out.put_i32(group.epoch);
     out.put_i32(group.target_epoch);
     let members: Vec<_> = group.members.values().cloned().collect();
@@ -132,6 +133,7 @@ fn put_consumer(out: &mut Parts, group: &ConsumerGroup) {
 }
 
 fn read_consumer(reader: &mut Reader) -> Result<ConsumerGroup, DecodeError> {
+    let revision = reader.u64("a revision")?;
     let epoch = reader.i32("a group epoch")?;
     let target_epoch = reader.i32("a target epoch")?;
     let members = read_list(reader, "members", read_consumer_member)?;
@@ -145,6 +147,7 @@ fn read_consumer(reader: &mut Reader) -> Result<ConsumerGroup, DecodeError> {
         ))
     })?;
     Ok(ConsumerGroup {
+        revision,
         epoch,
         target_epoch,
         members: members
