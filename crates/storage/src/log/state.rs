@@ -116,7 +116,7 @@ impl State {
             mark: None,
             marked_start: first,
             // The checkpoint before the one that was loaded may need what this one does not.
-            needed: [first; 2],
+            needed: [Offset::ZERO; 2],
         }
     }
 

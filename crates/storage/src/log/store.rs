@@ -215,7 +215,11 @@ impl LogStore {
     /// Looks for files that a crash left behind: those of partitions that are not open and that `is_known` does not know
     /// go once no kept checkpoint of any group can need them; partitions that were not used yet are looked at. To be called once, in the
     /// background, when all groups are as new as they were before the crash. Returns how many partitions are unknown.
-    pub fn sweep(&self, is_known: impl Fn(TopicPartition) -> bool) -> std::io::Result<usize> {
+    pub fn sweep(
+        &self,
+        groups: &[RaftGroup],
+        is_known: impl Fn(TopicPartition) -> bool,
+    ) -> std::io::Result<usize> {
         let mut unknown = Vec::new();
         for tp in super::scan::partitions(&*self.shared.disk)? {
             if let Some(partition) = self.partition(tp) {
@@ -229,12 +233,11 @@ impl LogStore {
             }
         }
         let count = unknown.len();
-        let groups = self
-            .groups
-            .lock()
-            .values()
-            .map(|marks| (Arc::clone(marks), marks.durable.lock().1))
-            .collect();
+        let groups = groups.iter().map(|group| self.marks(*group)).map(|marks| {
+            let durable = marks.durable.lock().1;
+            (marks, durable)
+        });
+        let groups = groups.collect();
         *self.swept.lock() = Swept { unknown, groups };
         Ok(count)
     }

@@ -34,6 +34,8 @@ enum Command {
 #[derive(Clone, Default)]
 struct Group {
     log: Vec<Command>,
+    /// The newest checkpoint that was reported durable.
+    durable: usize,
     partitions: BTreeMap<TopicPartition, Model>,
 }
 
@@ -329,6 +331,7 @@ impl World {
         };
         checkpoint::save(&self.disk, RaftGroup(group as u32), &checkpoint)
             .map_err(|error| error.to_string())?;
+        self.groups[group].durable = applied;
         self.store.checkpoint_durable(mark, LogIndex(applied as u64));
         self.note(applied as u64);
         Ok(())
@@ -349,11 +352,19 @@ impl World {
         for group in 0..GROUPS {
             self.recover(group);
         }
-        self.store.sweep(|_| false).unwrap();
+        self.store
+            .sweep(&[RaftGroup(0), RaftGroup(1)], |_| false)
+            .unwrap();
     }
 
     fn recover(&mut self, group: u32) {
         let files = checkpoint::list(&self.memory, RaftGroup(group)).unwrap();
+        let newest = files.last().map_or(0, |file| file.applied.0 as usize);
+        let durable = self.groups[group as usize].durable;
+        assert!(
+            newest >= durable,
+            "a durable checkpoint is gone: {durable}, found {newest}"
+        );
         if files.len() == 2 && self.random.one_in(6) {
             // The newest one rots away; the one before it must do.
             let path = &files[1].path;
@@ -366,6 +377,7 @@ impl World {
         if let Some(loaded) = loaded {
             if !loaded.damaged.is_empty() {
                 checkpoint::set_aside(&self.memory, RaftGroup(group), &loaded.damaged).unwrap();
+                self.groups[group as usize].durable = loaded.checkpoint.applied.0 as usize;
             }
             applied = loaded.checkpoint.applied.0 as usize;
             let mut state = loaded.checkpoint.state[0].clone();
