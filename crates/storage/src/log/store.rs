@@ -213,8 +213,9 @@ impl LogStore {
     }
 
     /// Looks for files that a crash left behind: those of partitions that are not open and that `is_known` does not know
-    /// go once no kept checkpoint of any group can need them; partitions that were not used yet are looked at. To be called once, in the
-    /// background, when all groups are as new as they were before the crash. Returns how many partitions are unknown.
+    /// go once no kept checkpoint of any of the data `groups` can need them; partitions that were not used yet are looked
+    /// at. To be called once, in the background, when all groups are as new as they were before the crash. Returns how
+    /// many partitions are unknown.
     pub fn sweep(
         &self,
         groups: &[RaftGroup],
