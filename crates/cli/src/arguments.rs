@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// A message queue that keeps books: what it acknowledged is on disk.
 #[derive(Debug, Parser)]
-#[command(name = "tallymq", version, propagate_version = true, arg_required_else_help = true)]
+#[command(name = "tallymq", version, propagate_version = true, arg_required_else_help = true, after_help = crate::failure::EXIT_CODES)]
 pub struct Arguments {
     /// What to do.
     #[command(subcommand)]
@@ -191,13 +191,14 @@ pub struct ConsumeArguments {
     /// The topic.
     pub topic: String,
     /// Read as a member of this group, and commit what was printed.
-    #[arg(long, short, conflicts_with_all = ["partition", "offset"])]
+    #[arg(long, short, conflicts_with = "partition")]
     pub group: Option<String>,
     /// Read this partition only.
     #[arg(long, short)]
     pub partition: Option<i32>,
-    /// Where to begin: `earliest`, `latest`, or a number. A group begins where it stopped; this is for its first time.
-    #[arg(long, short, default_value = "earliest")]
+    /// Where to begin: `earliest`, `latest`, a number, or a time (RFC 3339, or milliseconds since 1970 as `@N`). A group
+    /// begins where it stopped; this is for its first time.
+    #[arg(long, short, default_value = "earliest", allow_hyphen_values = true)]
     pub offset: String,
     /// Go on at the end of the log and wait for more.
     #[arg(long, short)]
@@ -205,6 +206,9 @@ pub struct ConsumeArguments {
     /// Stop after this many records.
     #[arg(long, short = 'n', value_name = "COUNT")]
     pub max: Option<u64>,
+    /// Print the key and this in front of each value.
+    #[arg(long, short = 'k', value_name = "TEXT")]
+    pub key_separator: Option<String>,
     /// The broker.
     #[command(flatten)]
     pub connection: Connection,
@@ -239,7 +243,7 @@ pub enum GroupCommand {
         partition: Option<i32>,
         /// `earliest`, `latest`, an offset, `+N` or `-N` from where it stands, or a time (RFC 3339, or milliseconds
         /// since 1970 as `@N`).
-        #[arg(long)]
+        #[arg(long, allow_hyphen_values = true)]
         to: String,
         /// Do it.
         #[arg(long)]

@@ -1,20 +1,46 @@
-//! The tallymq binary: parses the command line and hands over to a subcommand.
+//! The tallymq binary: parses the command line, hands over to a subcommand, and turns its end into an exit code.
 
 mod arguments;
+mod bytes_text;
+mod client;
 mod commands;
+mod failure;
+mod output;
+mod position;
+mod verify;
 
-use std::process::ExitCode;
+use std::{future::Future, process::ExitCode};
 
 use clap::Parser;
 
 use arguments::{Arguments, Command};
+use failure::Failure;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    match Arguments::parse().command {
-        Command::Serve(arguments) => commands::serve::run(arguments),
-        _ => ExitCode::from(2),
+    let arguments = Arguments::parse();
+    let json = arguments.json;
+    let done = match arguments.command {
+        Command::Serve(arguments) => return commands::serve::run(arguments),
+        Command::Topic(command) => block_on(commands::topic::run(command, json)),
+        Command::Produce(arguments) => block_on(commands::produce::run(arguments, json)),
+        Command::Consume(arguments) => block_on(commands::consume::run(arguments, json)),
+        Command::Group(command) => block_on(commands::group::run(command, json)),
+        Command::Bench(arguments) => block_on(commands::bench::run(arguments, json)),
+        Command::Verify(arguments) => commands::verify::run(&arguments, json),
+        Command::Completions { shell } => commands::completions::run(shell),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("tallymq: {failure}");
+            failure.exit_code()
+        }
     }
+}
+
+fn block_on(command: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(command)
 }

@@ -19,11 +19,11 @@ pub use connection::{Connection, Pending};
 pub use error::{ClientError, check};
 pub use fetching::{Fetched, Fetcher};
 pub use groups::Position;
-pub use member::{Member, MemberView};
+pub use member::Member;
 pub use offsets::{EARLIEST, LATEST};
-pub use partitioner::{Partitioner, murmur2};
+pub use partitioner::Partitioner;
 pub use producer::{Batch, Outcome, Producer};
-pub use topics::{PartitionInfo, TopicInfo};
+pub use topics::TopicInfo;
 
 /// Calls an API and gives its own answer type.
 macro_rules! call {

@@ -83,6 +83,11 @@ impl Client {
         Ok(topics)
     }
 
+    /// The addresses of all brokers.
+    pub async fn brokers(&mut self) -> Result<Vec<Address>, ClientError> {
+        Ok(addresses(&self.metadata(None, false).await?).into_values().collect())
+    }
+
     /// One topic; made by the broker if `create` and it is configured to. A topic that was just made may have no
     /// leader yet.
     pub async fn topic(&mut self, name: &str, create: bool) -> Result<TopicInfo, ClientError> {

@@ -1,3 +1,10 @@
 //! The subcommands, a file each.
 
+pub mod bench;
+pub mod completions;
+pub mod consume;
+pub mod group;
+pub mod produce;
 pub mod serve;
+pub mod topic;
+pub mod verify;

@@ -1,0 +1,212 @@
+//! `tallymq group describe`: who is in the group, where it stands, and how far behind it is. Both group protocols.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Value, json};
+use tallymq_gateway::kafka::{
+    ErrorCode,
+    consumer_protocol::{self, ConsumerProtocolAssignment},
+    messages::{
+        consumer_group_describe::ConsumerGroupDescribeRequest, describe_groups::DescribeGroupsRequest,
+    },
+};
+
+use crate::{
+    client::{Client, ClientError, LATEST, Position, call, check},
+    failure::Failure,
+    output,
+};
+
+/// A group, whichever protocol it uses.
+struct Group {
+    state: String,
+    protocol: &'static str,
+    assignor: String,
+    members: Vec<GroupMember>,
+}
+
+struct GroupMember {
+    id: String,
+    client_id: String,
+    host: String,
+    partitions: Vec<Position>,
+}
+
+struct Line {
+    place: Position,
+    committed: Option<i64>,
+    log_end: Option<i64>,
+    member: Option<String>,
+}
+
+impl Line {
+    fn lag(&self) -> Option<i64> {
+        Some((self.log_end? - self.committed?).max(0))
+    }
+}
+
+/// Shows one group.
+pub async fn run(client: &mut Client, name: &str, json: bool) -> Result<(), Failure> {
+    let group = match consumer(client, name).await? {
+        Some(group) => group,
+        None => classic(client, name).await?,
+    };
+    let lines = lines(client, name, &group).await?;
+    if json { print_json(name, &group, &lines) } else { print_tables(name, &group, &lines) }
+}
+
+/// As a group of the consumer protocol; None if it is not one, or the broker does not know that protocol.
+async fn consumer(client: &mut Client, name: &str) -> Result<Option<Group>, ClientError> {
+    let request = ConsumerGroupDescribeRequest {
+        group_ids: vec![name.to_owned()],
+        ..ConsumerGroupDescribeRequest::default()
+    };
+    let answer = match call!(client.coordinator(name).await?, ConsumerGroupDescribe, request) {
+        Err(ClientError::Unsupported { .. }) => return Ok(None),
+        answer => answer?,
+    };
+    let Some(found) = answer.groups.into_iter().next() else { return Ok(None) };
+    if matches!(found.error_code, ErrorCode::GroupIdNotFound | ErrorCode::UnsupportedVersion) {
+        return Ok(None);
+    }
+    check(format!("group {name}"), found.error_code, found.error_message)?;
+    let members = found.members.into_iter().map(|member| {
+        let topics = member.assignment.topic_partitions.into_iter();
+        let partitions = topics.flat_map(|topic| {
+            let partitions = topic.partitions.into_iter();
+            partitions.map(move |partition| (topic.topic_name.clone(), partition))
+        });
+        GroupMember {
+            id: member.member_id,
+            client_id: member.client_id,
+            host: member.client_host,
+            partitions: partitions.collect(),
+        }
+    });
+    Ok(Some(Group {
+        state: found.group_state,
+        protocol: "consumer",
+        assignor: found.assignor_name,
+        members: members.collect(),
+    }))
+}
+
+async fn classic(client: &mut Client, name: &str) -> Result<Group, Failure> {
+    let request =
+        DescribeGroupsRequest { groups: vec![name.to_owned()], ..DescribeGroupsRequest::default() };
+    let answer = call!(client.coordinator(name).await?, DescribeGroups, request)?;
+    let found = answer.groups.into_iter().next();
+    let found = found.ok_or_else(|| Failure::Failed(format!("group {name}: no answer about it")))?;
+    check(format!("group {name}"), found.error_code, found.error_message)?;
+    if found.group_state == "Dead" {
+        return Err(ClientError::refused(format!("group {name}"), ErrorCode::GroupIdNotFound, None).into());
+    }
+    let members = found.members.into_iter().map(|member| {
+        // Empty while the group rebalances.
+        let assignment: ConsumerProtocolAssignment =
+            consumer_protocol::decode(member.member_assignment).unwrap_or_default();
+        let topics = assignment.assigned_partitions.into_iter();
+        let partitions = topics.flat_map(|topic| {
+            let partitions = topic.partitions.into_iter();
+            partitions.map(move |partition| (topic.topic.clone(), partition))
+        });
+        GroupMember {
+            id: member.member_id,
+            client_id: member.client_id,
+            host: member.client_host,
+            partitions: partitions.collect(),
+        }
+    });
+    Ok(Group {
+        state: found.group_state,
+        protocol: "classic",
+        assignor: found.protocol_data,
+        members: members.collect(),
+    })
+}
+
+async fn lines(client: &mut Client, name: &str, group: &Group) -> Result<Vec<Line>, Failure> {
+    let committed = client.committed(name).await?;
+    let mut owners: BTreeMap<Position, String> = BTreeMap::new();
+    for member in &group.members {
+        owners.extend(member.partitions.iter().map(|place| (place.clone(), member.id.clone())));
+    }
+    let places: BTreeSet<Position> = committed.keys().chain(owners.keys()).cloned().collect();
+    let topics: BTreeSet<&String> = places.iter().map(|(topic, _)| topic).collect();
+    let mut ends: BTreeMap<Position, i64> = BTreeMap::new();
+    for topic in topics {
+        // The topic may be gone while its positions are still shown.
+        let Ok(info) = client.topic(topic, false).await else { continue };
+        let wanted: Vec<i32> =
+            places.iter().filter(|(name, _)| name == topic).map(|(_, partition)| *partition).collect();
+        let found = client.offsets(&info, &wanted, LATEST).await?;
+        ends.extend(found.into_iter().map(|(partition, end)| ((topic.clone(), partition), end)));
+    }
+    let line = |place: Position| Line {
+        committed: committed.get(&place).copied(),
+        log_end: ends.get(&place).copied(),
+        member: owners.get(&place).cloned(),
+        place,
+    };
+    Ok(places.into_iter().map(line).collect())
+}
+
+fn print_json(name: &str, group: &Group, lines: &[Line]) -> Result<(), Failure> {
+    let members: Vec<Value> = group
+        .members
+        .iter()
+        .map(|member| {
+            let partitions = member.partitions.iter();
+            let partitions: Vec<Value> =
+                partitions.map(|(topic, partition)| json!({ "topic": topic, "partition": partition })).collect();
+            json!({ "member": member.id, "client_id": member.client_id, "host": member.host, "partitions": partitions })
+        })
+        .collect();
+    let positions: Vec<Value> = lines
+        .iter()
+        .map(|line| {
+            json!({
+                "topic": line.place.0, "partition": line.place.1, "position": line.committed,
+                "log_end": line.log_end, "lag": line.lag(), "member": line.member,
+            })
+        })
+        .collect();
+    let shown = json!({
+        "group": name, "state": group.state, "type": group.protocol, "assignor": group.assignor,
+        "members": members, "positions": positions,
+    });
+    Ok(output::print_json(&shown)?)
+}
+
+fn print_tables(name: &str, group: &Group, lines: &[Line]) -> Result<(), Failure> {
+    let lag: i64 = lines.iter().filter_map(Line::lag).sum();
+    output::print_line(&format!(
+        "{name} · {} · {} protocol · {} members · lag {lag}",
+        group.state,
+        group.protocol,
+        group.members.len()
+    ))?;
+    let number = |value: Option<i64>| value.map_or_else(|| "-".to_owned(), |value| value.to_string());
+    let mut table = output::table(&["topic", "partition", "position", "log end", "lag", "member"]);
+    for line in lines {
+        table.add_row([
+            line.place.0.clone(),
+            line.place.1.to_string(),
+            number(line.committed),
+            number(line.log_end),
+            number(line.lag()),
+            line.member.clone().unwrap_or_else(|| "-".to_owned()),
+        ]);
+    }
+    output::print_table(&table)?;
+    if group.members.is_empty() {
+        return Ok(());
+    }
+    output::print_line("")?;
+    let mut table = output::table(&["member", "client id", "host", "partitions"]);
+    for member in &group.members {
+        let count = member.partitions.len().to_string();
+        table.add_row([&member.id, &member.client_id, &member.host, &count]);
+    }
+    Ok(output::print_table(&table)?)
+}

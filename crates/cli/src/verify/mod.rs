@@ -1,0 +1,1 @@
+//! Checking a stopped data directory.
