@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use tallymq_broker::config::{
-    ConfigDescription, ConfigType, describe_broker, describe_cluster_default, describe_group, describe_topic,
+    ConfigDescription, ConfigSource, ConfigType, SourcedValue, describe_broker, describe_cluster_default,
+    describe_group, describe_topic,
 };
 use tallymq_gateway::kafka::messages::describe_configs::{
     DescribeConfigsRequest, DescribeConfigsResource, DescribeConfigsResourceResult, DescribeConfigsResponse,
@@ -11,13 +12,15 @@ use tallymq_gateway::kafka::messages::describe_configs::{
 };
 
 use super::{
+    CallContext,
     config_changes::{Resource, source_code},
+    endpoint::endpoint,
     errors::Refusal,
 };
 use crate::node::Node;
 
 /// Answers per resource.
-pub fn handle(node: &Arc<Node>, request: DescribeConfigsRequest) -> DescribeConfigsResponse {
+pub fn handle(node: &Arc<Node>, context: &CallContext, request: DescribeConfigsRequest) -> DescribeConfigsResponse {
     let (synonyms, documentation) = (request.include_synonyms, request.include_documentation);
     let results = request.resources.into_iter().map(|resource| {
         let result = DescribeConfigsResult {
@@ -25,7 +28,7 @@ pub fn handle(node: &Arc<Node>, request: DescribeConfigsRequest) -> DescribeConf
             resource_name: resource.resource_name.clone(),
             ..Default::default()
         };
-        match describe(node, &resource) {
+        match describe(node, context, &resource) {
             Ok(configs) => {
                 let configs = configs.into_iter().map(|config| entry(config, synonyms, documentation)).collect();
                 DescribeConfigsResult { configs, ..result }
@@ -39,12 +42,20 @@ pub fn handle(node: &Arc<Node>, request: DescribeConfigsRequest) -> DescribeConf
     DescribeConfigsResponse { results: results.collect(), ..Default::default() }
 }
 
-fn describe(node: &Node, asked: &DescribeConfigsResource) -> Result<Vec<ConfigDescription>, Refusal> {
+fn describe(
+    node: &Node,
+    context: &CallContext,
+    asked: &DescribeConfigsResource,
+) -> Result<Vec<ConfigDescription>, Refusal> {
     let resource = Resource::find(node, asked.resource_type, &asked.resource_name)?;
     let overrides = resource.overrides(node).configs;
     let mut configs = match resource {
         Resource::Topic(_) => node.with_layers(|layers| describe_topic(&overrides, layers)),
-        Resource::Broker(Some(_)) => node.with_layers(describe_broker),
+        Resource::Broker(Some(_)) => {
+            let mut configs = node.with_layers(describe_broker);
+            configs.iter_mut().for_each(|config| show_advertised(config, node, context));
+            configs
+        }
         Resource::Broker(None) => describe_cluster_default(&overrides),
         Resource::Group(_) => node.with_layers(|layers| describe_group(&overrides, layers)),
     };
@@ -52,6 +63,20 @@ fn describe(node: &Node, asked: &DescribeConfigsResource) -> Result<Vec<ConfigDe
         configs.retain(|config| keys.iter().any(|key| key == config.name));
     }
     Ok(configs)
+}
+
+/// A broker has an advertised listener even if none is configured: the one that this client is told. Kafka too shows the
+/// effective one, as given at start.
+fn show_advertised(config: &mut ConfigDescription, node: &Node, context: &CallContext) {
+    if config.name != "advertised.listeners" || config.value.is_some() {
+        return;
+    }
+    let (host, port) = endpoint(node, context);
+    let host = if host.contains(':') { format!("[{host}]") } else { host };
+    config.value = Some(format!("PLAINTEXT://{host}:{port}"));
+    config.source = ConfigSource::Static;
+    config.synonyms =
+        vec![SourcedValue { name: config.name, value: config.value.clone(), source: ConfigSource::Static }];
 }
 
 fn entry(config: ConfigDescription, synonyms: bool, documentation: bool) -> DescribeConfigsResourceResult {

@@ -74,7 +74,10 @@ fn describe(node: &Node, topic: &Topic, first: usize, limit: usize) -> DescribeT
             leader_epoch: epoch.map_or(-1, |epoch| epoch.0),
             replica_nodes: vec![this],
             isr_nodes: vec![this],
-            ..Default::default()
+            // Java's client takes no null here, although the message allows one.
+            eligible_leader_replicas: Some(Vec::new()),
+            last_known_elr: Some(Vec::new()),
+            offline_replicas: Vec::new(),
         }
     });
     DescribeTopicPartitionsResponseTopic {
