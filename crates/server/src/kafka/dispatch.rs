@@ -48,7 +48,7 @@ impl KafkaCalls {
         let response: Response = match request {
             Request::Produce(request) => return produce::begin(node, context, request).await,
             Request::Fetch(request) => fetch::handle(&self, &context, request).await.into(),
-            Request::ListOffsets(request) => list_offsets::handle(&node, request).await.into(),
+            Request::ListOffsets(request) => list_offsets::handle(&node, &context, request).await.into(),
             Request::Metadata(request) => metadata::handle(&node, &context, request).await.into(),
             Request::OffsetCommit(request) => offset_commit::handle(&node, &context, request).await.into(),
             Request::OffsetFetch(request) => offset_fetch::handle(&node, &context, request).await.into(),
@@ -65,7 +65,7 @@ impl KafkaCalls {
             Request::DeleteRecords(request) => delete_records::handle(&node, &context, request).await.into(),
             Request::InitProducerId(request) => init_producer_id::handle(&node, request).await.into(),
             Request::OffsetForLeaderEpoch(request) => offset_for_leader_epoch::handle(&node, request).into(),
-            Request::DescribeConfigs(request) => describe_configs::handle(&node, request).into(),
+            Request::DescribeConfigs(request) => describe_configs::handle(&node, &context, request).into(),
             Request::AlterConfigs(request) => alter_configs::handle(&node, request).await.into(),
             Request::DescribeLogDirs(request) => describe_log_dirs::handle(&node, request).into(),
             Request::CreatePartitions(request) => create_partitions::handle(&node, request).await.into(),

@@ -13,11 +13,16 @@ use tallymq_gateway::kafka::{
 use tallymq_model::{LeaderEpoch, Offset, PartitionIndex, Timestamp, TopicPartition};
 use tallymq_storage::log::{FoundBatch, PartitionLog};
 
-use super::errors::{epoch_refusal, read_refusal};
+use super::{
+    CallContext,
+    errors::{epoch_refusal, read_refusal},
+};
 use crate::node::Node;
 
 /// Bound on a batch that is decompressed to find a record in it.
 const RECORDS_BYTES_MAX: usize = 128 << 20;
+/// From this version on an answer names the leader epoch (KIP-320).
+const LEADER_EPOCH_VERSION: i16 = 4;
 const LATEST: i64 = -1;
 const EARLIEST: i64 = -2;
 const MAX_TIMESTAMP: i64 = -3;
@@ -33,13 +38,13 @@ struct Found {
 const NOTHING: Found = Found { offset: Offset(-1), timestamp: Timestamp(-1) };
 
 /// Answers per partition.
-pub async fn handle(node: &Arc<Node>, request: ListOffsetsRequest) -> ListOffsetsResponse {
+pub async fn handle(node: &Arc<Node>, context: &CallContext, request: ListOffsetsRequest) -> ListOffsetsResponse {
     let mut topics = Vec::with_capacity(request.topics.len());
     for topic in request.topics {
         let mut partitions = Vec::with_capacity(topic.partitions.len());
         for partition in &topic.partitions {
             let index = partition.partition_index;
-            partitions.push(find(node, &topic.name, partition).await.unwrap_or_else(|error_code| {
+            partitions.push(find(node, context, &topic.name, partition).await.unwrap_or_else(|error_code| {
                 node.metrics.requests.failed("ListOffsets", error_code.name());
                 ListOffsetsPartitionResponse { partition_index: index, error_code, ..Default::default() }
             }));
@@ -51,6 +56,7 @@ pub async fn handle(node: &Arc<Node>, request: ListOffsetsRequest) -> ListOffset
 
 async fn find(
     node: &Node,
+    context: &CallContext,
     topic: &str,
     asked: &ListOffsetsPartition,
 ) -> Result<ListOffsetsPartitionResponse, ErrorCode> {
@@ -82,6 +88,7 @@ async fn find(
             _ => partition.epochs().epoch_at(found.offset),
         }
     };
+    let epoch = epoch.filter(|_| context.version >= LEADER_EPOCH_VERSION);
     Ok(ListOffsetsPartitionResponse {
         partition_index: asked.partition_index,
         error_code: ErrorCode::None,

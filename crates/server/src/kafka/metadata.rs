@@ -17,6 +17,8 @@ use crate::node::Node;
 
 /// From this version on an empty list means "none" and not "all".
 const EMPTY_IS_NONE_VERSION: i16 = 1;
+/// From this version on a topic that was asked for by its id may have no name.
+const NO_NAME_VERSION: i16 = 12;
 
 /// Answers with the cluster as it is, after creating what was asked for and missing.
 pub async fn handle(node: &Arc<Node>, context: &CallContext, request: MetadataRequest) -> MetadataResponse {
@@ -24,7 +26,7 @@ pub async fn handle(node: &Arc<Node>, context: &CallContext, request: MetadataRe
         Some(asked) if !asked.is_empty() || context.version >= EMPTY_IS_NONE_VERSION => {
             let mut topics = Vec::with_capacity(asked.len());
             for topic in asked {
-                topics.push(describe(node, topic, request.allow_auto_topic_creation).await);
+                topics.push(describe(node, context.version, topic, request.allow_auto_topic_creation).await);
             }
             topics
         }
@@ -43,14 +45,19 @@ pub async fn handle(node: &Arc<Node>, context: &CallContext, request: MetadataRe
     }
 }
 
-async fn describe(node: &Arc<Node>, asked: MetadataRequestTopic, may_create: bool) -> MetadataResponseTopic {
+async fn describe(
+    node: &Arc<Node>,
+    version: i16,
+    asked: MetadataRequestTopic,
+    may_create: bool,
+) -> MetadataResponseTopic {
     let name = asked.name.unwrap_or_default();
     if name.is_empty() && !asked.topic_id.is_nil() {
         return match node.topic_by_id(TopicId(asked.topic_id)) {
             Some(topic) => found(node, &topic),
             None => MetadataResponseTopic {
                 error_code: ErrorCode::UnknownTopicId,
-                name: None,
+                name: (version < NO_NAME_VERSION).then(String::new),
                 topic_id: asked.topic_id,
                 ..Default::default()
             },
