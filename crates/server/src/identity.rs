@@ -39,7 +39,9 @@ pub enum IdentityError {
     #[error("{FILE} is damaged or was not written by tallymq: {0}")]
     Damaged(String),
     /// Written by another version.
-    #[error("{FILE} has format {found}, this version opens only format {FORMAT}: use the version that wrote it")]
+    #[error(
+        "{FILE} has format {found}, this version opens only format {FORMAT}: use the version that wrote it"
+    )]
     Format {
         /// The format found.
         found: u32,
@@ -53,21 +55,28 @@ pub enum IdentityError {
         kept: i32,
     },
     /// There is data but no identity.
-    #[error("{FILE} is missing although the data directory holds `{0}`: restore it from a backup, or point --data-dir at an empty directory")]
+    #[error(
+        "{FILE} is missing although the data directory holds `{0}`: restore it from a backup, or point --data-dir at an empty directory"
+    )]
     Missing(String),
 }
 
 impl Identity {
     /// Reads the identity, or makes it if the data directory is empty. `node_id` None means "whatever is there".
-    pub fn open(disk: &dyn Disk, node_id: Option<NodeId>, data_groups: u32) -> Result<Identity, IdentityError> {
+    pub fn open(
+        disk: &dyn Disk,
+        node_id: Option<NodeId>,
+        data_groups: u32,
+    ) -> Result<Identity, IdentityError> {
         let identity = match read(disk)? {
             Some(identity) => identity,
             None => make(disk, node_id.unwrap_or(NodeId(1)), data_groups)?,
         };
         match node_id {
-            Some(configured) if configured.0 != identity.node_id => {
-                Err(IdentityError::NodeId { configured: configured.0, kept: identity.node_id })
-            }
+            Some(configured) if configured.0 != identity.node_id => Err(IdentityError::NodeId {
+                configured: configured.0,
+                kept: identity.node_id,
+            }),
             _ => Ok(identity),
         }
     }
@@ -92,17 +101,27 @@ fn read(disk: &dyn Disk) -> Result<Option<Identity>, IdentityError> {
     let identity: Identity =
         toml::from_str(&text).map_err(|error| IdentityError::Damaged(error.message().to_owned()))?;
     if identity.format != FORMAT {
-        return Err(IdentityError::Format { found: identity.format });
+        return Err(IdentityError::Format {
+            found: identity.format,
+        });
     }
     Ok(Some(identity))
 }
 
 fn make(disk: &dyn Disk, node_id: NodeId, data_groups: u32) -> Result<Identity, IdentityError> {
-    if let Some(entry) = disk.list("")?.into_iter().find(|entry| entry.is_dir && entry.name != "lost+found") {
+    if let Some(entry) = disk
+        .list("")?
+        .into_iter()
+        .find(|entry| entry.is_dir && entry.name != "lost+found")
+    {
         return Err(IdentityError::Missing(entry.name));
     }
-    let identity =
-        Identity { format: FORMAT, cluster_id: short_id(Uuid::new_v4()), node_id: node_id.0, data_groups };
+    let identity = Identity {
+        format: FORMAT,
+        cluster_id: short_id(Uuid::new_v4()),
+        node_id: node_id.0,
+        data_groups,
+    };
     let text = toml::to_string(&identity).map_err(|error| IdentityError::Damaged(error.to_string()))?;
     if disk.list("")?.iter().any(|entry| entry.name == FILE_NEW) {
         disk.remove_file(FILE_NEW)?;
@@ -120,8 +139,16 @@ pub fn short_id(id: Uuid) -> String {
     const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     let bits = id.as_u128();
     // 128 bits are 21 digits of 6 bits and one of 2, filled up with zeros.
-    let digit = |at: u32| if at < 21 { (bits >> (122 - 6 * at)) & 63 } else { (bits & 3) << 4 };
-    (0..22).map(|at| char::from(ALPHABET[digit(at) as usize])).collect()
+    let digit = |at: u32| {
+        if at < 21 {
+            (bits >> (122 - 6 * at)) & 63
+        } else {
+            (bits & 3) << 4
+        }
+    };
+    (0..22)
+        .map(|at| char::from(ALPHABET[digit(at) as usize]))
+        .collect()
 }
 
 #[cfg(test)]

@@ -17,7 +17,9 @@ pub enum LogFormat {
 #[derive(Debug, Error)]
 pub enum LoggingError {
     /// The filter does not parse.
-    #[error("log.level `{filter}` is not a level (error, warn, info, debug, trace) or a tracing filter: {source}")]
+    #[error(
+        "log.level `{filter}` is not a level (error, warn, info, debug, trace) or a tracing filter: {source}"
+    )]
     Filter {
         /// As configured.
         filter: String,
@@ -30,9 +32,14 @@ pub enum LoggingError {
 pub fn start(filter: &str, format: LogFormat) -> Result<(), LoggingError> {
     // The consensus engine narrates every step at info; only its errors are news to an operator.
     let layered = format!("openraft=error,{filter}");
-    let filter = EnvFilter::try_new(&layered)
-        .map_err(|source| LoggingError::Filter { filter: filter.to_owned(), source })?;
-    let builder = fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()));
+    let filter = EnvFilter::try_new(&layered).map_err(|source| LoggingError::Filter {
+        filter: filter.to_owned(),
+        source,
+    })?;
+    let builder = fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()));
     let _already_started = match format {
         LogFormat::Text => builder.with_target(false).try_init(),
         LogFormat::Json => builder.json().flatten_event(true).try_init(),

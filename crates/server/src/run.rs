@@ -15,7 +15,8 @@ use crate::{
     kafka::KafkaCalls,
     net::{
         accept::Acceptor,
-        listener::{BindError, bind},
+        listener::{BindError, SocketOptions, bind},
+        per_address::PerAddress,
     },
     node::{self, Node, NodeParts},
 };
@@ -47,8 +48,8 @@ impl Server {
         let node = parts.node.clone();
         let (stop, stopped) = watch::channel(false);
         let insecure = node.startup.insecure_listeners;
-        let listeners = bind(&node.startup.listen, insecure).await?;
-        let http_listeners = bind(&node.startup.http_listen, insecure).await?;
+        let listeners = bind(&node.startup.listen, insecure, node.startup.sockets).await?;
+        let http_listeners = bind(&node.startup.http_listen, insecure, SocketOptions::default()).await?;
         let (kafka, http) = (addresses(&listeners), addresses(&http_listeners));
         let mut tasks = Vec::new();
         let acceptors = acceptors(&node, &stopped);
@@ -58,7 +59,13 @@ impl Server {
         for listener in http_listeners {
             tasks.push(tokio::spawn(http::serve(listener, node.clone(), stopped.clone())));
         }
-        Ok(Server { parts, kafka, http, tasks, stop })
+        Ok(Server {
+            parts,
+            kafka,
+            http,
+            tasks,
+            stop,
+        })
     }
 
     /// The node, for what the binary prints.
@@ -88,18 +95,29 @@ impl Server {
 }
 
 fn addresses(listeners: &[TcpListener]) -> Vec<SocketAddr> {
-    listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect()
+    listeners
+        .iter()
+        .filter_map(|listener| listener.local_addr().ok())
+        .collect()
 }
 
 fn acceptors(node: &Arc<Node>, stopped: &watch::Receiver<bool>) -> impl Fn() -> Acceptor<KafkaCalls> {
     let calls = Arc::new(KafkaCalls::new(node.clone()));
-    let room = Arc::new(Semaphore::new(node.startup.connections_max.min(Semaphore::MAX_PERMITS)));
-    let (metrics, limits, stopped) = (node.metrics.requests.clone(), node.startup.connection, stopped.clone());
+    let per_address = PerAddress::new(node.startup.connections_per_address_max);
+    let room = Arc::new(Semaphore::new(
+        node.startup.connections_max.min(Semaphore::MAX_PERMITS),
+    ));
+    let (metrics, limits, stopped) = (
+        node.metrics.requests.clone(),
+        node.startup.connection,
+        stopped.clone(),
+    );
     move || Acceptor {
         calls: calls.clone(),
         metrics: metrics.clone(),
         limits,
         room: room.clone(),
+        per_address: per_address.clone(),
         stop: stopped.clone(),
     }
 }

@@ -54,7 +54,10 @@ pub static BROKER_KEYS: &[ConfigKey] = &[
         .at_least(1)
         .stored("Requests wait in their connections, bounded by bytes.")
         .doc("How many requests may wait."),
-    ConfigKey::int("request.timeout.ms", "30000").at_least(1).doc("How long the broker works on one request."),
+    ConfigKey::int("request.timeout.ms", "30000")
+        .at_least(1)
+        .stored("Requests between brokers have no use on one node; clients bring their own time-outs.")
+        .doc("How long the broker waits for another one."),
     ConfigKey::int("socket.listen.backlog.size", "50").at_least(1).doc("How many connections may wait to be accepted."),
     ConfigKey::int("socket.receive.buffer.bytes", "102400")
         .at_least(-1)

@@ -12,8 +12,14 @@ pub(super) fn toml(layers: &BrokerLayers<'_>, origins: &BTreeMap<String, Origin>
     keys.sort_by_key(|key| key.name);
     let mut text = String::new();
     for key in keys {
-        let Some(value) = layers.text(key.name) else { continue };
-        let shown = if key.is_sensitive() { "\"[hidden]\"".to_owned() } else { literal(key, &value) };
+        let Some(value) = layers.text(key.name) else {
+            continue;
+        };
+        let shown = if key.is_sensitive() {
+            "\"[hidden]\"".to_owned()
+        } else {
+            literal(key, &value)
+        };
         let origin = match origins.get(key.name) {
             None => String::new(),
             Some(Origin::File(name)) => format!("  # {name}"),
@@ -31,5 +37,9 @@ fn literal(key: &ConfigKey, value: &str) -> String {
         ConfigType::Double => value.contains('.'),
         _ => false,
     };
-    if bare { value.trim().to_owned() } else { toml::Value::String(value.to_owned()).to_string() }
+    if bare {
+        value.trim().to_owned()
+    } else {
+        toml::Value::String(value.to_owned()).to_string()
+    }
 }

@@ -28,10 +28,17 @@ pub async fn handle(node: &Arc<Node>, request: AlterConfigsRequest) -> AlterConf
             resource_name: resource.resource_name,
         });
     }
-    AlterConfigsResponse { responses, ..Default::default() }
+    AlterConfigsResponse {
+        responses,
+        ..Default::default()
+    }
 }
 
-async fn replace(node: &Arc<Node>, resource: &AlterConfigsResource, validate_only: bool) -> Result<(), Refusal> {
+async fn replace(
+    node: &Arc<Node>,
+    resource: &AlterConfigsResource,
+    validate_only: bool,
+) -> Result<(), Refusal> {
     let mut configs = ConfigSet::new();
     for config in &resource.configs {
         let Some(value) = &config.value else {
@@ -43,8 +50,12 @@ async fn replace(node: &Arc<Node>, resource: &AlterConfigsResource, validate_onl
             return Err(Refusal::new(ErrorCode::InvalidRequest, message));
         }
     }
-    change(node, resource.resource_type, &resource.resource_name, validate_only, |table, _| {
-        table.check_set(&configs).map(|()| configs.clone())
-    })
+    change(
+        node,
+        resource.resource_type,
+        &resource.resource_name,
+        validate_only,
+        |table, _| table.check_set(&configs).map(|()| configs.clone()),
+    )
     .await
 }

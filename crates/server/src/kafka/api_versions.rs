@@ -21,12 +21,19 @@ pub fn handle(context: &CallContext, request: &ApiVersionsRequest) -> ApiVersion
     if context.version >= SOFTWARE_NAME_VERSION
         && !(is_valid(&request.client_software_name) && is_valid(&request.client_software_version))
     {
-        return ApiVersionsResponse { error_code: ErrorCode::InvalidRequest, ..Default::default() };
+        return ApiVersionsResponse {
+            error_code: ErrorCode::InvalidRequest,
+            ..Default::default()
+        };
     }
     let (name, level) = GROUP_VERSION;
     ApiVersionsResponse {
         api_keys: ApiKey::ALL.iter().map(|api| api.advertisement()).collect(),
-        supported_features: vec![SupportedFeatureKey { name: name.to_owned(), min_version: 0, max_version: level }],
+        supported_features: vec![SupportedFeatureKey {
+            name: name.to_owned(),
+            min_version: 0,
+            max_version: level,
+        }],
         finalized_features_epoch: 0,
         finalized_features: vec![FinalizedFeatureKey {
             name: name.to_owned(),
@@ -42,5 +49,7 @@ fn is_valid(name: &str) -> bool {
     let ends = |c: Option<char>| c.is_some_and(|c| c.is_ascii_alphanumeric());
     ends(name.chars().next())
         && ends(name.chars().last())
-        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '.')
+        && name
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '.')
 }

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use tallymq_broker::{
     config::{
-        BROKER_TABLE, ConfigKey, ConfigSource, EditError, GROUP_TABLE, KeyTable, TOPIC_TABLE, check_group_bounds,
+        BROKER_TABLE, ConfigKey, ConfigSource, EditError, GROUP_TABLE, KeyTable, TOPIC_TABLE,
+        check_group_bounds,
     },
     metadata::{
         ConfigScope, ConfigSet, MetadataCommand, MetadataOutcome, SetConfigsError, Topic, VersionedConfigs,
@@ -50,7 +51,10 @@ impl Resource {
             BROKER => match name.parse() {
                 Ok(id) if id == node.identity.node_id => Ok(Resource::Broker(Some(NodeId(id)))),
                 Ok(id) => {
-                    let message = format!("Unexpected broker id, expected {} but received {id}", node.identity.node_id);
+                    let message = format!(
+                        "Unexpected broker id, expected {} but received {id}",
+                        node.identity.node_id
+                    );
                     Err(Refusal::new(ErrorCode::InvalidRequest, message))
                 }
                 Err(_) => {
@@ -58,9 +62,15 @@ impl Resource {
                     Err(Refusal::new(ErrorCode::InvalidRequest, message))
                 }
             },
-            GROUP if name.is_empty() => Err(Refusal::new(ErrorCode::InvalidRequest, "Group name must not be empty")),
+            GROUP if name.is_empty() => Err(Refusal::new(
+                ErrorCode::InvalidRequest,
+                "Group name must not be empty",
+            )),
             GROUP => Ok(Resource::Group(name.to_owned())),
-            other => Err(Refusal::new(ErrorCode::InvalidRequest, format!("Unsupported resource type {other}"))),
+            other => Err(Refusal::new(
+                ErrorCode::InvalidRequest,
+                format!("Unsupported resource type {other}"),
+            )),
         }
     }
 
@@ -85,7 +95,10 @@ impl Resource {
         let metadata = node.metadata_view().state();
         let held = match self {
             Resource::Topic(topic) => {
-                return VersionedConfigs { configs: topic.configs.clone(), version: topic.config_version };
+                return VersionedConfigs {
+                    configs: topic.configs.clone(),
+                    version: topic.config_version,
+                };
             }
             Resource::Broker(id) => metadata.broker_configs(*id),
             Resource::Group(group) => metadata.group_configs(group),
@@ -113,8 +126,16 @@ pub async fn change(
         if validate_only {
             return Ok(());
         }
-        let command = MetadataCommand::SetConfigs { scope: resource.scope(), based_on: held.version, configs };
-        match node.propose_metadata(command).await.map_err(|error| propose_refusal(&error))? {
+        let command = MetadataCommand::SetConfigs {
+            scope: resource.scope(),
+            based_on: held.version,
+            configs,
+        };
+        match node
+            .propose_metadata(command)
+            .await
+            .map_err(|error| propose_refusal(&error))?
+        {
             MetadataOutcome::ConfigsSet(Ok(_)) => {
                 settle(node, &resource);
                 return Ok(());
@@ -154,7 +175,9 @@ pub fn default_of(node: &Node, key: &'static ConfigKey) -> Option<String> {
 pub fn edit_refusal(error: &EditError) -> Refusal {
     let code = match error {
         EditError::ReadOnly(_) | EditError::DuplicateKey(_) => ErrorCode::InvalidRequest,
-        EditError::UnknownKey { .. } | EditError::InvalidValue(_) | EditError::NotAList(_) => ErrorCode::InvalidConfig,
+        EditError::UnknownKey { .. } | EditError::InvalidValue(_) | EditError::NotAList(_) => {
+            ErrorCode::InvalidConfig
+        }
     };
     Refusal::new(code, error)
 }

@@ -11,7 +11,8 @@ use tallymq_broker::{
 use tallymq_gateway::kafka::{
     error_code::ErrorCode,
     messages::create_topics::{
-        CreatableTopic, CreatableTopicConfigs, CreatableTopicResult, CreateTopicsRequest, CreateTopicsResponse,
+        CreatableTopic, CreatableTopicConfigs, CreatableTopicResult, CreateTopicsRequest,
+        CreateTopicsResponse,
     },
 };
 use tallymq_model::{NodeId, TopicId};
@@ -28,7 +29,11 @@ use crate::node::{Node, TopicChangeError};
 const DEFAULT_COUNT: i32 = -1;
 
 /// Answers per topic.
-pub async fn handle(node: &Arc<Node>, _context: &CallContext, request: CreateTopicsRequest) -> CreateTopicsResponse {
+pub async fn handle(
+    node: &Arc<Node>,
+    _context: &CallContext,
+    request: CreateTopicsRequest,
+) -> CreateTopicsResponse {
     let mut topics: Vec<CreatableTopicResult> = Vec::with_capacity(request.topics.len());
     let names: Vec<String> = request.topics.iter().map(|topic| topic.name.clone()).collect();
     for topic in request.topics {
@@ -37,13 +42,19 @@ pub async fn handle(node: &Arc<Node>, _context: &CallContext, request: CreateTop
             continue;
         }
         let result = if names.iter().filter(|other| **other == name).count() > 1 {
-            Err(Refusal::new(ErrorCode::InvalidRequest, format!("Duplicate topic name {name} in the request")))
+            Err(Refusal::new(
+                ErrorCode::InvalidRequest,
+                format!("Duplicate topic name {name} in the request"),
+            ))
         } else {
             create(node, topic, request.validate_only).await
         };
         topics.push(result.unwrap_or_else(|refusal| refused(node, name, refusal)));
     }
-    CreateTopicsResponse { topics, ..Default::default() }
+    CreateTopicsResponse {
+        topics,
+        ..Default::default()
+    }
 }
 
 async fn create(
@@ -59,7 +70,9 @@ async fn create(
         };
         configs.insert(config.name.clone(), value.clone());
     }
-    TOPIC_TABLE.check_set(&configs).map_err(|error| edit_refusal(&error))?;
+    TOPIC_TABLE
+        .check_set(&configs)
+        .map_err(|error| edit_refusal(&error))?;
     let create = CreateTopic {
         id: TopicId(Uuid::new_v4()),
         name: asked.name.clone(),
@@ -71,7 +84,9 @@ async fn create(
         let planned = node.metadata_view().state().try_create_topic(&create);
         Arc::new(planned.map_err(|error| create_refusal(&error))?)
     } else {
-        node.create_topic(create).await.map_err(|error| change_refusal(&error))?
+        node.create_topic(create)
+            .await
+            .map_err(|error| change_refusal(&error))?
     };
     Ok(created(node, &topic, validate_only))
 }
@@ -96,30 +111,47 @@ fn plan(node: &Node, asked: &CreatableTopic) -> Result<PartitionPlan, Refusal> {
     let mut assigned: Vec<(i32, Vec<NodeId>)> = asked
         .assignments
         .iter()
-        .map(|assignment| (assignment.partition_index, assignment.broker_ids.iter().map(|&id| NodeId(id)).collect()))
+        .map(|assignment| {
+            (
+                assignment.partition_index,
+                assignment.broker_ids.iter().map(|&id| NodeId(id)).collect(),
+            )
+        })
         .collect();
     assigned.sort_by_key(|(index, _)| *index);
-    if assigned.iter().enumerate().any(|(at, (index, _))| *index != at as i32) {
+    if assigned
+        .iter()
+        .enumerate()
+        .any(|(at, (index, _))| *index != at as i32)
+    {
         let message = "partitions should be a consecutive 0-based integer sequence";
         return Err(Refusal::new(ErrorCode::InvalidReplicaAssignment, message));
     }
-    Ok(PartitionPlan::Assigned(assigned.into_iter().map(|(_, replicas)| replicas).collect()))
+    Ok(PartitionPlan::Assigned(
+        assigned.into_iter().map(|(_, replicas)| replicas).collect(),
+    ))
 }
 
 fn created(node: &Node, topic: &Topic, validate_only: bool) -> CreatableTopicResult {
     let describe = |layers: &BrokerLayers<'_>| describe_topic(&topic.configs, layers);
-    let configs = node.with_layers(describe).into_iter().map(|config| CreatableTopicConfigs {
-        name: config.name.to_owned(),
-        value: config.value,
-        read_only: config.read_only,
-        config_source: source_code(config.source),
-        is_sensitive: config.sensitive,
-    });
+    let configs = node
+        .with_layers(describe)
+        .into_iter()
+        .map(|config| CreatableTopicConfigs {
+            name: config.name.to_owned(),
+            value: config.value,
+            read_only: config.read_only,
+            config_source: source_code(config.source),
+            is_sensitive: config.sensitive,
+        });
     CreatableTopicResult {
         name: topic.name.clone(),
         topic_id: if validate_only { Uuid::nil() } else { topic.id.0 },
         num_partitions: topic.partitions.len() as i32,
-        replication_factor: topic.partitions.first().map_or(1, |place| place.replicas.len() as i16),
+        replication_factor: topic
+            .partitions
+            .first()
+            .map_or(1, |place| place.replicas.len() as i16),
         configs: Some(configs.collect()),
         ..Default::default()
     }
@@ -137,7 +169,11 @@ fn refused(node: &Node, name: String, refusal: Refusal) -> CreatableTopicResult 
 }
 
 /// Creates a topic that a client asked about, if it `may_create`; else says why it is not there.
-pub async fn create_automatically(node: &Arc<Node>, name: &str, may_create: bool) -> Result<Arc<Topic>, ErrorCode> {
+pub async fn create_automatically(
+    node: &Arc<Node>,
+    name: &str,
+    may_create: bool,
+) -> Result<Arc<Topic>, ErrorCode> {
     check_topic_name(name).map_err(|_| ErrorCode::InvalidTopicException)?;
     if !may_create {
         return Err(ErrorCode::UnknownTopicOrPartition);
@@ -172,7 +208,9 @@ pub fn change_refusal(error: &TopicChangeError) -> Refusal {
 
 fn create_refusal(error: &CreateTopicError) -> Refusal {
     let code = match error {
-        CreateTopicError::InvalidName(_) | CreateTopicError::Collides { .. } => ErrorCode::InvalidTopicException,
+        CreateTopicError::InvalidName(_) | CreateTopicError::Collides { .. } => {
+            ErrorCode::InvalidTopicException
+        }
         CreateTopicError::TopicExists(_) | CreateTopicError::IdTaken(_) => ErrorCode::TopicAlreadyExists,
         CreateTopicError::Plan(error) => plan_code(error),
     };
@@ -182,7 +220,9 @@ fn create_refusal(error: &CreateTopicError) -> Refusal {
 /// Why partitions cannot be placed as asked.
 pub fn plan_code(error: &PartitionPlanError) -> ErrorCode {
     match error {
-        PartitionPlanError::InvalidPartitions(_) | PartitionPlanError::TooManyPartitions { .. } => ErrorCode::InvalidPartitions,
+        PartitionPlanError::InvalidPartitions(_) | PartitionPlanError::TooManyPartitions { .. } => {
+            ErrorCode::InvalidPartitions
+        }
         PartitionPlanError::InvalidReplicationFactor { .. } => ErrorCode::InvalidReplicationFactor,
         PartitionPlanError::InvalidAssignment(_) => ErrorCode::InvalidReplicaAssignment,
         PartitionPlanError::NotBootstrapped(_) => ErrorCode::UnknownServerError,

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use tallymq_gateway::kafka::{
     error_code::ErrorCode,
-    messages::delete_topics::{DeletableTopicResult, DeleteTopicState, DeleteTopicsRequest, DeleteTopicsResponse},
+    messages::delete_topics::{
+        DeletableTopicResult, DeleteTopicState, DeleteTopicsRequest, DeleteTopicsResponse,
+    },
 };
 use tallymq_model::TopicId;
 
@@ -15,13 +17,24 @@ use crate::node::Node;
 const DELETION_DISABLED_VERSION: i16 = 3;
 
 /// Answers per topic.
-pub async fn handle(node: &Arc<Node>, context: &CallContext, request: DeleteTopicsRequest) -> DeleteTopicsResponse {
-    let named = request.topic_names.into_iter().map(|name| DeleteTopicState { name: Some(name), ..Default::default() });
+pub async fn handle(
+    node: &Arc<Node>,
+    context: &CallContext,
+    request: DeleteTopicsRequest,
+) -> DeleteTopicsResponse {
+    let named = request.topic_names.into_iter().map(|name| DeleteTopicState {
+        name: Some(name),
+        ..Default::default()
+    });
     let asked: Vec<DeleteTopicState> = request.topics.into_iter().chain(named).collect();
     let mut responses = Vec::with_capacity(asked.len());
     for topic in asked {
         let result = match delete(node, context, &topic).await {
-            Ok(name) => DeletableTopicResult { name: Some(name), topic_id: topic.topic_id, ..Default::default() },
+            Ok(name) => DeletableTopicResult {
+                name: Some(name),
+                topic_id: topic.topic_id,
+                ..Default::default()
+            },
             Err(refusal) => {
                 node.metrics.requests.failed("DeleteTopics", refusal.code.name());
                 DeletableTopicResult {
@@ -34,7 +47,10 @@ pub async fn handle(node: &Arc<Node>, context: &CallContext, request: DeleteTopi
         };
         responses.push(result);
     }
-    DeleteTopicsResponse { responses, ..Default::default() }
+    DeleteTopicsResponse {
+        responses,
+        ..Default::default()
+    }
 }
 
 async fn delete(node: &Node, context: &CallContext, asked: &DeleteTopicState) -> Result<String, Refusal> {
@@ -47,8 +63,12 @@ async fn delete(node: &Node, context: &CallContext, asked: &DeleteTopicState) ->
     }
     let topic = match &asked.name {
         Some(name) => node.topic(name).ok_or(ErrorCode::UnknownTopicOrPartition)?,
-        None => node.topic_by_id(TopicId(asked.topic_id)).ok_or(ErrorCode::UnknownTopicId)?,
+        None => node
+            .topic_by_id(TopicId(asked.topic_id))
+            .ok_or(ErrorCode::UnknownTopicId)?,
     };
-    node.delete_topic(topic.id).await.map_err(|error| change_refusal(&error))?;
+    node.delete_topic(topic.id)
+        .await
+        .map_err(|error| change_refusal(&error))?;
     Ok(topic.name.clone())
 }

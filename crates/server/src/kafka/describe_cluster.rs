@@ -14,11 +14,17 @@ use crate::node::Node;
 const ENDPOINT_BROKERS: i8 = 1;
 
 /// Answers with the cluster.
-pub fn handle(node: &Arc<Node>, context: &CallContext, request: &DescribeClusterRequest) -> DescribeClusterResponse {
+pub fn handle(
+    node: &Arc<Node>,
+    context: &CallContext,
+    request: &DescribeClusterRequest,
+) -> DescribeClusterResponse {
     if request.endpoint_type != ENDPOINT_BROKERS {
         return DescribeClusterResponse {
             error_code: ErrorCode::MismatchedEndpointType,
-            error_message: Some("The request was sent to an endpoint of a type that is not broker".to_owned()),
+            error_message: Some(
+                "The request was sent to an endpoint of a type that is not broker".to_owned(),
+            ),
             ..Default::default()
         };
     }
@@ -27,7 +33,12 @@ pub fn handle(node: &Arc<Node>, context: &CallContext, request: &DescribeCluster
         endpoint_type: ENDPOINT_BROKERS,
         cluster_id: node.identity.cluster_id.clone(),
         controller_id: node.identity.node_id,
-        brokers: vec![DescribeClusterBroker { broker_id: node.identity.node_id, host, port, ..Default::default() }],
+        brokers: vec![DescribeClusterBroker {
+            broker_id: node.identity.node_id,
+            host,
+            port,
+            ..Default::default()
+        }],
         ..Default::default()
     }
 }

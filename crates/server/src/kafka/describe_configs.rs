@@ -20,7 +20,11 @@ use super::{
 use crate::node::Node;
 
 /// Answers per resource.
-pub fn handle(node: &Arc<Node>, context: &CallContext, request: DescribeConfigsRequest) -> DescribeConfigsResponse {
+pub fn handle(
+    node: &Arc<Node>,
+    context: &CallContext,
+    request: DescribeConfigsRequest,
+) -> DescribeConfigsResponse {
     let (synonyms, documentation) = (request.include_synonyms, request.include_documentation);
     let results = request.resources.into_iter().map(|resource| {
         let result = DescribeConfigsResult {
@@ -30,16 +34,28 @@ pub fn handle(node: &Arc<Node>, context: &CallContext, request: DescribeConfigsR
         };
         match describe(node, context, &resource) {
             Ok(configs) => {
-                let configs = configs.into_iter().map(|config| entry(config, synonyms, documentation)).collect();
+                let configs = configs
+                    .into_iter()
+                    .map(|config| entry(config, synonyms, documentation))
+                    .collect();
                 DescribeConfigsResult { configs, ..result }
             }
             Err(refusal) => {
-                node.metrics.requests.failed("DescribeConfigs", refusal.code.name());
-                DescribeConfigsResult { error_code: refusal.code, error_message: Some(refusal.message), ..result }
+                node.metrics
+                    .requests
+                    .failed("DescribeConfigs", refusal.code.name());
+                DescribeConfigsResult {
+                    error_code: refusal.code,
+                    error_message: Some(refusal.message),
+                    ..result
+                }
             }
         }
     });
-    DescribeConfigsResponse { results: results.collect(), ..Default::default() }
+    DescribeConfigsResponse {
+        results: results.collect(),
+        ..Default::default()
+    }
 }
 
 fn describe(
@@ -53,7 +69,9 @@ fn describe(
         Resource::Topic(_) => node.with_layers(|layers| describe_topic(&overrides, layers)),
         Resource::Broker(Some(_)) => {
             let mut configs = node.with_layers(describe_broker);
-            configs.iter_mut().for_each(|config| show_advertised(config, node, context));
+            configs
+                .iter_mut()
+                .for_each(|config| show_advertised(config, node, context));
             configs
         }
         Resource::Broker(None) => describe_cluster_default(&overrides),
@@ -72,11 +90,18 @@ fn show_advertised(config: &mut ConfigDescription, node: &Node, context: &CallCo
         return;
     }
     let (host, port) = endpoint(node, context);
-    let host = if host.contains(':') { format!("[{host}]") } else { host };
+    let host = if host.contains(':') {
+        format!("[{host}]")
+    } else {
+        host
+    };
     config.value = Some(format!("PLAINTEXT://{host}:{port}"));
     config.source = ConfigSource::Static;
-    config.synonyms =
-        vec![SourcedValue { name: config.name, value: config.value.clone(), source: ConfigSource::Static }];
+    config.synonyms = vec![SourcedValue {
+        name: config.name,
+        value: config.value.clone(),
+        source: ConfigSource::Static,
+    }];
 }
 
 fn entry(config: ConfigDescription, synonyms: bool, documentation: bool) -> DescribeConfigsResourceResult {

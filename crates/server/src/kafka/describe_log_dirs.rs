@@ -16,7 +16,9 @@ pub fn handle(node: &Arc<Node>, request: DescribeLogDirsRequest) -> DescribeLogD
         Some(asked) => {
             let found = asked.iter().filter_map(|asked| {
                 let topic = node.topic(&asked.topic)?;
-                Some(describe(node, &topic, |partition| asked.partitions.contains(&partition)))
+                Some(describe(node, &topic, |partition| {
+                    asked.partitions.contains(&partition)
+                }))
             });
             found.collect()
         }
@@ -33,17 +35,26 @@ pub fn handle(node: &Arc<Node>, request: DescribeLogDirsRequest) -> DescribeLogD
         usable_bytes: space.map_or(-1, |space| space.available_bytes as i64),
         ..Default::default()
     };
-    DescribeLogDirsResponse { results: vec![result], ..Default::default() }
+    DescribeLogDirsResponse {
+        results: vec![result],
+        ..Default::default()
+    }
 }
 
 fn describe(node: &Node, topic: &Topic, wanted: impl Fn(i32) -> bool) -> DescribeLogDirsTopic {
-    let partitions = topic.topic_partitions().filter(|(tp, _)| wanted(tp.partition.0)).filter_map(|(tp, _)| {
-        let (_, log) = node.partition(topic, tp)?;
-        Some(DescribeLogDirsPartition {
-            partition_index: tp.partition.0,
-            partition_size: log.size_bytes() as i64,
-            ..Default::default()
-        })
-    });
-    DescribeLogDirsTopic { name: topic.name.clone(), partitions: partitions.collect() }
+    let partitions = topic
+        .topic_partitions()
+        .filter(|(tp, _)| wanted(tp.partition.0))
+        .filter_map(|(tp, _)| {
+            let (_, log) = node.partition(topic, tp)?;
+            Some(DescribeLogDirsPartition {
+                partition_index: tp.partition.0,
+                partition_size: log.size_bytes() as i64,
+                ..Default::default()
+            })
+        });
+    DescribeLogDirsTopic {
+        name: topic.name.clone(),
+        partitions: partitions.collect(),
+    }
 }

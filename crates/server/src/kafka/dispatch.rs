@@ -52,12 +52,16 @@ impl KafkaCalls {
             Request::Metadata(request) => metadata::handle(&node, &context, request).await.into(),
             Request::OffsetCommit(request) => offset_commit::handle(&node, &context, request).await.into(),
             Request::OffsetFetch(request) => offset_fetch::handle(&node, &context, request).await.into(),
-            Request::FindCoordinator(request) => find_coordinator::handle(&node, &context, request).await.into(),
+            Request::FindCoordinator(request) => {
+                find_coordinator::handle(&node, &context, request).await.into()
+            }
             Request::JoinGroup(request) => join_group::handle(&node, &context, request).await.into(),
             Request::Heartbeat(request) => heartbeat::handle(&node, request).await.into(),
             Request::LeaveGroup(request) => leave_group::handle(&node, &context, request).await.into(),
             Request::SyncGroup(request) => sync_group::handle(&node, request).await.into(),
-            Request::DescribeGroups(request) => describe_groups::handle(&node, &context, request).await.into(),
+            Request::DescribeGroups(request) => {
+                describe_groups::handle(&node, &context, request).await.into()
+            }
             Request::ListGroups(request) => list_groups::handle(&node, request).await.into(),
             Request::ApiVersions(request) => api_versions::handle(&context, &request).into(),
             Request::CreateTopics(request) => create_topics::handle(&node, &context, request).await.into(),
@@ -77,12 +81,16 @@ impl KafkaCalls {
             Request::DescribeCluster(request) => describe_cluster::handle(&node, &context, &request).into(),
             Request::DescribeProducers(request) => describe_producers::handle(&node, request).into(),
             Request::ConsumerGroupHeartbeat(request) => {
-                consumer_group_heartbeat::handle(&node, &context, request).await.into()
+                consumer_group_heartbeat::handle(&node, &context, request)
+                    .await
+                    .into()
             }
             Request::ConsumerGroupDescribe(request) => {
                 consumer_group_describe::handle(&node, request).await.into()
             }
-            Request::ListConfigResources(request) => list_config_resources::handle(&node, &context, request).into(),
+            Request::ListConfigResources(request) => {
+                list_config_resources::handle(&node, &context, request).into()
+            }
             Request::DescribeTopicPartitions(request) => {
                 describe_topic_partitions::handle(&node, &context, request).into()
             }

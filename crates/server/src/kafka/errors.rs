@@ -2,7 +2,11 @@
 
 use std::fmt;
 
-use tallymq_broker::{data::EpochMismatch, group::GroupError, produce::AdmitError};
+use tallymq_broker::{
+    data::EpochMismatch,
+    group::GroupError,
+    produce::{AdmitError, RecordError},
+};
 use tallymq_consensus::ProposeError;
 use tallymq_gateway::kafka::error_code::ErrorCode;
 use tallymq_storage::log::ReadError;
@@ -19,13 +23,19 @@ pub struct Refusal {
 impl Refusal {
     /// A code with a message of its own.
     pub fn new(code: ErrorCode, message: impl fmt::Display) -> Refusal {
-        Refusal { code, message: message.to_string() }
+        Refusal {
+            code,
+            message: message.to_string(),
+        }
     }
 }
 
 impl From<ErrorCode> for Refusal {
     fn from(code: ErrorCode) -> Refusal {
-        Refusal { code, message: code.message().to_owned() }
+        Refusal {
+            code,
+            message: code.message().to_owned(),
+        }
     }
 }
 
@@ -35,7 +45,9 @@ pub fn admit_refusal(error: &AdmitError) -> Refusal {
         AdmitError::Corrupt(_) | AdmitError::UnknownCompression(_) => ErrorCode::CorruptMessage,
         AdmitError::TooLarge { .. } => ErrorCode::MessageTooLarge,
         AdmitError::ZstdTooEarly(_) => ErrorCode::UnsupportedCompressionType,
-        AdmitError::Timestamp(_) => ErrorCode::InvalidTimestamp,
+        AdmitError::Timestamp(_) | AdmitError::Record(RecordError::Timestamp { .. }) => {
+            ErrorCode::InvalidTimestamp
+        }
         AdmitError::NoTransaction => ErrorCode::InvalidTxnState,
         AdmitError::NoBatch
         | AdmitError::ManyBatches

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use tallymq_gateway::kafka::{
     error_code::ErrorCode,
-    messages::list_config_resources::{ConfigResource, ListConfigResourcesRequest, ListConfigResourcesResponse},
+    messages::list_config_resources::{
+        ConfigResource, ListConfigResourcesRequest, ListConfigResourcesResponse,
+    },
 };
 
 use super::{
@@ -26,7 +28,10 @@ pub fn handle(
         false => request.resource_types,
     };
     if types.iter().any(|kind| !ALL.contains(kind)) {
-        return ListConfigResourcesResponse { error_code: ErrorCode::UnsupportedVersion, ..Default::default() };
+        return ListConfigResourcesResponse {
+            error_code: ErrorCode::UnsupportedVersion,
+            ..Default::default()
+        };
     }
     let metadata = node.metadata_view().state();
     let mut config_resources = Vec::new();
@@ -37,7 +42,13 @@ pub fn handle(
             GROUP => metadata.groups_with_configs().map(str::to_owned).collect(),
             _ => Vec::new(),
         };
-        config_resources.extend(names.into_iter().map(|resource_name| ConfigResource { resource_name, resource_type }));
+        config_resources.extend(names.into_iter().map(|resource_name| ConfigResource {
+            resource_name,
+            resource_type,
+        }));
     }
-    ListConfigResourcesResponse { config_resources, ..Default::default() }
+    ListConfigResourcesResponse {
+        config_resources,
+        ..Default::default()
+    }
 }

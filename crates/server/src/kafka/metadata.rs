@@ -6,8 +6,8 @@ use tallymq_broker::metadata::Topic;
 use tallymq_gateway::kafka::{
     error_code::ErrorCode,
     messages::metadata::{
-        MetadataRequest, MetadataRequestTopic, MetadataResponse, MetadataResponseBroker, MetadataResponsePartition,
-        MetadataResponseTopic,
+        MetadataRequest, MetadataRequestTopic, MetadataResponse, MetadataResponseBroker,
+        MetadataResponsePartition, MetadataResponseTopic,
     },
 };
 use tallymq_model::TopicId;
@@ -37,7 +37,12 @@ pub async fn handle(node: &Arc<Node>, context: &CallContext, request: MetadataRe
     };
     let (host, port) = endpoint(node, context);
     MetadataResponse {
-        brokers: vec![MetadataResponseBroker { node_id: node.identity.node_id, host, port, rack: None }],
+        brokers: vec![MetadataResponseBroker {
+            node_id: node.identity.node_id,
+            host,
+            port,
+            rack: None,
+        }],
         cluster_id: Some(node.identity.cluster_id.clone()),
         controller_id: node.identity.node_id,
         topics,
@@ -71,7 +76,11 @@ async fn describe(
         Ok(topic) => return found(node, &topic),
         Err(error_code) => error_code,
     };
-    MetadataResponseTopic { error_code, name: Some(name), ..Default::default() }
+    MetadataResponseTopic {
+        error_code,
+        name: Some(name),
+        ..Default::default()
+    }
 }
 
 fn found(node: &Node, topic: &Topic) -> MetadataResponseTopic {

@@ -8,7 +8,10 @@ use tokio::{
     task::JoinSet,
 };
 
-use super::connection::{Calls, ConnectionError, ConnectionLimits, Peer, serve};
+use super::{
+    connection::{Calls, ConnectionError, ConnectionLimits, Peer, serve},
+    per_address::PerAddress,
+};
 use crate::{metrics::RequestMetrics, stop::stopped};
 
 /// After a failed accept (out of file descriptors, mostly) the listener rests this long.
@@ -24,6 +27,8 @@ pub struct Acceptor<C> {
     pub limits: ConnectionLimits,
     /// Bound on how many there are (`max.connections`), over all listeners.
     pub room: Arc<Semaphore>,
+    /// Bound on how many one address has.
+    pub per_address: PerAddress,
     /// Turns true when the broker stops.
     pub stop: watch::Receiver<bool>,
 }
@@ -51,18 +56,29 @@ impl<C: Calls> Acceptor<C> {
     }
 
     fn admit(&mut self, stream: TcpStream, connections: &mut JoinSet<()>) {
-        let (Ok(client), Ok(local)) = (stream.peer_addr(), stream.local_addr()) else { return };
+        let (Ok(client), Ok(local)) = (stream.peer_addr(), stream.local_addr()) else {
+            return;
+        };
         let Ok(place) = self.room.clone().try_acquire_owned() else {
             self.metrics.connections_refused.inc();
             tracing::warn!(%client, "connection refused: there are max.connections already");
             return;
         };
-        let (calls, metrics, limits, stop) =
-            (self.calls.clone(), self.metrics.clone(), self.limits, self.stop.clone());
+        let Some(address_place) = self.per_address.enter(client.ip()) else {
+            self.metrics.connections_refused.inc();
+            tracing::warn!(%client, "connection refused: its address has max.connections.per.ip already");
+            return;
+        };
+        let (calls, metrics, limits, stop) = (
+            self.calls.clone(),
+            self.metrics.clone(),
+            self.limits,
+            self.stop.clone(),
+        );
         metrics.connections_accepted.inc();
         metrics.connections.inc();
         connections.spawn(async move {
-            let _place = place;
+            let _places = (place, address_place);
             match serve(stream, Peer { client, local }, calls, limits, stop).await {
                 // A client that goes away is no news.
                 Ok(()) | Err(ConnectionError::Io(_)) => {}

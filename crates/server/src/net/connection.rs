@@ -26,6 +26,8 @@ use crate::stop::stopped;
 const READ_BYTES: usize = 64 * 1024;
 /// How far to read ahead while a call is being handled that nothing may overtake.
 const READ_AHEAD_BYTES: usize = 256 * 1024;
+/// Pieces of an answer below this size are copied together.
+const COPY_BYTES_MAX: usize = 2048;
 /// Pieces that one write hands to the kernel.
 const WRITE_PIECES_MAX: usize = 64;
 
@@ -111,7 +113,13 @@ pub async fn serve<C: Calls>(
         }
         let wants_input = connection.wants_input() && !stopping;
         let is_idle = connection.is_idle();
-        let Connection { input, output, serial, waiting, .. } = &mut connection;
+        let Connection {
+            input,
+            output,
+            serial,
+            waiting,
+            ..
+        } = &mut connection;
         tokio::select! {
             read = reader.read_buf(input), if wants_input => {
                 idle_at = Instant::now() + limits.idle_max;
@@ -132,7 +140,12 @@ pub async fn serve<C: Calls>(
 }
 
 async fn write(writer: &mut (impl AsyncWriteExt + Unpin), output: &Output) -> io::Result<usize> {
-    let slices: Vec<IoSlice<'_>> = output.pieces.iter().take(WRITE_PIECES_MAX).map(|piece| IoSlice::new(piece)).collect();
+    let slices: Vec<IoSlice<'_>> = output
+        .pieces
+        .iter()
+        .take(WRITE_PIECES_MAX)
+        .map(|piece| IoSlice::new(piece))
+        .collect();
     match writer.write_vectored(&slices).await? {
         0 => Err(io::ErrorKind::WriteZero.into()),
         sent => Ok(sent),
@@ -143,11 +156,32 @@ async fn write(writer: &mut (impl AsyncWriteExt + Unpin), output: &Output) -> io
 #[derive(Default)]
 struct Output {
     pieces: std::collections::VecDeque<Bytes>,
+    /// Small pieces that are not in `pieces` yet; empty whenever something is written.
+    open: BytesMut,
 }
 
 impl Output {
     fn is_empty(&self) -> bool {
         self.pieces.is_empty()
+    }
+
+    /// Small pieces are copied together: a write of many of them costs more than the copy.
+    fn push(&mut self, piece: Bytes) {
+        if piece.len() >= COPY_BYTES_MAX {
+            self.seal();
+            self.pieces.push_back(piece);
+            return;
+        }
+        self.open.extend_from_slice(&piece);
+        if self.open.len() >= READ_BYTES {
+            self.seal();
+        }
+    }
+
+    fn seal(&mut self) {
+        if !self.open.is_empty() {
+            self.pieces.push_back(self.open.split().freeze());
+        }
     }
 
     fn advance(&mut self, mut sent: usize) {
@@ -251,7 +285,8 @@ impl<C: Calls> Connection<C> {
         while self.output.pieces.len() < WRITE_PIECES_MAX
             && let Some(pieces) = self.session.poll_transmit()
         {
-            self.output.pieces.extend(pieces.into_iter().filter(|piece| !piece.is_empty()));
+            pieces.into_iter().for_each(|piece| self.output.push(piece));
         }
+        self.output.seal();
     }
 }

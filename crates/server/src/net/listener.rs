@@ -10,7 +10,26 @@ use socket2::{Domain, Protocol, Socket, Type};
 use thiserror::Error;
 use tokio::net::{TcpListener, lookup_host};
 
-const BACKLOG: i32 = 1024;
+/// What is set on a listening socket, and taken over by its connections.
+#[derive(Clone, Copy, Debug)]
+pub struct SocketOptions {
+    /// Connections that may wait to be accepted.
+    pub backlog: i32,
+    /// Bytes of the receive buffer; None is the system's choice.
+    pub receive_buffer_bytes: Option<usize>,
+    /// Bytes of the send buffer; None is the system's choice.
+    pub send_buffer_bytes: Option<usize>,
+}
+
+impl Default for SocketOptions {
+    fn default() -> SocketOptions {
+        SocketOptions {
+            backlog: 128,
+            receive_buffer_bytes: None,
+            send_buffer_bytes: None,
+        }
+    }
+}
 
 /// Why a listener could not be opened.
 #[derive(Debug, Error)]
@@ -41,7 +60,11 @@ pub enum BindError {
 
 /// Opens a socket for each address of each of the configured `addresses`. With port 0 the system chooses; addresses of
 /// one host then share the port that the first one got. `localhost` stands for 127.0.0.1 and ::1.
-pub async fn bind(addresses: &[String], insecure_allowed: bool) -> Result<Vec<TcpListener>, BindError> {
+pub async fn bind(
+    addresses: &[String],
+    insecure_allowed: bool,
+    options: SocketOptions,
+) -> Result<Vec<TcpListener>, BindError> {
     let mut listeners = Vec::new();
     for address in addresses {
         let mut chosen_port = None;
@@ -52,7 +75,7 @@ pub async fn bind(addresses: &[String], insecure_allowed: bool) -> Result<Vec<Tc
             if socket_address.port() == 0 {
                 socket_address.set_port(chosen_port.unwrap_or(0));
             }
-            match open(socket_address) {
+            match open(socket_address, options) {
                 Ok(listener) => {
                     chosen_port = listener.local_addr().ok().map(|bound| bound.port());
                     listeners.push(listener);
@@ -61,7 +84,12 @@ pub async fn bind(addresses: &[String], insecure_allowed: bool) -> Result<Vec<Tc
                 Err(source) if position > 0 && source.kind() == io::ErrorKind::AddrNotAvailable => {
                     tracing::warn!(address = %socket_address, "not available on this machine, not listening there");
                 }
-                Err(source) => return Err(BindError::Bind { address: socket_address, source }),
+                Err(source) => {
+                    return Err(BindError::Bind {
+                        address: socket_address,
+                        source,
+                    });
+                }
             }
         }
     }
@@ -69,9 +97,14 @@ pub async fn bind(addresses: &[String], insecure_allowed: bool) -> Result<Vec<Tc
 }
 
 async fn resolve(address: &str) -> Result<Vec<SocketAddr>, BindError> {
-    let fail = |source| BindError::Address { address: address.to_owned(), source };
+    let fail = |source| BindError::Address {
+        address: address.to_owned(),
+        source,
+    };
     if let Some(port) = address.strip_prefix("localhost:") {
-        let port = port.parse().map_err(|error| fail(io::Error::new(io::ErrorKind::InvalidInput, error)))?;
+        let port = port
+            .parse()
+            .map_err(|error| fail(io::Error::new(io::ErrorKind::InvalidInput, error)))?;
         return Ok(vec![
             SocketAddr::new(IpAddr::from([127, 0, 0, 1]), port),
             SocketAddr::new(IpAddr::from([0, 0, 0, 0, 0, 0, 0, 1]), port),
@@ -81,20 +114,33 @@ async fn resolve(address: &str) -> Result<Vec<SocketAddr>, BindError> {
     found.sort_by_key(|address| address.is_ipv6());
     found.dedup();
     if found.is_empty() {
-        return Err(fail(io::Error::new(io::ErrorKind::NotFound, "the name has no address")));
+        return Err(fail(io::Error::new(
+            io::ErrorKind::NotFound,
+            "the name has no address",
+        )));
     }
     Ok(found)
 }
 
-fn open(address: SocketAddr) -> io::Result<TcpListener> {
-    let domain = if address.is_ipv4() { Domain::IPV4 } else { Domain::IPV6 };
+fn open(address: SocketAddr, options: SocketOptions) -> io::Result<TcpListener> {
+    let domain = if address.is_ipv4() {
+        Domain::IPV4
+    } else {
+        Domain::IPV6
+    };
     let socket = Socket::new(domain, Type::STREAM, Some(Protocol::TCP))?;
     if address.is_ipv6() {
         socket.set_only_v6(true)?;
     }
     socket.set_reuse_address(true)?;
+    if let Some(bytes) = options.receive_buffer_bytes {
+        socket.set_recv_buffer_size(bytes)?;
+    }
+    if let Some(bytes) = options.send_buffer_bytes {
+        socket.set_send_buffer_size(bytes)?;
+    }
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
+    socket.listen(options.backlog)?;
     TcpListener::from_std(socket.into())
 }

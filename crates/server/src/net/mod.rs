@@ -3,3 +3,4 @@
 pub mod accept;
 pub mod connection;
 pub mod listener;
+pub mod per_address;

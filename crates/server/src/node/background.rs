@@ -1,7 +1,10 @@
 //! What the node does by itself: checkpoints, retention, expiry of idle producers, a look at the disk. Passing time becomes
 //! commands here, stamped with the leader's clock.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use tallymq_broker::data::{DataCommand, LogStartReason, MoveLogStart};
 use tallymq_consensus::CheckpointFailed;
@@ -17,11 +20,14 @@ use crate::stop::stopped;
 
 /// How often the write-ahead log's fill is looked at.
 const PRESSURE_CHECK: Duration = Duration::from_millis(200);
+/// How often checkpoints are made while the disk is nearly full.
+const ROOM_INTERVAL: Duration = Duration::from_secs(2);
 /// How often free disk space is looked at.
 const DISK_CHECK: Duration = Duration::from_millis(500);
 
 /// Runs all of it until `stop`.
 pub async fn run(node: Arc<Node>, mut stop: watch::Receiver<bool>) {
+    sweep(node.clone());
     tokio::select! {
         () = checkpoints(&node) => {}
         () = retention_checks(&node) => {}
@@ -35,9 +41,12 @@ async fn checkpoints(node: &Node) {
     let mut ticks = interval(PRESSURE_CHECK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut due = Instant::now() + node.startup.checkpoint_interval;
+    let mut made_room_at = Instant::now();
     loop {
         ticks.tick().await;
-        if node.wal.pressure().checkpoint_wanted || Instant::now() >= due {
+        let pressure = node.wal.pressure();
+        node.wal_full.store(pressure.full, Ordering::Relaxed);
+        if pressure.checkpoint_wanted || Instant::now() >= due || node.is_room_wanted(&mut made_room_at) {
             node.checkpoint_all().await;
             due = Instant::now() + node.startup.checkpoint_interval;
         }
@@ -45,10 +54,23 @@ async fn checkpoints(node: &Node) {
 }
 
 impl Node {
+    /// Whether the disk is nearly full and the last attempt to make room is long enough ago: files that retention or a person
+    /// gave up go only with a checkpoint.
+    fn is_room_wanted(&self, made_room_at: &mut Instant) -> bool {
+        let wanted = self.disk.is_nearly_full() && made_room_at.elapsed() >= ROOM_INTERVAL;
+        if wanted {
+            *made_room_at = Instant::now();
+        }
+        wanted
+    }
+
     /// Checkpoints every group, idle ones too, since the oldest one keeps the write-ahead log from being recycled.
     pub async fn checkpoint_all(&self) {
         let data = self.data_groups().map(|handle| handle.group.checkpoint());
-        let (metadata, data) = tokio::join!(self.metadata_group.checkpoint(), futures_util::future::join_all(data));
+        let (metadata, data) = tokio::join!(
+            self.metadata_group.checkpoint(),
+            futures_util::future::join_all(data)
+        );
         for result in data.into_iter().chain([metadata]) {
             match result {
                 Ok(_) | Err(CheckpointFailed::ShuttingDown) => {}
@@ -58,9 +80,30 @@ impl Node {
     }
 }
 
+/// Looks once, aside, for files that a crash left behind.
+fn sweep(node: Arc<Node>) {
+    drop(tokio::task::spawn_blocking(move || {
+        let groups: Vec<_> = node.data_groups().map(|handle| handle.id).collect();
+        let is_known = |tp: TopicPartition| {
+            let topic = node.topic_by_id(tp.topic);
+            topic.is_some_and(|topic| topic.group_of(tp.partition).is_some())
+        };
+        match node.store.sweep(&groups, is_known) {
+            Ok(0) => {}
+            Ok(unknown) => tracing::info!(
+                unknown,
+                "files of partitions that do not exist any more will be removed"
+            ),
+            Err(error) => tracing::warn!(%error, "the data directory could not be searched for leftovers"),
+        }
+    }));
+}
+
 async fn retention_checks(node: &Node) {
     loop {
-        let every = node.with_layers(|layers| layers.number("log.retention.check.interval.ms")).max(1);
+        let every = node
+            .with_layers(|layers| layers.number("log.retention.check.interval.ms"))
+            .max(1);
         sleep(Duration::from_millis(every as u64)).await;
         for handle in node.data_groups() {
             retain(node, handle).await;
@@ -72,7 +115,9 @@ async fn retention_checks(node: &Node) {
 async fn retain(node: &Node, handle: &DataHandle) {
     for (tp, log) in handle.view.logs() {
         let now = node.now();
-        let Some((to, why)) = decide(node, tp, &log, now) else { continue };
+        let Some((to, why)) = decide(node, tp, &log, now) else {
+            continue;
+        };
         tracing::info!(partition = %tp, %to, ?why, "retention");
         let command = DataCommand::MoveLogStart(MoveLogStart { tp, to, why, now });
         if let Err(error) = handle.propose(command).await {
@@ -82,7 +127,12 @@ async fn retain(node: &Node, handle: &DataHandle) {
     }
 }
 
-fn decide(node: &Node, tp: TopicPartition, log: &PartitionLog, now: Timestamp) -> Option<(Offset, LogStartReason)> {
+fn decide(
+    node: &Node,
+    tp: TopicPartition,
+    log: &PartitionLog,
+    now: Timestamp,
+) -> Option<(Offset, LogStartReason)> {
     let topic = node.topic_by_id(tp.topic)?;
     let settings = node.settings(&topic);
     let segments = log.segments();
@@ -95,7 +145,10 @@ fn decide(node: &Node, tp: TopicPartition, log: &PartitionLog, now: Timestamp) -
 async fn producer_expiry(node: &Node) {
     loop {
         let (every, keep) = node.with_layers(|layers| {
-            (layers.number("producer.id.expiration.check.interval.ms"), layers.number("producer.id.expiration.ms"))
+            (
+                layers.number("producer.id.expiration.check.interval.ms"),
+                layers.number("producer.id.expiration.ms"),
+            )
         });
         sleep(Duration::from_millis(every.max(1000) as u64)).await;
         let idle_before = Timestamp(node.now().0 - keep);

@@ -9,8 +9,8 @@ use tallymq_broker::{
     config::BrokerLayers,
     data::{DataCommand, DataOutcome},
     group::{
-        Action, Coordinator, CoordinatorOptions, GroupError, GroupId, GroupOutcome, GroupOverrides, MigrationPolicy,
-        Millis, Request, Response, Ticket, Token, TopicImage, topics::TopicEntry,
+        Action, Assignor, Coordinator, CoordinatorOptions, GroupError, GroupId, GroupOutcome, GroupOverrides,
+        MigrationPolicy, Millis, Request, Response, Ticket, Token, TopicImage, topics::TopicEntry,
     },
 };
 use tallymq_consensus::Group;
@@ -68,7 +68,13 @@ impl Surroundings {
         metadata: Arc<MetadataView>,
         wakeups: Arc<Wakeups>,
     ) -> Surroundings {
-        Surroundings { config, node, metadata, wakeups, image: Mutex::default() }
+        Surroundings {
+            config,
+            node,
+            metadata,
+            wakeups,
+            image: Mutex::default(),
+        }
     }
 
     /// The topics as of now; made once per version of the metadata.
@@ -78,7 +84,10 @@ impl Surroundings {
         if image.0 != version {
             let metadata = self.metadata.state();
             let topics = metadata.topics().iter().map(|topic| {
-                let entry = TopicEntry { id: topic.id, partitions: topic.partitions.len() as u32 };
+                let entry = TopicEntry {
+                    id: topic.id,
+                    partitions: topic.partitions.len() as u32,
+                };
                 (topic.name.as_str().into(), entry)
             });
             *image = (version, Arc::new(TopicImage::new(version, topics)));
@@ -92,7 +101,9 @@ impl Surroundings {
         let own = metadata.broker_configs(Some(self.node));
         let layers = BrokerLayers {
             broker: own.map_or(&nothing, |held| &held.configs),
-            cluster: metadata.broker_configs(None).map_or(&nothing, |held| &held.configs),
+            cluster: metadata
+                .broker_configs(None)
+                .map_or(&nothing, |held| &held.configs),
             fixed: self.config.set(),
         };
         options(&layers)
@@ -100,7 +111,8 @@ impl Surroundings {
 
     fn overrides(&self) -> Vec<(GroupId, GroupOverrides)> {
         let metadata = self.metadata.state();
-        let number = |configs: &tallymq_broker::metadata::ConfigSet, key: &str| configs.get(key)?.trim().parse().ok();
+        let number =
+            |configs: &tallymq_broker::metadata::ConfigSet, key: &str| configs.get(key)?.trim().parse().ok();
         metadata
             .groups_with_configs()
             .filter_map(|group| {
@@ -131,6 +143,14 @@ fn options(layers: &BrokerLayers<'_>) -> CoordinatorOptions {
             Some("downgrade") => MigrationPolicy::Downgrade,
             Some("disabled") => MigrationPolicy::Disabled,
             _ => MigrationPolicy::Bidirectional,
+        },
+        consumer_assignor: match layers
+            .text("group.consumer.assignors")
+            .as_deref()
+            .map(str::trim_start)
+        {
+            Some(first) if first.starts_with("range") => Assignor::Range,
+            _ => Assignor::Uniform,
         },
         ..CoordinatorOptions::default()
     }
@@ -181,7 +201,10 @@ impl Task {
         self.take_over();
         loop {
             self.act().await;
-            let due = self.coordinator.poll_timeout().map(|at| self.began + Duration::from_millis(at.0));
+            let due = self
+                .coordinator
+                .poll_timeout()
+                .map(|at| self.began + Duration::from_millis(at.0));
             tokio::select! {
                 Some(ask) = asks.recv() => {
                     self.refresh(&mut metadata);

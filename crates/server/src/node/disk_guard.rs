@@ -31,7 +31,10 @@ impl DiskGuard {
 
     /// Asks the disk.
     pub fn look(&self) {
-        let Space { total_bytes, available_bytes } = match self.disk.space() {
+        let Space {
+            total_bytes,
+            available_bytes,
+        } = match self.disk.space() {
             Ok(space) => space,
             Err(error) => return tracing::warn!(%error, "cannot read the free disk space"),
         };
@@ -42,9 +45,16 @@ impl DiskGuard {
         self.available_bytes.store(available_bytes, Ordering::Relaxed);
         self.nearly_full.store(is_full, Ordering::Relaxed);
         if is_full && !was_full {
-            tracing::error!(available_bytes, reserve_bytes = reserve, "the disk is nearly full: produce is refused");
+            tracing::error!(
+                available_bytes,
+                reserve_bytes = reserve,
+                "the disk is nearly full: produce is refused"
+            );
         } else if was_full && !is_full {
-            tracing::info!(available_bytes, "there is room on the disk again: produce is accepted");
+            tracing::info!(
+                available_bytes,
+                "there is room on the disk again: produce is accepted"
+            );
         }
     }
 

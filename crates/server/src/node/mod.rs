@@ -1,6 +1,7 @@
 //! The node: its groups, and what the handlers of every protocol ask of them. No wire format is known here.
 
 mod background;
+mod catchup;
 mod consumer_groups;
 mod coordination;
 mod disk_guard;
@@ -11,7 +12,13 @@ mod start;
 mod topics;
 pub mod wakeups;
 
-use std::{collections::BTreeMap, collections::HashMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use parking_lot::RwLock;
 use tallymq_broker::{
@@ -39,6 +46,9 @@ pub use machine::{DataEntry, DataMachine, MetadataEntry, MetadataMachine};
 pub use start::{NodeParts, StartError, open};
 pub use topics::{TopicChangeError, TopicCreation};
 
+/// How long producers rest before they look at a full write-ahead log again.
+const WAL_FULL_PAUSE: std::time::Duration = std::time::Duration::from_millis(5);
+
 /// A running node.
 pub struct Node {
     /// Cluster id and node id.
@@ -55,9 +65,13 @@ pub struct Node {
     pub(crate) metadata_view: Arc<MetadataView>,
     data: BTreeMap<RaftGroup, DataHandle>,
     wal: Wal,
+    /// As of the last look; produce waits while it is.
+    wal_full: AtomicBool,
     store: Arc<LogStore>,
     disk: disk_guard::DiskGuard,
     producer_ids: producer_ids::ProducerIds,
+    /// Slows reads of old records.
+    pub catchup: catchup::CatchupPace,
     settings: RwLock<SettingsCache>,
     scheduling: String,
     recovered: String,
@@ -92,14 +106,19 @@ impl DataHandle {
 
     /// Proposes a command and waits until it is committed and applied.
     pub async fn propose(&self, command: DataCommand) -> Result<DataOutcome, ProposeError> {
-        self.group.propose(DataEntry(command)).await.map(Committed::into_outcome)
+        self.group
+            .propose(DataEntry(command))
+            .await
+            .map(Committed::into_outcome)
     }
 }
 
 impl Node {
     /// The leader's clock.
     pub fn now(&self) -> Timestamp {
-        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        let since = std::time::SystemTime::now()
+            .duration_since(std::time::UNIX_EPOCH)
+            .unwrap_or_default();
         Timestamp(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
     }
 
@@ -137,7 +156,10 @@ impl Node {
 
     /// Proposes a command of the metadata group and waits until it is committed and applied.
     pub async fn propose_metadata(&self, command: MetadataCommand) -> Result<MetadataOutcome, ProposeError> {
-        self.metadata_group.propose(MetadataEntry(command)).await.map(Committed::into_outcome)
+        self.metadata_group
+            .propose(MetadataEntry(command))
+            .await
+            .map(Committed::into_outcome)
     }
 
     /// Runs `read` with the broker's configuration layers, dynamic ones included.
@@ -167,7 +189,10 @@ impl Node {
         let settings = self.with_layers(|layers| TopicSettings::resolve(&topic.configs, layers));
         let mut cache = self.settings.write();
         if cache.version != version {
-            *cache = SettingsCache { version, topics: HashMap::new() };
+            *cache = SettingsCache {
+                version,
+                topics: HashMap::new(),
+            };
         }
         cache.topics.insert(topic.id, settings);
         settings
@@ -183,13 +208,19 @@ impl Node {
         self.disk.space()
     }
 
-    /// Waits while the segment writer is too far behind what is committed, so that memory stays bounded.
-    pub async fn wait_for_writer(&self) {
+    /// Waits while the write-ahead log is full, or the segment writer too far behind what is committed, so that disk and
+    /// memory stay bounded.
+    pub async fn wait_for_room(&self) {
         let unwritten_bytes_max = self.startup.produce_inflight_bytes_max as u64;
+        while self.wal_full.load(Ordering::Relaxed) {
+            // Checkpoints make room; there is no event for it, and producers wait anyway.
+            tokio::time::sleep(WAL_FULL_PAUSE).await;
+        }
         while self.store.unwritten_bytes() > unwritten_bytes_max {
             let written = Arc::new(Notify::new());
             let notify = written.clone();
-            self.store.when_unwritten_at_most(unwritten_bytes_max, Box::new(move |_| notify.notify_one()));
+            self.store
+                .when_unwritten_at_most(unwritten_bytes_max, Box::new(move |_| notify.notify_one()));
             written.notified().await;
         }
     }
@@ -197,7 +228,10 @@ impl Node {
     /// A producer id that nobody ever had.
     pub async fn next_producer_id(&self) -> Result<ProducerId, ProposeError> {
         let node = self.identity.node();
-        let allocate = async || match self.propose_metadata(MetadataCommand::AllocateProducerIds { node }).await? {
+        let allocate = async || match self
+            .propose_metadata(MetadataCommand::AllocateProducerIds { node })
+            .await?
+        {
             MetadataOutcome::ProducerIds(Ok(block)) => Ok(block),
             _ => Err(ProposeError::Unknown),
         };
@@ -223,6 +257,9 @@ impl Node {
         }
         if self.startup.insecure_listeners {
             warnings.push("insecure_listeners = true: anyone on the network can read and write".to_owned());
+        }
+        for damage in self.store.damages() {
+            warnings.push(format!("damaged: {damage}"));
         }
         if self.disk.is_nearly_full() {
             warnings.push("the disk is nearly full: produce is refused".to_owned());

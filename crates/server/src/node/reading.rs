@@ -12,7 +12,10 @@ impl Node {
         let store = self.store.stats();
         let (topics, partitions) = {
             let metadata = self.metadata_view.state();
-            (metadata.topics().len() as u64, metadata.topics().partition_count() as u64)
+            (
+                metadata.topics().len() as u64,
+                metadata.topics().partition_count() as u64,
+            )
         };
         StorageReading {
             topics,
@@ -37,13 +40,23 @@ impl Node {
             let positions = state.groups().positions();
             for group in positions.groups() {
                 for (tp, position) in positions.of_group(group) {
-                    let Some(topic) = metadata.topics().by_id(tp.topic) else { continue };
-                    let Some(partition) = state.partition(*tp) else { continue };
+                    let Some(topic) = metadata.topics().by_id(tp.topic) else {
+                        continue;
+                    };
+                    let Some(partition) = state.partition(*tp) else {
+                        continue;
+                    };
                     let behind = partition.log_end().0.saturating_sub(position.offset.0).max(0) as u64;
                     *lag.entry((group.to_string(), topic.name.clone())).or_default() += behind;
                 }
             }
         }
-        lag.into_iter().map(|((group, topic), records)| GroupLag { group, topic, records }).collect()
+        lag.into_iter()
+            .map(|((group, topic), records)| GroupLag {
+                group,
+                topic,
+                records,
+            })
+            .collect()
     }
 }

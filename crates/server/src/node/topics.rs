@@ -6,7 +6,8 @@ use std::{collections::BTreeMap, sync::Arc};
 use tallymq_broker::{
     data::{DataCommand, OpenPartition},
     metadata::{
-        CreatePartitions, CreatePartitionsError, CreateTopic, CreateTopicError, MetadataCommand, MetadataOutcome, Topic,
+        CreatePartitions, CreatePartitionsError, CreateTopic, CreateTopicError, MetadataCommand,
+        MetadataOutcome, Topic,
     },
 };
 use tallymq_consensus::ProposeError;
@@ -43,8 +44,12 @@ impl Node {
     /// Creates a topic; when this returns all its partitions take records.
     pub async fn create_topic(&self, create: CreateTopic) -> Result<TopicCreation, TopicChangeError> {
         let _one_at_a_time = self.topic_changes.lock().await;
-        let outcome = self.propose_metadata(MetadataCommand::CreateTopic(create)).await?;
-        let MetadataOutcome::TopicCreated(topic) = outcome else { return Err(ProposeError::Unknown.into()) };
+        let outcome = self
+            .propose_metadata(MetadataCommand::CreateTopic(create))
+            .await?;
+        let MetadataOutcome::TopicCreated(topic) = outcome else {
+            return Err(ProposeError::Unknown.into());
+        };
         let topic = topic?;
         self.open_partitions(&topic, PartitionIndex(0)).await?;
         Ok(topic)
@@ -53,8 +58,12 @@ impl Node {
     /// Adds partitions to a topic; when this returns they take records.
     pub async fn create_partitions(&self, create: CreatePartitions) -> Result<Arc<Topic>, TopicChangeError> {
         let _one_at_a_time = self.topic_changes.lock().await;
-        let outcome = self.propose_metadata(MetadataCommand::CreatePartitions(create)).await?;
-        let MetadataOutcome::PartitionsCreated(grown) = outcome else { return Err(ProposeError::Unknown.into()) };
+        let outcome = self
+            .propose_metadata(MetadataCommand::CreatePartitions(create))
+            .await?;
+        let MetadataOutcome::PartitionsCreated(grown) = outcome else {
+            return Err(ProposeError::Unknown.into());
+        };
         let (topic, first_new) = grown?;
         self.open_partitions(&topic, first_new).await?;
         Ok(topic)
@@ -63,8 +72,12 @@ impl Node {
     /// Deletes a topic with its records.
     pub async fn delete_topic(&self, topic: TopicId) -> Result<Arc<Topic>, TopicChangeError> {
         let _one_at_a_time = self.topic_changes.lock().await;
-        let outcome = self.propose_metadata(MetadataCommand::DeleteTopic { topic }).await?;
-        let MetadataOutcome::TopicDeleted(deleted) = outcome else { return Err(ProposeError::Unknown.into()) };
+        let outcome = self
+            .propose_metadata(MetadataCommand::DeleteTopic { topic })
+            .await?;
+        let MetadataOutcome::TopicDeleted(deleted) = outcome else {
+            return Err(ProposeError::Unknown.into());
+        };
         let deleted = deleted.map_err(|_| TopicChangeError::Unknown(topic))?;
         let mut closing: BTreeMap<RaftGroup, Vec<TopicPartition>> = BTreeMap::new();
         for (tp, group) in deleted.topic_partitions() {
@@ -87,13 +100,22 @@ impl Node {
     /// Queues the commands of all groups before it waits for the first: they share a sync.
     async fn open(&self, opening: BTreeMap<RaftGroup, Vec<TopicPartition>>) -> Result<(), ProposeError> {
         let command = |tps: &[TopicPartition]| DataCommand::OpenPartitions {
-            partitions: tps.iter().map(|&tp| OpenPartition { tp, leader_epoch: LeaderEpoch(0) }).collect(),
+            partitions: tps
+                .iter()
+                .map(|&tp| OpenPartition {
+                    tp,
+                    leader_epoch: LeaderEpoch(0),
+                })
+                .collect(),
         };
         self.in_each_group(opening, command).await
     }
 
     async fn close(&self, closing: BTreeMap<RaftGroup, Vec<TopicPartition>>) -> Result<(), ProposeError> {
-        self.in_each_group(closing, |tps| DataCommand::ClosePartitions { partitions: tps.to_vec() }).await
+        self.in_each_group(closing, |tps| DataCommand::ClosePartitions {
+            partitions: tps.to_vec(),
+        })
+        .await
     }
 
     async fn in_each_group(
@@ -134,7 +156,10 @@ impl Node {
         let mut opening: BTreeMap<RaftGroup, Vec<TopicPartition>> = BTreeMap::new();
         let topics: Vec<Arc<Topic>> = self.metadata_view.state().topics().iter().cloned().collect();
         for (tp, group) in topics.iter().flat_map(|topic| topic.topic_partitions()) {
-            if self.data(group).is_some_and(|handle| handle.view.log(tp).is_none()) {
+            if self
+                .data(group)
+                .is_some_and(|handle| handle.view.log(tp).is_none())
+            {
                 opening.entry(group).or_default().push(tp);
             }
         }
@@ -145,15 +170,27 @@ impl Node {
                 let topic = metadata.topics().by_id(tp.topic);
                 topic.and_then(|topic| topic.group_of(tp.partition)) == Some(handle.id)
             };
-            let orphans: Vec<_> = handle.view.logs().into_iter().map(|(tp, _)| tp).filter(|tp| !placed(tp)).collect();
+            let orphans: Vec<_> = handle
+                .view
+                .logs()
+                .into_iter()
+                .map(|(tp, _)| tp)
+                .filter(|tp| !placed(tp))
+                .collect();
             if !orphans.is_empty() {
                 closing.insert(handle.id, orphans);
             }
         }
-        let (missing, orphaned) =
-            (opening.values().map(Vec::len).sum::<usize>(), closing.values().map(Vec::len).sum::<usize>());
+        let (missing, orphaned) = (
+            opening.values().map(Vec::len).sum::<usize>(),
+            closing.values().map(Vec::len).sum::<usize>(),
+        );
         if missing + orphaned > 0 {
-            tracing::info!(missing, orphaned, "finishing topic changes that a stop interrupted");
+            tracing::info!(
+                missing,
+                orphaned,
+                "finishing topic changes that a stop interrupted"
+            );
         }
         self.open(opening).await?;
         self.close(closing).await?;

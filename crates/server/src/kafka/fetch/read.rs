@@ -53,27 +53,40 @@ impl Reads {
             bytes_max: followed.bytes_max.max(0) as usize,
             log: find(node, key, followed),
         });
-        Reads { planned: Arc::new(planned.collect()), bytes_max }
+        Reads {
+            planned: Arc::new(planned.collect()),
+            bytes_max,
+        }
     }
 
     /// Reads until there are `bytes_min` bytes, an error, or `deadline`.
-    pub(super) async fn run_until(self, node: &Node, bytes_min: usize, deadline: Instant) -> Vec<PartitionRead> {
-        let reads = self.run().await;
+    pub(super) async fn run_until(
+        self,
+        node: &Node,
+        bytes_min: usize,
+        deadline: Instant,
+    ) -> Vec<PartitionRead> {
+        let reads = self.run(node).await;
         if self.planned.is_empty() || is_enough(&reads, bytes_min) || deadline <= Instant::now() {
             return reads;
         }
-        let logs = self.planned.iter().filter_map(|planned| planned.log.as_ref().ok());
-        let registration = node.wakeups.register(logs.map(|log| log.topic_partition()).collect());
+        let logs = self
+            .planned
+            .iter()
+            .filter_map(|planned| planned.log.as_ref().ok());
+        let registration = node
+            .wakeups
+            .register(logs.map(|log| log.topic_partition()).collect());
         loop {
             // Once more, because something may have come before the registration.
-            let reads = self.run().await;
+            let reads = self.run(node).await;
             if is_enough(&reads, bytes_min) || !woken_before(&registration, deadline).await {
                 return reads;
             }
         }
     }
 
-    async fn run(&self) -> Vec<PartitionRead> {
+    async fn run(&self, node: &Node) -> Vec<PartitionRead> {
         let from_memory = self.planned.iter().all(|planned| match &planned.log {
             Ok(log) => log.is_in_memory(planned.from),
             Err(_) => true,
@@ -83,7 +96,12 @@ impl Reads {
             return read_all(&planned, bytes_max);
         }
         let reading = tokio::task::spawn_blocking(move || read_all(&planned, bytes_max));
-        reading.await.expect("reading does not panic")
+        let reads = reading.await.expect("reading does not panic");
+        let bytes = reads.iter().map(|read| read.bytes).sum();
+        node.catchup
+            .pay(bytes, node.startup.catchup_bytes_per_second)
+            .await;
+        reads
     }
 }
 
@@ -103,13 +121,19 @@ fn find(node: &Node, key: &PartitionKey, followed: &Followed) -> Result<Arc<Part
         TopicKey::Name(name) => node.topic(name).ok_or(ErrorCode::UnknownTopicOrPartition)?,
         TopicKey::Id(id) => node.topic_by_id(TopicId(*id)).ok_or(ErrorCode::UnknownTopicId)?,
     };
-    let tp = TopicPartition { topic: topic.id, partition: PartitionIndex(key.partition) };
-    let (handle, log) = node.partition(&topic, tp).ok_or(ErrorCode::UnknownTopicOrPartition)?;
+    let tp = TopicPartition {
+        topic: topic.id,
+        partition: PartitionIndex(key.partition),
+    };
+    let (handle, log) = node
+        .partition(&topic, tp)
+        .ok_or(ErrorCode::UnknownTopicOrPartition)?;
     if followed.current_leader_epoch >= 0 {
         let state = handle.view.state();
         let partition = state.partition(tp).ok_or(ErrorCode::UnknownTopicOrPartition)?;
         let current = partition.leader_epoch(handle.group.term());
-        check_epoch(LeaderEpoch(followed.current_leader_epoch), current).map_err(super::super::errors::epoch_refusal)?;
+        check_epoch(LeaderEpoch(followed.current_leader_epoch), current)
+            .map_err(super::super::errors::epoch_refusal)?;
     }
     Ok(log)
 }
