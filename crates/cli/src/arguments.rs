@@ -69,7 +69,13 @@ pub struct ServeArguments {
 #[derive(Clone, Debug, Args)]
 pub struct Connection {
     /// Brokers to ask first.
-    #[arg(long, short = 'b', value_name = "HOST:PORT", default_value = "127.0.0.1:9092", env = "TALLYMQ_BOOTSTRAP")]
+    #[arg(
+        long,
+        short = 'b',
+        value_name = "HOST:PORT",
+        default_value = "127.0.0.1:9092",
+        env = "TALLYMQ_BOOTSTRAP"
+    )]
     pub bootstrap: String,
     /// Give up on a request after this many seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = 30)]

@@ -41,16 +41,21 @@ impl Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Failure::Failed(text) | Failure::Usage(text) | Failure::Unreachable(text) | Failure::Damaged(text) => {
-                f.write_str(text)
-            }
+            Failure::Failed(text)
+            | Failure::Usage(text)
+            | Failure::Unreachable(text)
+            | Failure::Damaged(text) => f.write_str(text),
         }
     }
 }
 
 impl From<ClientError> for Failure {
     fn from(error: ClientError) -> Failure {
-        if error.is_connectivity() { Failure::Unreachable(error.to_string()) } else { Failure::Failed(error.to_string()) }
+        if error.is_connectivity() {
+            Failure::Unreachable(error.to_string())
+        } else {
+            Failure::Failed(error.to_string())
+        }
     }
 }
 

@@ -10,6 +10,7 @@ mod tests;
 mod vote;
 
 pub(crate) use checkpoint::CheckpointHeader;
+pub use entry::stored_commands;
 pub(crate) use entry::{BatchHeader, decode_entry, encode_entry};
 pub(crate) use vote::{decode_vote, encode_vote};
 

@@ -39,6 +39,7 @@ pub use command::{BuildState, Command, DecodeError, EntryId, StateMachine};
 pub use durability::Committed;
 pub use error::{CheckpointFailed, GroupEnded, ProposeError, StartError};
 pub use fate::OnFatal;
+pub use format::stored_commands;
 pub use group::{Group, Proposal};
 pub use options::GroupOptions;
 pub use parts::Parts;

@@ -32,10 +32,10 @@ pub(crate) fn encode(state: &Bytes, positions: &BTreeMap<TopicPartition, LogPosi
 }
 
 /// State and positions of a checkpoint.
-pub(crate) type Contents = (DataGroup, HashMap<TopicPartition, LogPosition>);
+pub type Contents = (DataGroup, HashMap<TopicPartition, LogPosition>);
 
-/// Reads what [`encode`] wrote.
-pub(crate) fn decode(mut checkpoint: Bytes) -> Result<Contents, RestoreError> {
+/// Reads a data group's checkpoint.
+pub fn decode(mut checkpoint: Bytes) -> Result<Contents, RestoreError> {
     let mut reader = Reader::new(&mut checkpoint);
     reader.version("a data group's checkpoint", VERSION)?;
     let mut state = reader.bytes("a data group's state")?;

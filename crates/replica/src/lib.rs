@@ -14,5 +14,6 @@ pub mod metadata;
 mod view;
 
 pub use data::{DataReplica, PendingCheckpoint, RestoreError};
+pub use data_checkpoint::{Contents as DataCheckpoint, decode as decode_data_checkpoint};
 pub use metadata::{MetadataReplica, MetadataView};
 pub use view::DataView;

@@ -28,11 +28,17 @@ impl FromStr for Address {
             }
             _ => (text, DEFAULT_PORT),
         };
-        let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+        let host = host
+            .strip_prefix('[')
+            .and_then(|host| host.strip_suffix(']'))
+            .unwrap_or(host);
         if host.is_empty() {
             return Err(bad());
         }
-        Ok(Address { host: host.to_owned(), port })
+        Ok(Address {
+            host: host.to_owned(),
+            port,
+        })
     }
 }
 
@@ -48,9 +54,17 @@ impl fmt::Display for Address {
 
 /// A list with commas between, as in Kafka's `bootstrap.servers`.
 pub fn parse_list(text: &str) -> Result<Vec<Address>, ClientError> {
-    let addresses: Vec<Address> =
-        text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(str::parse).collect::<Result<_, _>>()?;
-    if addresses.is_empty() { Err(ClientError::Address(text.to_owned())) } else { Ok(addresses) }
+    let addresses: Vec<Address> = text
+        .split(',')
+        .map(str::trim)
+        .filter(|part| !part.is_empty())
+        .map(str::parse)
+        .collect::<Result<_, _>>()?;
+    if addresses.is_empty() {
+        Err(ClientError::Address(text.to_owned()))
+    } else {
+        Ok(addresses)
+    }
 }
 
 #[cfg(test)]

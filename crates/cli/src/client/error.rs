@@ -2,9 +2,7 @@
 
 use std::{io, time::Duration};
 
-use tallymq_gateway::kafka::{
-    ApiKey, DecodeError, EncodeError, ErrorCode, client_codec::FrameError,
-};
+use tallymq_gateway::kafka::{ApiKey, DecodeError, EncodeError, ErrorCode, client_codec::FrameError};
 use thiserror::Error;
 
 /// Why a request has no useful answer.
@@ -14,7 +12,10 @@ pub enum ClientError {
     #[error("`{0}` is not HOST:PORT")]
     Address(String),
     /// No connection.
-    #[error("cannot reach {address}: {}; is the broker running? `tallymq serve` starts one", plain(source))]
+    #[error(
+        "cannot reach {address}: {}; is the broker running? `tallymq serve` starts one",
+        plain(source)
+    )]
     Connect {
         /// Where.
         address: String,
@@ -97,12 +98,19 @@ fn plain(error: &io::Error) -> String {
 impl ClientError {
     /// A refusal with this code.
     pub fn refused(what: impl Into<String>, code: ErrorCode, message: Option<String>) -> ClientError {
-        ClientError::Refused { what: what.into(), code, message }
+        ClientError::Refused {
+            what: what.into(),
+            code,
+            message,
+        }
     }
 
     /// Whether no broker could be talked to, rather than refused.
     pub fn is_connectivity(&self) -> bool {
-        matches!(self, ClientError::Connect { .. } | ClientError::Lost { .. } | ClientError::Timeout { .. })
+        matches!(
+            self,
+            ClientError::Connect { .. } | ClientError::Lost { .. } | ClientError::Timeout { .. }
+        )
     }
 
     /// Whether asking again, possibly somebody else, may help.
@@ -117,5 +125,9 @@ impl ClientError {
 
 /// Nothing if there was no error, else a refusal.
 pub fn check(what: impl Into<String>, code: ErrorCode, message: Option<String>) -> Result<(), ClientError> {
-    if code.is_error() { Err(ClientError::refused(what, code, message)) } else { Ok(()) }
+    if code.is_error() {
+        Err(ClientError::refused(what, code, message))
+    } else {
+        Ok(())
+    }
 }

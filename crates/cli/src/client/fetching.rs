@@ -26,8 +26,6 @@ pub struct Fetched {
     pub partition: i32,
     /// In offset order; possibly none.
     pub records: Vec<Record>,
-    /// The offset behind the last record that could be read.
-    pub high_watermark: i64,
 }
 
 /// The positions of some partitions of one topic.
@@ -41,7 +39,10 @@ pub struct Fetcher {
 impl Fetcher {
     /// Reads nothing yet.
     pub fn new(topic: TopicInfo) -> Fetcher {
-        Fetcher { topic, positions: BTreeMap::new() }
+        Fetcher {
+            topic,
+            positions: BTreeMap::new(),
+        }
     }
 
     /// The topic.
@@ -80,7 +81,10 @@ impl Fetcher {
                 partition_max_bytes: PARTITION_BYTES_MAX,
                 ..FetchPartition::default()
             };
-            by_leader.entry(self.topic.leader(partition)?.clone()).or_default().push(asked);
+            by_leader
+                .entry(self.topic.leader(partition)?.clone())
+                .or_default()
+                .push(asked);
         }
         let mut pending: Vec<Pending> = Vec::new();
         for (address, partitions) in by_leader {
@@ -102,7 +106,11 @@ impl Fetcher {
     }
 
     fn request(&self, partitions: Vec<FetchPartition>, wait: Duration) -> FetchRequest {
-        let topic = FetchTopic { topic: self.topic.name.clone(), topic_id: self.topic.id, partitions };
+        let topic = FetchTopic {
+            topic: self.topic.name.clone(),
+            topic_id: self.topic.id,
+            partitions,
+        };
         FetchRequest {
             max_wait_ms: wait.as_millis() as i32,
             min_bytes: 1,
@@ -116,7 +124,9 @@ impl Fetcher {
         check("fetch", answer.error_code, None)?;
         for data in answer.responses.into_iter().flat_map(|topic| topic.partitions) {
             let partition = data.partition_index;
-            let Some(&from) = self.positions.get(&partition) else { continue };
+            let Some(&from) = self.positions.get(&partition) else {
+                continue;
+            };
             let what = format!("{}-{partition} at offset {from}", self.topic.name);
             check(what, data.error_code, None)?;
             fetched.push(self.read(data, from)?);
@@ -135,7 +145,9 @@ impl Fetcher {
                 what: format!("{}-{partition} at offset {}", self.topic.name, header.base_offset),
                 reason,
             };
-            header.check_crc(&batch).map_err(|error| failed(error.to_string()))?;
+            header
+                .check_crc(&batch)
+                .map_err(|error| failed(error.to_string()))?;
             let read = read_batch(&header, &batch).map_err(failed)?;
             records.extend(read.into_iter().filter(|record| record.offset.0 >= from));
             if records.is_empty() && header.next_offset().0 > from {
@@ -143,7 +155,7 @@ impl Fetcher {
                 self.positions.insert(partition, header.next_offset().0);
             }
         }
-        Ok(Fetched { partition, records, high_watermark: data.high_watermark })
+        Ok(Fetched { partition, records })
     }
 }
 

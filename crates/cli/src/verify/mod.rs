@@ -1,1 +1,96 @@
-//! Checking a stopped data directory.
+//! Checks a stopped data directory: identity, checkpoints, write-ahead log, segments, and each against the others. Reads
+//! only, goes on behind each damage, and decides nothing about exit codes or output.
+//!
+//! ```text
+//!  identity ─► how many groups
+//!  checkpoints ─┐
+//!  WAL entries ─┴► replay: the state at each checkpoint must be what the checkpoint says
+//!                     │ expected batches, by partition and offset
+//!  segments ──────────┴► checksums, offsets without gaps, producer sequences, the same batches as in the WAL
+//! ```
+//! What is behind a checkpoint's position in a segment is only a copy of what the WAL holds: it is cut off and written
+//! again at the next start, so nothing there is damage.
+
+mod checkpoints;
+mod identity;
+mod machines;
+mod replay;
+mod report;
+mod segments;
+mod sequences;
+mod wal;
+
+use std::collections::BTreeMap;
+
+use tallymq_model::{RaftGroup, TopicPartition};
+use tallymq_storage::{disk::Disk, log::scan};
+
+pub use report::{Finding, Report};
+
+use machines::{DataMachine, MetadataMachine};
+use segments::Partition;
+
+/// Told how far the check is.
+pub trait Progress {
+    /// This many partitions will be scanned.
+    fn partitions(&self, count: u64);
+    /// One of them is done.
+    fn partition_done(&self);
+}
+
+/// Checks everything below `disk`.
+pub fn verify(disk: &dyn Disk, progress: &dyn Progress) -> Report {
+    let mut report = Report::default();
+    let identity = identity::check(disk, &mut report);
+    let log = wal::read(disk, &mut report);
+    let known = identity.as_ref().map(|identity| identity.data_groups);
+    let last = known
+        .or_else(|| log.groups.keys().last().map(|group| group.0))
+        .unwrap_or(0);
+    for group in log.groups.keys().filter(|group| group.0 > last) {
+        report.damage(
+            "wal",
+            0,
+            format!("there are entries of Raft group {group}, but only groups 0 to {last} exist"),
+        );
+    }
+
+    let machine = replay::group::<MetadataMachine>(disk, RaftGroup::METADATA, &log, &mut report);
+    if let (Some(machine), Some(identity)) = (&machine, &identity) {
+        identity::compare(identity, &machine.state, &mut report);
+    }
+    let mut partitions: BTreeMap<TopicPartition, Partition> = BTreeMap::new();
+    for group in (1..=last).map(RaftGroup) {
+        let Some(machine) = replay::group::<DataMachine>(disk, group, &log, &mut report) else {
+            continue;
+        };
+        machine.into_partitions(&mut partitions);
+    }
+    check_partitions(disk, &partitions, progress, &mut report);
+    report
+}
+
+fn check_partitions(
+    disk: &dyn Disk,
+    partitions: &BTreeMap<TopicPartition, Partition>,
+    progress: &dyn Progress,
+    report: &mut Report,
+) {
+    let on_disk = match scan::partitions(disk) {
+        Ok(on_disk) => on_disk,
+        Err(error) => return report.damage("topics", 0, format!("cannot be listed: {error}")),
+    };
+    progress.partitions(partitions.len() as u64);
+    for (tp, partition) in partitions {
+        segments::check(disk, *tp, partition, report);
+        progress.partition_done();
+    }
+    for tp in on_disk.iter().filter(|tp| !partitions.contains_key(tp)) {
+        let place = format!("topics/{}/{}", tp.topic, tp.partition);
+        report.note(
+            &place,
+            0,
+            "belongs to no partition: what is left of a deleted one",
+        );
+    }
+}

@@ -19,6 +19,7 @@ use super::{VERSION, check_end, check_version, membership, take_slice, take_u8, 
 use crate::{
     Command, DecodeError, EntryId,
     batch::Batch,
+    parts::joined,
     raft::{Entry, engine_log_id, entry_id},
 };
 
@@ -86,6 +87,20 @@ pub(crate) fn decode_entry(mut bytes: Bytes, at: EntryId) -> Result<Entry, Decod
     })
 }
 
+/// The encoded commands of a stored entry, for tools that look at the log of a stopped node; none if it is a blank or a
+/// membership entry. `at` is what the log says about it.
+pub fn stored_commands(payload: Bytes, at: EntryId) -> Result<Vec<Bytes>, DecodeError> {
+    let EntryPayload::Normal(batch) = decode_entry(payload, at)?.payload else {
+        return Ok(Vec::new());
+    };
+    let mut bytes = joined(batch.parts().to_vec());
+    let lengths = BatchHeader::decode_lengths(&mut bytes)?;
+    let commands = lengths.into_iter().map(|length| take_slice(&mut bytes, length, "a command"));
+    let commands = commands.collect::<Result<Vec<_>, _>>()?;
+    check_end(&bytes, "the commands")?;
+    Ok(commands)
+}
+
 /// What stands in front of an entry's commands: how many there are and how long each of them is.
 #[derive(Debug, Default)]
 pub(crate) struct BatchHeader {
@@ -106,14 +121,22 @@ impl BatchHeader {
         out.freeze()
     }
 
+    fn decode_lengths(bytes: &mut Bytes) -> Result<Vec<usize>, DecodeError> {
+        let count = take_u32(bytes, "the command count")? as usize;
+        let mut encoded = take_slice(bytes, count.saturating_mul(4), "the command lengths")?;
+        // `count` is bounded by the bytes that are there
+        let mut lengths = Vec::with_capacity(count);
+        while !encoded.is_empty() {
+            lengths.push(take_u32(&mut encoded, "a command length")? as usize);
+        }
+        Ok(lengths)
+    }
+
     /// Reads the header and then each command.
     pub(crate) fn decode_commands<C: Command>(bytes: &mut Bytes) -> Result<Vec<C>, DecodeError> {
-        let count = take_u32(bytes, "the command count")? as usize;
-        let mut lengths = take_slice(bytes, count.saturating_mul(4), "the command lengths")?;
-        // `count` is bounded by the bytes that are there
-        let mut commands = Vec::with_capacity(count);
-        while !lengths.is_empty() {
-            let length = take_u32(&mut lengths, "a command length")? as usize;
+        let lengths = BatchHeader::decode_lengths(bytes)?;
+        let mut commands = Vec::with_capacity(lengths.len());
+        for length in lengths {
             let mut one = take_slice(bytes, length, "a command")?;
             commands.push(C::decode(&mut one)?);
             check_end(&one, "a command")?;

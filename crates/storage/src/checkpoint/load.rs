@@ -112,7 +112,8 @@ pub fn load(disk: &dyn Disk, group: RaftGroup) -> Result<Option<Loaded>, LoadErr
     }
 }
 
-fn read(
+/// Reads and checks one of the files that [`list`] names: whole, or what is damaged in it.
+pub fn read(
     disk: &dyn Disk,
     group: RaftGroup,
     named: &CheckpointFile,

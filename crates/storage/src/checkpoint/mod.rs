@@ -14,7 +14,7 @@ mod load;
 mod save;
 
 use bytes::Bytes;
-pub use load::{CheckpointFile, LoadError, Loaded, list, load};
+pub use load::{CheckpointFile, LoadError, Loaded, list, load, read};
 pub use save::{SaveError, save, set_aside};
 use tallymq_model::{LogIndex, RaftGroup, Term};
 

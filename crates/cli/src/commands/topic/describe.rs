@@ -21,30 +21,42 @@ const SOURCE_DEFAULT: i8 = 5;
 /// Shows one topic.
 pub async fn run(client: &mut Client, name: &str, all: bool, json: bool) -> Result<(), Failure> {
     let topic = client.topic(name, false).await?;
-    let led: Vec<i32> =
-        topic.partitions.iter().filter(|known| known.address.is_some()).map(|known| known.index).collect();
+    let led: Vec<i32> = topic
+        .partitions
+        .iter()
+        .filter(|known| known.address.is_some())
+        .map(|known| known.index)
+        .collect();
     let starts = client.offsets(&topic, &led, EARLIEST).await?;
     let ends = client.offsets(&topic, &led, LATEST).await?;
     let mut configs = configs(client, name).await?;
     configs.retain(|config| all || config.config_source != SOURCE_DEFAULT);
     configs.sort_by(|a, b| a.name.cmp(&b.name));
-    if json { print_json(&topic, &starts, &ends, &configs) } else { print_tables(&topic, &starts, &ends, &configs) }
+    if json {
+        print_json(&topic, &starts, &ends, &configs)
+    } else {
+        print_tables(&topic, &starts, &ends, &configs)
+    }
 }
 
-async fn configs(
-    client: &mut Client,
-    name: &str,
-) -> Result<Vec<DescribeConfigsResourceResult>, ClientError> {
+async fn configs(client: &mut Client, name: &str) -> Result<Vec<DescribeConfigsResourceResult>, ClientError> {
     let resource = DescribeConfigsResource {
         resource_type: RESOURCE_TOPIC,
         resource_name: name.to_owned(),
         configuration_keys: None,
     };
-    let request = DescribeConfigsRequest { resources: vec![resource], ..DescribeConfigsRequest::default() };
+    let request = DescribeConfigsRequest {
+        resources: vec![resource],
+        ..DescribeConfigsRequest::default()
+    };
     let answer = call!(client.any().await?, DescribeConfigs, request)?;
     let mut configs = Vec::new();
     for result in answer.results {
-        check(format!("settings of topic {name}"), result.error_code, result.error_message)?;
+        check(
+            format!("settings of topic {name}"),
+            result.error_code,
+            result.error_message,
+        )?;
         configs.extend(result.configs);
     }
     Ok(configs)
@@ -95,12 +107,27 @@ fn print_tables(
     configs: &[DescribeConfigsResourceResult],
 ) -> Result<(), Failure> {
     let number = |found: Option<&i64>| found.map_or_else(|| "-".to_owned(), i64::to_string);
-    output::print_line(&format!("{} · id {} · {} partitions", topic.name, topic.id, topic.partitions.len()))?;
-    let mut table = output::table(&["partition", "leader", "epoch", "log start", "log end", "replicas", "in sync"]);
+    output::print_line(&format!(
+        "{} · id {} · {} partitions",
+        topic.name,
+        topic.id,
+        topic.partitions.len()
+    ))?;
+    let mut table = output::table(&[
+        "partition",
+        "leader",
+        "epoch",
+        "log start",
+        "log end",
+        "replicas",
+        "in sync",
+    ]);
     for known in &topic.partitions {
         table.add_row([
             known.index.to_string(),
-            known.leader.map_or_else(|| "none".to_owned(), |leader| leader.to_string()),
+            known
+                .leader
+                .map_or_else(|| "none".to_owned(), |leader| leader.to_string()),
             known.epoch.to_string(),
             number(starts.get(&known.index)),
             number(ends.get(&known.index)),
@@ -115,7 +142,11 @@ fn print_tables(
     output::print_line("")?;
     let mut table = output::table(&["setting", "value", "from"]);
     for config in configs {
-        table.add_row([config.name.as_str(), config.value.as_deref().unwrap_or("-"), source(config)]);
+        table.add_row([
+            config.name.as_str(),
+            config.value.as_deref().unwrap_or("-"),
+            source(config),
+        ]);
     }
     Ok(output::print_table(&table)?)
 }

@@ -1,0 +1,189 @@
+//! The real binary as a broker on a port that the system chose, and as the commands that talk to it. Waits for output
+//! lines, never for time.
+
+use std::{
+    io::{BufRead, BufReader, Lines, Write},
+    path::Path,
+    process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Output, Stdio},
+};
+
+use serde_json::Value;
+
+const BINARY: &str = env!("CARGO_BIN_EXE_tallymq");
+const SIGTERM: &str = "-TERM";
+
+/// The binary, with nothing of ours in its environment.
+pub fn tallymq() -> Command {
+    let mut command = Command::new(BINARY);
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("TALLYMQ_")) {
+        command.env_remove(name);
+    }
+    command
+}
+
+/// Runs a command to its end.
+pub fn run(arguments: &[&str]) -> Output {
+    tallymq().args(arguments).stdin(Stdio::null()).output().unwrap()
+}
+
+/// The exit code.
+pub fn code(output: &Output) -> i32 {
+    output.status.code().unwrap()
+}
+
+/// Standard output as text.
+pub fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+/// Standard error as text.
+pub fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// Each line of standard output as JSON.
+pub fn json_lines(output: &Output) -> Vec<Value> {
+    stdout(output)
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
+}
+
+/// A process whose output lines can be waited for; killed if it is dropped.
+pub struct Process {
+    child: Child,
+    lines: Lines<BufReader<ChildStdout>>,
+}
+
+impl Process {
+    /// Starts the binary.
+    pub fn start(arguments: &[&str]) -> Process {
+        let mut command = tallymq();
+        let mut child = command
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        Process { child, lines }
+    }
+
+    /// The next line; None at the end of the output.
+    pub fn line(&mut self) -> Option<String> {
+        self.lines.next().map(Result::unwrap)
+    }
+
+    /// The next line that begins with `start`, without that.
+    pub fn line_after(&mut self, start: &str) -> String {
+        loop {
+            let line = self
+                .line()
+                .expect("the process ended before it said what is waited for");
+            if let Some(rest) = line.strip_prefix(start) {
+                return rest.to_owned();
+            }
+        }
+    }
+
+    /// Asks it to end, and waits until it did.
+    pub fn terminate(mut self) -> ExitStatus {
+        let killed = Command::new("kill")
+            .args([SIGTERM, &self.child.id().to_string()])
+            .status()
+            .unwrap();
+        assert!(killed.success());
+        self.child.wait().unwrap()
+    }
+
+    /// kill -9.
+    pub fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It may have ended already.
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+/// A running broker.
+pub struct Broker {
+    process: Process,
+    /// Where it listens.
+    pub address: String,
+}
+
+impl Broker {
+    /// On a port that the system chooses.
+    pub fn start(data_dir: &Path) -> Broker {
+        Broker::start_on(data_dir, "127.0.0.1:0")
+    }
+
+    /// On this address.
+    pub fn start_on(data_dir: &Path, address: &str) -> Broker {
+        let data_dir = data_dir.to_str().unwrap();
+        let mut process = Process::start(&[
+            "serve",
+            "--listen",
+            address,
+            "--http-listen",
+            "127.0.0.1:0",
+            "--data-dir",
+            data_dir,
+        ]);
+        let address = process.line_after("kafka listening on ");
+        process.line_after("ready");
+        Broker { process, address }
+    }
+
+    /// Runs a command against it.
+    pub fn run(&self, arguments: &[&str]) -> Output {
+        run(&[arguments, &["-b", &self.address]].concat())
+    }
+
+    /// Runs a command against it that must succeed.
+    pub fn ok(&self, arguments: &[&str]) -> Output {
+        let output = self.run(arguments);
+        assert!(output.status.success(), "{arguments:?}: {}", stderr(&output));
+        output
+    }
+
+    /// Runs a command with this standard input.
+    pub fn run_with_input(&self, arguments: &[&str], input: &[u8]) -> Output {
+        let mut command = tallymq();
+        command.args(arguments).args(["-b", &self.address]);
+        let command = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let mut stdin: ChildStdin = child.stdin.take().unwrap();
+        let input = input.to_vec();
+        let writer = std::thread::spawn(move || stdin.write_all(&input));
+        let output = child.wait_with_output().unwrap();
+        writer.join().unwrap().unwrap();
+        output
+    }
+
+    /// Starts a command that goes on.
+    pub fn follow(&self, arguments: &[&str]) -> Process {
+        Process::start(&[arguments, &["-b", &self.address]].concat())
+    }
+
+    /// SIGTERM; must end well.
+    pub fn stop(self) {
+        assert!(self.process.terminate().success());
+    }
+
+    /// kill -9; gives the address back.
+    pub fn kill(self) -> String {
+        self.process.kill();
+        self.address
+    }
+}

@@ -1,0 +1,181 @@
+//! `verify` on data directories that a real broker wrote: whole ones are whole, and no damaged byte goes unnoticed.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use serde_json::Value;
+
+use crate::broker::{Broker, code, json_lines, run, stderr};
+
+fn verify(dir: &Path) -> (i32, Value) {
+    let output = run(&["verify", "--data-dir", dir.to_str().unwrap(), "--json"]);
+    let report = json_lines(&output).into_iter().next();
+    (
+        code(&output),
+        report.unwrap_or_else(|| panic!("{}", stderr(&output))),
+    )
+}
+
+fn files(dir: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files(&path, found)
+        } else {
+            found.push(path)
+        }
+    }
+}
+
+fn find(dir: &Path, below: &str, wanted: impl Fn(&Path) -> bool) -> PathBuf {
+    let mut found = Vec::new();
+    files(&dir.join(below), &mut found);
+    found.sort();
+    found
+        .into_iter()
+        .find(|path| wanted(path) && fs::metadata(path).unwrap().len() > 0)
+        .unwrap()
+}
+
+fn fill(broker: &Broker) {
+    broker.ok(&["topic", "create", "t", "-p", "1"]);
+    for _ in 0..3 {
+        let produced =
+            broker.run_with_input(&["produce", "t", "-q"], "a line of text\n".repeat(50).as_bytes());
+        assert_eq!(code(&produced), 0, "{}", stderr(&produced));
+    }
+    broker.ok(&["consume", "t", "-g", "g"]);
+}
+
+/// Changes one byte, verifies, and puts it back. Whether the damage was found, in this file.
+fn is_found(dir: &Path, file: &Path, position: usize) -> bool {
+    let whole = fs::read(file).unwrap();
+    let mut damaged = whole.clone();
+    damaged[position] ^= 0x10;
+    fs::write(file, &damaged).unwrap();
+    let (code, report) = verify(dir);
+    fs::write(file, whole).unwrap();
+    let name = file.strip_prefix(dir).unwrap().to_str().unwrap();
+    let damages = report["damages"].as_array().unwrap();
+    code == 4 && damages.iter().any(|damage| damage["file"].as_str() == Some(name))
+}
+
+#[test]
+fn a_directory_is_whole_after_a_stop_and_after_a_kill() {
+    let dir = tempfile::tempdir().unwrap();
+    let broker = Broker::start(dir.path());
+    fill(&broker);
+    let locked = run(&["verify", "--data-dir", dir.path().to_str().unwrap()]);
+    assert_eq!(code(&locked), 1);
+    assert!(stderr(&locked).contains("in use by"), "{}", stderr(&locked));
+    broker.kill();
+    let (code, report) = verify(dir.path());
+    assert_eq!((code, report["whole"].as_bool()), (0, Some(true)), "{report}");
+    assert!(report["checked"]["wal_entries"].as_u64().unwrap() > 5, "{report}");
+
+    Broker::start(dir.path()).stop();
+    let (code, report) = verify(dir.path());
+    assert_eq!((code, report["whole"].as_bool()), (0, Some(true)), "{report}");
+    assert!(report["checked"]["checkpoints"].as_u64().unwrap() > 0, "{report}");
+    assert!(report["checked"]["batches"].as_u64().unwrap() >= 3, "{report}");
+    assert!(report["checked"]["compared"].as_u64().unwrap() >= 3, "{report}");
+}
+
+#[test]
+fn no_damaged_byte_goes_unnoticed() {
+    let dir = tempfile::tempdir().unwrap();
+    let broker = Broker::start(dir.path());
+    fill(&broker);
+    broker.stop();
+    assert_eq!(verify(dir.path()).0, 0);
+
+    let segment = find(dir.path(), "topics", |path| {
+        path.extension().is_some_and(|extension| extension == "log")
+    });
+    let bytes = fs::metadata(&segment).unwrap().len() as usize;
+    // Each field of the first batch's header that the CRC does not cover, then all over the file.
+    let places = [0, 7, 11, 15, 16, 20]
+        .into_iter()
+        .chain((0..bytes).step_by(bytes / 10))
+        .chain([bytes - 1]);
+    for position in places {
+        assert!(
+            is_found(dir.path(), &segment, position),
+            "{} at byte {position}",
+            segment.display()
+        );
+    }
+    let checkpoint = find(dir.path(), "groups", |_| true);
+    let bytes = fs::metadata(&checkpoint).unwrap().len() as usize;
+    for position in (0..bytes).step_by(bytes.div_ceil(8)).chain([bytes - 1]) {
+        assert!(
+            is_found(dir.path(), &checkpoint, position),
+            "{} at byte {position}",
+            checkpoint.display()
+        );
+    }
+    let identity = dir.path().join("identity.toml");
+    assert!(is_found(dir.path(), &identity, 0));
+
+    let whole = fs::read(&segment).unwrap();
+    fs::write(&segment, &whole[..whole.len() - 1]).unwrap();
+    assert_eq!(verify(dir.path()).0, 4, "a segment that is cut short");
+    fs::remove_file(&segment).unwrap();
+    assert_eq!(verify(dir.path()).0, 4, "a segment that is gone");
+}
+
+#[test]
+fn a_damaged_entry_of_the_log_is_found_where_it_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let broker = Broker::start(dir.path());
+    fill(&broker);
+    broker.stop();
+    let wal = find(dir.path(), "wal", |path| {
+        path.extension().is_some_and(|extension| extension == "wal")
+    });
+    let text = b"a line of text";
+    let bytes = fs::read(&wal).unwrap();
+    let position = bytes
+        .windows(text.len())
+        .position(|window| window == text)
+        .unwrap();
+    assert!(
+        is_found(dir.path(), &wal, position),
+        "byte {position} of {}",
+        wal.display()
+    );
+}
+
+#[test]
+fn a_batch_with_a_good_checksum_that_is_not_the_one_in_the_log_is_found() {
+    let dir = tempfile::tempdir().unwrap();
+    let broker = Broker::start(dir.path());
+    fill(&broker);
+    broker.stop();
+    let segment = find(dir.path(), "topics", |path| {
+        path.extension().is_some_and(|extension| extension == "log")
+    });
+    // Base sequence and CRC changed together: only the sequences and the WAL know better.
+    let mut bytes = fs::read(&segment).unwrap();
+    let size = 12 + u32::from_be_bytes(bytes[8..12].try_into().unwrap()) as usize;
+    bytes[53..57].copy_from_slice(&7_i32.to_be_bytes());
+    let crc = tallymq_model::batch::crc32c(&bytes[21..size]);
+    bytes[17..21].copy_from_slice(&crc.to_be_bytes());
+    fs::write(&segment, bytes).unwrap();
+    let (code, report) = verify(dir.path());
+    assert_eq!(code, 4);
+    let reasons: Vec<_> = report["damages"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|damage| damage["reason"].as_str().unwrap())
+        .collect();
+    assert!(
+        reasons
+            .iter()
+            .any(|reason| reason.contains("is not the one in wal/")),
+        "{reasons:?}"
+    );
+}
