@@ -70,6 +70,25 @@ impl Process {
         Process { child, lines }
     }
 
+    /// Starts the binary with a standard input that is written later.
+    pub fn start_with_input(arguments: &[&str]) -> (Process, ChildStdin) {
+        let mut command = tallymq();
+        let command = command.args(arguments).stdin(Stdio::piped());
+        let mut child = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let stdin = child.stdin.take().unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        (Process { child, lines }, stdin)
+    }
+
+    /// Waits for the end by itself.
+    pub fn wait(mut self) -> ExitStatus {
+        self.child.wait().unwrap()
+    }
+
     /// The next line; None at the end of the output.
     pub fn line(&mut self) -> Option<String> {
         self.lines.next().map(Result::unwrap)

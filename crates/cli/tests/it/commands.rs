@@ -1,8 +1,10 @@
 //! Topics, records and groups through the binary alone, and the exit codes that scripts rely on.
 
+use std::io::Write;
+
 use serde_json::json;
 
-use crate::broker::{Broker, code, json_lines, run, stderr, stdout};
+use crate::broker::{Broker, Process, code, json_lines, run, stderr, stdout};
 
 #[test]
 fn a_topic_lives_from_create_to_delete() {
@@ -277,5 +279,38 @@ fn a_bench_counts_what_was_acknowledged() {
             .sum::<i64>(),
         1000
     );
+    broker.stop();
+}
+
+#[test]
+fn a_producer_goes_on_after_a_kill_and_stores_nothing_twice() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut broker = Broker::start(dir.path());
+    broker.ok(&["topic", "create", "t", "-p", "2"]);
+    let address = broker.address.clone();
+    let (mut producer, mut input) = Process::start_with_input(&["produce", "t", "-b", &address]);
+    let mut acknowledged = Vec::new();
+    let mut lines = 0..;
+    for _ in 0..3 {
+        // Many more than are waited for, so that the kill comes into the middle of them.
+        let text: String = lines.by_ref().take(500).map(|line| format!("{line}\n")).collect();
+        input.write_all(text.as_bytes()).unwrap();
+        acknowledged.push(producer.line().unwrap());
+        broker = Broker::start_on(dir.path(), &broker.kill());
+    }
+    drop(input);
+    while let Some(line) = producer.line() {
+        acknowledged.push(line);
+    }
+    assert!(producer.wait().success());
+    assert_eq!(acknowledged.len(), 1500);
+    acknowledged.sort();
+    acknowledged.dedup();
+    assert_eq!(acknowledged.len(), 1500, "each record has a place of its own");
+
+    let consumed = stdout(&broker.ok(&["consume", "t"]));
+    let mut stored: Vec<u32> = consumed.lines().map(|line| line.parse().unwrap()).collect();
+    stored.sort();
+    assert_eq!(stored, (0..1500).collect::<Vec<u32>>());
     broker.stop();
 }

@@ -1,5 +1,7 @@
 //! Tests of the whole: the source tree's own rules and the binary from outside.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 mod broker;
 mod commands;
 mod tidy;
