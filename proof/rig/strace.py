@@ -1,0 +1,36 @@
+"""Command lines for strace as a fault injector, and what a recorded run says about the calls there are.
+
+The tracer is detached (-D), so that the child that the harness started stays the broker itself. strace counts `when=N`
+per thread and per call.
+"""
+
+import re
+from collections import Counter
+
+# What changes a file or makes it durable.
+CALLS = ["pwrite64", "pwritev", "fdatasync", "fsync", "syncfs", "rename", "unlink", "ftruncate", "mkdir"]
+CALLS += ["pwritev2", "write", "renameat", "renameat2", "unlinkat", "rmdir", "mkdirat", "fallocate", "sync_file_range"]
+_LINE = re.compile(r"^(\d+)\s+(\w+)\(")
+
+
+def record(output, calls=CALLS):
+    return ["strace", "-D", "-f", "--seccomp-bpf", "-o", str(output), "-e", "trace=" + ",".join(calls), "--"]
+
+
+def inject(call, when, fault, output):
+    """A fault at the N-th `call` of a thread. `fault` in strace's words: signal=SIGKILL, error=EIO."""
+    argv = ["strace", "-D", "-f", "--seccomp-bpf", "-ttt", "-o", str(output)]
+    return [*argv, "-e", f"trace={call}", "-e", f"inject={call}:{fault}:when={when}", "--"]
+
+
+def calls_per_thread(output):
+    """{call: most of them by one thread} of a recorded run."""
+    counts = Counter()
+    for line in output.read_text(errors="replace").splitlines():
+        found = _LINE.match(line)
+        if found:
+            counts[found.groups()] += 1
+    most = Counter()
+    for (_, call), count in counts.items():
+        most[call] = max(most[call], count)
+    return dict(most)
