@@ -146,8 +146,13 @@ impl Broker {
 
     /// On this address.
     pub fn start_on(data_dir: &Path, address: &str) -> Broker {
+        Broker::start_with(data_dir, address, &[])
+    }
+
+    /// On this address, with more flags.
+    pub fn start_with(data_dir: &Path, address: &str, flags: &[&str]) -> Broker {
         let data_dir = data_dir.to_str().unwrap();
-        let mut process = Process::start(&[
+        let serve = [
             "serve",
             "--listen",
             address,
@@ -155,7 +160,8 @@ impl Broker {
             "127.0.0.1:0",
             "--data-dir",
             data_dir,
-        ]);
+        ];
+        let mut process = Process::start(&[&serve[..], flags].concat());
         let address = process.line_after("kafka listening on ");
         process.line_after("ready");
         Broker { process, address }

@@ -4,5 +4,6 @@
 
 mod broker;
 mod commands;
+mod swallowing;
 mod tidy;
 mod verify;
