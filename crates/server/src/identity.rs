@@ -73,10 +73,9 @@ impl Identity {
             None => make(disk, node_id.unwrap_or(NodeId(1)), data_groups)?,
         };
         match node_id {
-            Some(configured) if configured.0 != identity.node_id => Err(IdentityError::NodeId {
-                configured: configured.0,
-                kept: identity.node_id,
-            }),
+            Some(configured) if configured.0 != identity.node_id => {
+                Err(IdentityError::NodeId { configured: configured.0, kept: identity.node_id })
+            }
             _ => Ok(identity),
         }
     }
@@ -101,27 +100,17 @@ fn read(disk: &dyn Disk) -> Result<Option<Identity>, IdentityError> {
     let identity: Identity =
         toml::from_str(&text).map_err(|error| IdentityError::Damaged(error.message().to_owned()))?;
     if identity.format != FORMAT {
-        return Err(IdentityError::Format {
-            found: identity.format,
-        });
+        return Err(IdentityError::Format { found: identity.format });
     }
     Ok(Some(identity))
 }
 
 fn make(disk: &dyn Disk, node_id: NodeId, data_groups: u32) -> Result<Identity, IdentityError> {
-    if let Some(entry) = disk
-        .list("")?
-        .into_iter()
-        .find(|entry| entry.is_dir && entry.name != "lost+found")
-    {
+    if let Some(entry) = disk.list("")?.into_iter().find(|entry| entry.is_dir && entry.name != "lost+found") {
         return Err(IdentityError::Missing(entry.name));
     }
-    let identity = Identity {
-        format: FORMAT,
-        cluster_id: short_id(Uuid::new_v4()),
-        node_id: node_id.0,
-        data_groups,
-    };
+    let identity =
+        Identity { format: FORMAT, cluster_id: short_id(Uuid::new_v4()), node_id: node_id.0, data_groups };
     let text = toml::to_string(&identity).map_err(|error| IdentityError::Damaged(error.to_string()))?;
     if disk.list("")?.iter().any(|entry| entry.name == FILE_NEW) {
         disk.remove_file(FILE_NEW)?;
@@ -140,15 +129,9 @@ pub fn short_id(id: Uuid) -> String {
     let bits = id.as_u128();
     // 128 bits are 21 digits of 6 bits and one of 2, filled up with zeros.
     let digit = |at: u32| {
-        if at < 21 {
-            (bits >> (122 - 6 * at)) & 63
-        } else {
-            (bits & 3) << 4
-        }
+        if at < 21 { (bits >> (122 - 6 * at)) & 63 } else { (bits & 3) << 4 }
     };
-    (0..22)
-        .map(|at| char::from(ALPHABET[digit(at) as usize]))
-        .collect()
+    (0..22).map(|at| char::from(ALPHABET[digit(at) as usize])).collect()
 }
 
 #[cfg(test)]

@@ -32,10 +32,8 @@ pub enum LoggingError {
 pub fn start(filter: &str, format: LogFormat) -> Result<(), LoggingError> {
     // The consensus engine narrates every step at info; only its errors are news to an operator.
     let layered = format!("openraft=error,{filter}");
-    let filter = EnvFilter::try_new(&layered).map_err(|source| LoggingError::Filter {
-        filter: filter.to_owned(),
-        source,
-    })?;
+    let filter = EnvFilter::try_new(&layered)
+        .map_err(|source| LoggingError::Filter { filter: filter.to_owned(), source })?;
     let builder = fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)

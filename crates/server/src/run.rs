@@ -59,13 +59,7 @@ impl Server {
         for listener in http_listeners {
             tasks.push(tokio::spawn(http::serve(listener, node.clone(), stopped.clone())));
         }
-        Ok(Server {
-            parts,
-            kafka,
-            http,
-            tasks,
-            stop,
-        })
+        Ok(Server { parts, kafka, http, tasks, stop })
     }
 
     /// The node, for what the binary prints.
@@ -95,27 +89,19 @@ impl Server {
 }
 
 fn addresses(listeners: &[TcpListener]) -> Vec<SocketAddr> {
-    listeners
-        .iter()
-        .filter_map(|listener| listener.local_addr().ok())
-        .collect()
+    listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect()
 }
 
 fn acceptors(node: &Arc<Node>, stopped: &watch::Receiver<bool>) -> impl Fn() -> Acceptor<KafkaCalls> {
     let calls = Arc::new(KafkaCalls::new(node.clone()));
     let per_address = PerAddress::new(node.startup.connections_per_address_max);
-    let room = Arc::new(Semaphore::new(
-        node.startup.connections_max.min(Semaphore::MAX_PERMITS),
-    ));
-    let (metrics, limits, stopped) = (
-        node.metrics.requests.clone(),
-        node.startup.connection,
-        stopped.clone(),
-    );
+    let room = Arc::new(Semaphore::new(node.startup.connections_max.min(Semaphore::MAX_PERMITS)));
+    let (metrics, limits, stopped) =
+        (node.metrics.requests.clone(), node.startup.connection.clone(), stopped.clone());
     move || Acceptor {
         calls: calls.clone(),
         metrics: metrics.clone(),
-        limits,
+        limits: limits.clone(),
         room: room.clone(),
         per_address: per_address.clone(),
         stop: stopped.clone(),

@@ -18,6 +18,9 @@ pub static OWN_KEYS: &[ConfigKey] = &[
     ConfigKey::long("disk.reserve.bytes", "1073741824")
         .at_least(0)
         .doc("Free disk space below which produce is refused; commits, deletes and checkpoints go on from it."),
+    ConfigKey::long("fetch.buffer.bytes", "268435456")
+        .at_least(16_777_216)
+        .doc("Memory for old records on their way from disk to consumers; while it is used up, consumers get little at a time."),
     ConfigKey::string("flush", "sync")
         .rule(Rule::OneOf(&["sync", "async"]))
         .doc("When produced records are acknowledged: 'sync' after they are synced to disk; 'async' before, so that a power cut may lose them."),
@@ -37,6 +40,9 @@ pub static OWN_KEYS: &[ConfigKey] = &[
     ConfigKey::long("produce.inflight.bytes", "268435456")
         .at_least(1_048_576)
         .doc("Bytes of produced batches that may wait for the disk; producers wait beyond it."),
+    ConfigKey::long("request.buffer.bytes", "268435456")
+        .at_least(16_777_216)
+        .doc("Memory for requests that are larger than 1 MiB, over all connections; they wait while it is used up."),
     ConfigKey::long("tail.cache.bytes", "268435456")
         .at_least(1_048_576)
         .doc("Memory for the newest records, from which consumers at the tail read."),

@@ -29,12 +29,10 @@ pub enum SourceError {
 /// Parses TOML. Tables nest with dots, so `[log] retention.hours = 1` and `"log.retention.hours" = 1` are the same; a
 /// list becomes its elements joined with commas, as Kafka writes them.
 pub fn parse(name: &str, text: &str) -> Result<BTreeMap<String, String>, SourceError> {
-    let table: toml::Table = text
-        .parse()
-        .map_err(|error: toml::de::Error| SourceError::Syntax {
-            name: name.to_owned(),
-            message: error.to_string(),
-        })?;
+    let table: toml::Table = text.parse().map_err(|error: toml::de::Error| SourceError::Syntax {
+        name: name.to_owned(),
+        message: error.to_string(),
+    })?;
     let mut flat = BTreeMap::new();
     flatten(name, "", &table, &mut flat)?;
     Ok(flat)
@@ -47,19 +45,13 @@ fn flatten(
     flat: &mut BTreeMap<String, String>,
 ) -> Result<(), SourceError> {
     for (part, value) in table {
-        let key = if prefix.is_empty() {
-            part.clone()
-        } else {
-            format!("{prefix}.{part}")
-        };
+        let key = if prefix.is_empty() { part.clone() } else { format!("{prefix}.{part}") };
         if let toml::Value::Table(inner) = value {
             flatten(name, &key, inner, flat)?;
             continue;
         }
-        let text = text_of(value).ok_or_else(|| SourceError::Shape {
-            name: name.to_owned(),
-            key: key.clone(),
-        })?;
+        let text =
+            text_of(value).ok_or_else(|| SourceError::Shape { name: name.to_owned(), key: key.clone() })?;
         flat.insert(key, text);
     }
     Ok(())
@@ -71,11 +63,9 @@ fn text_of(value: &toml::Value) -> Option<String> {
         toml::Value::Integer(number) => Some(number.to_string()),
         toml::Value::Float(number) => Some(number.to_string()),
         toml::Value::Boolean(flag) => Some(flag.to_string()),
-        toml::Value::Array(items) => items
-            .iter()
-            .map(text_of)
-            .collect::<Option<Vec<_>>>()
-            .map(|items| items.join(",")),
+        toml::Value::Array(items) => {
+            items.iter().map(text_of).collect::<Option<Vec<_>>>().map(|items| items.join(","))
+        }
         toml::Value::Datetime(_) | toml::Value::Table(_) => None,
     }
 }
@@ -100,25 +90,13 @@ pub fn from_environment<'a>(
 
 const PREFIX: &str = "TALLYMQ_";
 /// Variables with our prefix that are read elsewhere.
-const NOT_SETTINGS: [&str; 4] = [
-    "TALLYMQ_PLANTED",
-    "TALLYMQ_CONFIG",
-    "TALLYMQ_BOOTSTRAP",
-    "TALLYMQ_POWER_CUTS",
-];
+const NOT_SETTINGS: [&str; 4] =
+    ["TALLYMQ_PLANTED", "TALLYMQ_CONFIG", "TALLYMQ_BOOTSTRAP", "TALLYMQ_POWER_CUTS"];
 
 /// The environment variable that sets `key`.
 pub fn variable_name(key: &str) -> String {
-    let name: String = key
-        .chars()
-        .map(|c| {
-            if matches!(c, '.' | '-') {
-                '_'
-            } else {
-                c.to_ascii_uppercase()
-            }
-        })
-        .collect();
+    let name: String =
+        key.chars().map(|c| if matches!(c, '.' | '-') { '_' } else { c.to_ascii_uppercase() }).collect();
     format!("{PREFIX}{name}")
 }
 
@@ -129,30 +107,19 @@ mod tests {
     #[test]
     fn tables_and_dotted_keys_are_the_same() {
         let nested = parse("a", "[log]\nretention.hours = 1\nsegment.bytes = 2\n").unwrap();
-        let quoted = parse(
-            "b",
-            "\"log.retention.hours\" = 1\nlog.\"segment.bytes\" = \"2\"\n",
-        )
-        .unwrap();
+        let quoted = parse("b", "\"log.retention.hours\" = 1\nlog.\"segment.bytes\" = \"2\"\n").unwrap();
         assert_eq!(nested, quoted);
     }
 
     #[test]
     fn lists_join_as_kafka_writes_them() {
-        assert_eq!(
-            parse("a", "listen = [\"a:1\", \"b:2\"]").unwrap()["listen"],
-            "a:1,b:2"
-        );
+        assert_eq!(parse("a", "listen = [\"a:1\", \"b:2\"]").unwrap()["listen"], "a:1,b:2");
     }
 
     #[test]
     fn a_variable_sets_its_key_and_an_unknown_one_is_named() {
-        let variables = [
-            ("TALLYMQ_NUM_PARTITIONS", "4"),
-            ("TALLYMQ_NUM_PARTITION", "4"),
-            ("HOME", "/"),
-        ]
-        .map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let variables = [("TALLYMQ_NUM_PARTITIONS", "4"), ("TALLYMQ_NUM_PARTITION", "4"), ("HOME", "/")]
+            .map(|(name, value)| (name.to_owned(), value.to_owned()));
         let (known, unknown) = from_environment(variables.into_iter(), ["num.partitions"].into_iter());
         assert_eq!(known["num.partitions"], "4");
         assert_eq!(unknown, ["TALLYMQ_NUM_PARTITION"]);

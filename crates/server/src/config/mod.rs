@@ -65,10 +65,7 @@ pub enum ConfigError {
 }
 
 fn suggestion(nearest: &Option<impl std::fmt::Display>) -> String {
-    nearest
-        .as_ref()
-        .map(|nearest| format!("; did you mean `{nearest}`?"))
-        .unwrap_or_default()
+    nearest.as_ref().map(|nearest| format!("; did you mean `{nearest}`?")).unwrap_or_default()
 }
 
 /// Where settings may come from, weakest first.
@@ -109,9 +106,7 @@ impl Config {
 
     /// Splits `--set KEY=VALUE`.
     pub fn pair(text: &str) -> Result<(String, String), ConfigError> {
-        let (key, value) = text
-            .split_once('=')
-            .ok_or_else(|| ConfigError::NotAPair(text.to_owned()))?;
+        let (key, value) = text.split_once('=').ok_or_else(|| ConfigError::NotAPair(text.to_owned()))?;
         Ok((key.trim().to_owned(), value.trim().to_owned()))
     }
 
@@ -120,9 +115,7 @@ impl Config {
             let nearest = nearest(&key, broker_keys().map(|key| key.name));
             return Err(ConfigError::UnknownKey { key, nearest });
         };
-        known
-            .check(&value)
-            .map_err(|error| ConfigError::Invalid(error.to_string()))?;
+        known.check(&value).map_err(|error| ConfigError::Invalid(error.to_string()))?;
         self.set.insert(key.clone(), value);
         self.origins.insert(key, origin);
         Ok(())
@@ -136,11 +129,7 @@ impl Config {
     /// Reads values with their defaults.
     pub fn layers(&self) -> BrokerLayers<'_> {
         static NOTHING: ConfigSet = ConfigSet::new();
-        BrokerLayers {
-            broker: &NOTHING,
-            cluster: &NOTHING,
-            fixed: &self.set,
-        }
+        BrokerLayers { broker: &NOTHING, cluster: &NOTHING, fixed: &self.set }
     }
 
     /// Every key with its effective value and where that comes from, as TOML that can be loaded again.
@@ -164,19 +153,13 @@ mod tests {
     use super::*;
 
     fn pairs(items: &[(&str, &str)]) -> Vec<(String, String)> {
-        items
-            .iter()
-            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
-            .collect()
+        items.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
     }
 
     #[test]
     fn flags_beat_the_environment_and_that_beats_the_file() {
         let config = Config::load(Sources {
-            file: Some((
-                "f".to_owned(),
-                "\"num.partitions\" = 2\n\"log.retention.hours\" = 3\n".to_owned(),
-            )),
+            file: Some(("f".to_owned(), "\"num.partitions\" = 2\n\"log.retention.hours\" = 3\n".to_owned())),
             environment: pairs(&[("TALLYMQ_NUM_PARTITIONS", "4"), ("TALLYMQ_NODE_ID", "7")]),
             flags: pairs(&[("num.partitions", "8")]),
         })
@@ -191,50 +174,25 @@ mod tests {
     #[test]
     fn an_unknown_key_is_refused_with_the_nearest_known_one() {
         let flags = pairs(&[("num.partition", "8")]);
-        let error = Config::load(Sources {
-            flags,
-            ..Sources::default()
-        })
-        .unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "unknown setting `num.partition`; did you mean `num.partitions`?"
-        );
+        let error = Config::load(Sources { flags, ..Sources::default() }).unwrap_err();
+        assert_eq!(error.to_string(), "unknown setting `num.partition`; did you mean `num.partitions`?");
         let environment = pairs(&[("TALLYMQ_NUM_PARTITION", "8")]);
-        let error = Config::load(Sources {
-            environment,
-            ..Sources::default()
-        })
-        .unwrap_err();
+        let error = Config::load(Sources { environment, ..Sources::default() }).unwrap_err();
         assert!(error.to_string().contains("TALLYMQ_NUM_PARTITIONS"), "{error}");
     }
 
     #[test]
     fn a_value_that_does_not_work_yet_is_refused() {
         let flags = pairs(&[("log.cleanup.policy", "compact")]);
-        assert!(
-            Config::load(Sources {
-                flags,
-                ..Sources::default()
-            })
-            .is_err()
-        );
+        assert!(Config::load(Sources { flags, ..Sources::default() }).is_err());
     }
 
     #[test]
     fn what_is_shown_can_be_loaded_again() {
         let flags = pairs(&[("num.partitions", "8"), ("tracing.filter", "debug")]);
-        let config = Config::load(Sources {
-            flags,
-            ..Sources::default()
-        })
-        .unwrap();
+        let config = Config::load(Sources { flags, ..Sources::default() }).unwrap();
         let file = Some(("shown".to_owned(), config.show()));
-        let again = Config::load(Sources {
-            file,
-            ..Sources::default()
-        })
-        .unwrap();
+        let again = Config::load(Sources { file, ..Sources::default() }).unwrap();
         assert_eq!(again.layers().number("num.partitions"), 8);
         assert_eq!(again.layers().text("tracing.filter").as_deref(), Some("debug"));
     }

@@ -15,11 +15,7 @@ pub(super) fn toml(layers: &BrokerLayers<'_>, origins: &BTreeMap<String, Origin>
         let Some(value) = layers.text(key.name) else {
             continue;
         };
-        let shown = if key.is_sensitive() {
-            "\"[hidden]\"".to_owned()
-        } else {
-            literal(key, &value)
-        };
+        let shown = if key.is_sensitive() { "\"[hidden]\"".to_owned() } else { literal(key, &value) };
         let origin = match origins.get(key.name) {
             None => String::new(),
             Some(Origin::File(name)) => format!("  # {name}"),
@@ -37,9 +33,5 @@ fn literal(key: &ConfigKey, value: &str) -> String {
         ConfigType::Double => value.contains('.'),
         _ => false,
     };
-    if bare {
-        value.trim().to_owned()
-    } else {
-        toml::Value::String(value.to_owned()).to_string()
-    }
+    if bare { value.trim().to_owned() } else { toml::Value::String(value.to_owned()).to_string() }
 }

@@ -9,7 +9,7 @@ use tallymq_storage::wal::Flush;
 use thiserror::Error;
 
 use super::Config;
-use crate::net::{connection::ConnectionLimits, listener::SocketOptions};
+use crate::net::{budget::Budget, connection::ConnectionLimits, listener::SocketOptions};
 
 /// Requests that one connection may have in flight; Kafka's clients have at most five produces.
 const REQUESTS_IN_FLIGHT_MAX: usize = 64;
@@ -51,6 +51,8 @@ pub struct Startup {
     pub connections_per_address_max: usize,
     /// `socket.listen.backlog.size`, `socket.receive.buffer.bytes`, `socket.send.buffer.bytes`.
     pub sockets: SocketOptions,
+    /// `fetch.buffer.bytes`.
+    pub fetch_buffer_bytes: u64,
     /// `catchup.read.bytes.per.second`.
     pub catchup_bytes_per_second: u64,
     /// `max.incremental.fetch.session.cache.slots`.
@@ -73,23 +75,15 @@ impl Startup {
         let layers = config.layers();
         let bytes = |key: &str| layers.number(key).max(0) as u64;
         let list = |key: &str| split(&layers.text(key).unwrap_or_default());
-        let advertised = list("advertised.listeners")
-            .first()
-            .map(|text| parse_advertised(text))
-            .transpose()?;
+        let advertised =
+            list("advertised.listeners").first().map(|text| parse_advertised(text)).transpose()?;
         Ok(Startup {
             data_dir: PathBuf::from(layers.text("data.dir").unwrap_or_default()),
-            listen: list("listen")
-                .iter()
-                .map(|text| without_name(text).to_owned())
-                .collect(),
+            listen: list("listen").iter().map(|text| without_name(text).to_owned()).collect(),
             http_listen: list("http.listen"),
             advertised,
             insecure_listeners: layers.flag("insecure_listeners"),
-            node_id: config
-                .set()
-                .contains_key("node.id")
-                .then(|| NodeId(layers.number("node.id") as i32)),
+            node_id: config.set().contains_key("node.id").then(|| NodeId(layers.number("node.id") as i32)),
             data_groups: layers.number("data.groups") as u32,
             flush: flush(&layers),
             wal_bytes_max: bytes("wal.bytes"),
@@ -101,6 +95,7 @@ impl Startup {
             connections_max: bytes("max.connections") as usize,
             connections_per_address_max: bytes("max.connections.per.ip") as usize,
             sockets: sockets(&layers),
+            fetch_buffer_bytes: bytes("fetch.buffer.bytes"),
             catchup_bytes_per_second: bytes("catchup.read.bytes.per.second"),
             fetch_sessions_max: bytes("max.incremental.fetch.session.cache.slots") as usize,
             connection: connection(&layers),
@@ -119,15 +114,14 @@ fn connection(layers: &BrokerLayers<'_>) -> ConnectionLimits {
             bytes_in_flight_max: frame_bytes_max,
         },
         idle_max: idle_ms.map_or(FOREVER, Duration::from_millis),
+        budget: Budget::new(layers.number("request.buffer.bytes").max(0) as u64),
     }
 }
 
 fn sockets(layers: &BrokerLayers<'_>) -> SocketOptions {
     let buffer = |key: &str| usize::try_from(layers.number(key)).ok();
     SocketOptions {
-        backlog: layers
-            .number("socket.listen.backlog.size")
-            .clamp(1, i64::from(i32::MAX)) as i32,
+        backlog: layers.number("socket.listen.backlog.size").clamp(1, i64::from(i32::MAX)) as i32,
         receive_buffer_bytes: buffer("socket.receive.buffer.bytes"),
         send_buffer_bytes: buffer("socket.send.buffer.bytes"),
     }
@@ -144,17 +138,12 @@ fn flush(layers: &BrokerLayers<'_>) -> Flush {
 }
 
 fn split(list: &str) -> Vec<String> {
-    list.split(',')
-        .map(|part| part.trim().to_owned())
-        .filter(|part| !part.is_empty())
-        .collect()
+    list.split(',').map(|part| part.trim().to_owned()).filter(|part| !part.is_empty()).collect()
 }
 
 /// `PLAINTEXT://host:port`, as Kafka writes listeners, without its name.
 fn without_name(listener: &str) -> &str {
-    listener
-        .split_once("://")
-        .map_or(listener, |(_, address)| address)
+    listener.split_once("://").map_or(listener, |(_, address)| address)
 }
 
 fn parse_advertised(text: &str) -> Result<(String, u16), StartupError> {
@@ -173,10 +162,7 @@ mod tests {
 
     #[test]
     fn an_advertised_listener_may_have_a_name_and_an_ipv6_host() {
-        assert_eq!(
-            parse_advertised("PLAINTEXT://broker:9092").unwrap(),
-            ("broker".to_owned(), 9092)
-        );
+        assert_eq!(parse_advertised("PLAINTEXT://broker:9092").unwrap(), ("broker".to_owned(), 9092));
         assert_eq!(parse_advertised("[::1]:9093").unwrap(), ("::1".to_owned(), 9093));
         for bad in ["broker", ":9092", "broker:x", "broker:70000"] {
             assert!(parse_advertised(bad).is_err(), "{bad}");

@@ -27,10 +27,7 @@ pub async fn serve(listener: TcpListener, node: Arc<Node>, mut stop: watch::Rece
         .route("/metrics", get(metrics))
         .with_state(node);
     let stopped = async move { stopped(&mut stop).await };
-    if let Err(error) = axum::serve(listener, routes)
-        .with_graceful_shutdown(stopped)
-        .await
-    {
+    if let Err(error) = axum::serve(listener, routes).with_graceful_shutdown(stopped).await {
         tracing::error!(%error, "the HTTP listener failed");
     }
 }
@@ -41,21 +38,14 @@ async fn live(State(node): State<Arc<Node>>) -> Json<Health> {
 
 async fn ready(State(node): State<Arc<Node>>) -> (StatusCode, Json<Health>) {
     let reasons = node.not_ready();
-    let status = if reasons.is_empty() {
-        StatusCode::OK
-    } else {
-        StatusCode::SERVICE_UNAVAILABLE
-    };
+    let status = if reasons.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, Json(health(&node, reasons)))
 }
 
 async fn metrics(State(node): State<Arc<Node>>) -> ([(&'static str, &'static str); 1], String) {
     node.metrics.observe_storage(&node.storage_reading());
     (
-        [(
-            "content-type",
-            "application/openmetrics-text; version=1.0.0; charset=utf-8",
-        )],
+        [("content-type", "application/openmetrics-text; version=1.0.0; charset=utf-8")],
         node.metrics.exposition(),
     )
 }

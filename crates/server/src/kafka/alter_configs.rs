@@ -28,10 +28,7 @@ pub async fn handle(node: &Arc<Node>, request: AlterConfigsRequest) -> AlterConf
             resource_name: resource.resource_name,
         });
     }
-    AlterConfigsResponse {
-        responses,
-        ..Default::default()
-    }
+    AlterConfigsResponse { responses, ..Default::default() }
 }
 
 async fn replace(
@@ -50,12 +47,8 @@ async fn replace(
             return Err(Refusal::new(ErrorCode::InvalidRequest, message));
         }
     }
-    change(
-        node,
-        resource.resource_type,
-        &resource.resource_name,
-        validate_only,
-        |table, _| table.check_set(&configs).map(|()| configs.clone()),
-    )
+    change(node, resource.resource_type, &resource.resource_name, validate_only, |table, _| {
+        table.check_set(&configs).map(|()| configs.clone())
+    })
     .await
 }

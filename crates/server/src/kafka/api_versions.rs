@@ -21,10 +21,7 @@ pub fn handle(context: &CallContext, request: &ApiVersionsRequest) -> ApiVersion
     if context.version >= SOFTWARE_NAME_VERSION
         && !(is_valid(&request.client_software_name) && is_valid(&request.client_software_version))
     {
-        return ApiVersionsResponse {
-            error_code: ErrorCode::InvalidRequest,
-            ..Default::default()
-        };
+        return ApiVersionsResponse { error_code: ErrorCode::InvalidRequest, ..Default::default() };
     }
     let (name, level) = GROUP_VERSION;
     ApiVersionsResponse {
@@ -49,7 +46,5 @@ fn is_valid(name: &str) -> bool {
     let ends = |c: Option<char>| c.is_some_and(|c| c.is_ascii_alphanumeric());
     ends(name.chars().next())
         && ends(name.chars().last())
-        && name
-            .chars()
-            .all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '.')
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '.')
 }

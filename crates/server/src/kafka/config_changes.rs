@@ -51,10 +51,8 @@ impl Resource {
             BROKER => match name.parse() {
                 Ok(id) if id == node.identity.node_id => Ok(Resource::Broker(Some(NodeId(id)))),
                 Ok(id) => {
-                    let message = format!(
-                        "Unexpected broker id, expected {} but received {id}",
-                        node.identity.node_id
-                    );
+                    let message =
+                        format!("Unexpected broker id, expected {} but received {id}", node.identity.node_id);
                     Err(Refusal::new(ErrorCode::InvalidRequest, message))
                 }
                 Err(_) => {
@@ -62,15 +60,13 @@ impl Resource {
                     Err(Refusal::new(ErrorCode::InvalidRequest, message))
                 }
             },
-            GROUP if name.is_empty() => Err(Refusal::new(
-                ErrorCode::InvalidRequest,
-                "Group name must not be empty",
-            )),
+            GROUP if name.is_empty() => {
+                Err(Refusal::new(ErrorCode::InvalidRequest, "Group name must not be empty"))
+            }
             GROUP => Ok(Resource::Group(name.to_owned())),
-            other => Err(Refusal::new(
-                ErrorCode::InvalidRequest,
-                format!("Unsupported resource type {other}"),
-            )),
+            other => {
+                Err(Refusal::new(ErrorCode::InvalidRequest, format!("Unsupported resource type {other}")))
+            }
         }
     }
 
@@ -95,10 +91,7 @@ impl Resource {
         let metadata = node.metadata_view().state();
         let held = match self {
             Resource::Topic(topic) => {
-                return VersionedConfigs {
-                    configs: topic.configs.clone(),
-                    version: topic.config_version,
-                };
+                return VersionedConfigs { configs: topic.configs.clone(), version: topic.config_version };
             }
             Resource::Broker(id) => metadata.broker_configs(*id),
             Resource::Group(group) => metadata.group_configs(group),
@@ -126,16 +119,9 @@ pub async fn change(
         if validate_only {
             return Ok(());
         }
-        let command = MetadataCommand::SetConfigs {
-            scope: resource.scope(),
-            based_on: held.version,
-            configs,
-        };
-        match node
-            .propose_metadata(command)
-            .await
-            .map_err(|error| propose_refusal(&error))?
-        {
+        let command =
+            MetadataCommand::SetConfigs { scope: resource.scope(), based_on: held.version, configs };
+        match node.propose_metadata(command).await.map_err(|error| propose_refusal(&error))? {
             MetadataOutcome::ConfigsSet(Ok(_)) => {
                 settle(node, &resource);
                 return Ok(());

@@ -32,23 +32,15 @@ pub async fn handle(node: &Node, request: ConsumerGroupDescribeRequest) -> Consu
         if described.error_code == ErrorCode::None {
             described.authorized_operations = authorized_operations(request.include_authorized_operations);
         } else {
-            node.metrics
-                .requests
-                .failed("ConsumerGroupDescribe", described.error_code.name());
+            node.metrics.requests.failed("ConsumerGroupDescribe", described.error_code.name());
         }
         groups.push(described);
     }
-    ConsumerGroupDescribeResponse {
-        groups,
-        ..Default::default()
-    }
+    ConsumerGroupDescribeResponse { groups, ..Default::default() }
 }
 
 async fn describe(node: &Node, group_id: String) -> DescribedGroup {
-    let error = match node
-        .ask_group(Request::ConsumerDescribe(group_id.as_str().into()), false)
-        .await
-    {
+    let error = match node.ask_group(Request::ConsumerDescribe(group_id.as_str().into()), false).await {
         Response::ConsumerDescribe(Ok(described)) => return group(node, group_id, described),
         Response::ConsumerDescribe(Err(error)) => error,
         _ => GroupError::CoordinatorNotAvailable,
@@ -68,11 +60,7 @@ fn group(node: &Node, group_id: String, described: ConsumerDescribed) -> Describ
         group_epoch: described.group_epoch,
         assignment_epoch: described.assignment_epoch,
         assignor_name: described.assignor.to_owned(),
-        members: described
-            .members
-            .into_iter()
-            .map(|one| member(node, one))
-            .collect(),
+        members: described.members.into_iter().map(|one| member(node, one)).collect(),
         ..Default::default()
     }
 }
@@ -89,27 +77,15 @@ fn member(node: &Node, member: ConsumerDescribedMember) -> Member {
         subscribed_topic_regex: member.regex.map(|regex| regex.to_string()),
         assignment: assignment(node, &member.assignment),
         target_assignment: assignment(node, &member.target),
-        member_type: if member.classic {
-            CLASSIC_MEMBER
-        } else {
-            CONSUMER_MEMBER
-        },
+        member_type: if member.classic { CLASSIC_MEMBER } else { CONSUMER_MEMBER },
     }
 }
 
 /// Partitions of topics that are gone are not shown.
 fn assignment(node: &Node, partitions: &PartitionSet) -> Assignment {
-    let known = by_topic(partitions)
-        .into_iter()
-        .filter_map(|(topic_id, partitions)| {
-            let topic = node.topic_by_id(TopicId(topic_id))?;
-            Some(TopicPartitions {
-                topic_id,
-                topic_name: topic.name.clone(),
-                partitions,
-            })
-        });
-    Assignment {
-        topic_partitions: known.collect(),
-    }
+    let known = by_topic(partitions).into_iter().filter_map(|(topic_id, partitions)| {
+        let topic = node.topic_by_id(TopicId(topic_id))?;
+        Some(TopicPartitions { topic_id, topic_name: topic.name.clone(), partitions })
+    });
+    Assignment { topic_partitions: known.collect() }
 }

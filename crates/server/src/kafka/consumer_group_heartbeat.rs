@@ -47,14 +47,10 @@ fn heartbeat(context: &CallContext, request: ConsumerGroupHeartbeatRequest) -> C
         instance: instance(request.instance_id),
         rack: request.rack_id.map(Text::from),
         rebalance_timeout_ms: u32::try_from(request.rebalance_timeout_ms).ok(),
-        topics: request
-            .subscribed_topic_names
-            .map(|names| names.into_iter().map(Text::from).collect()),
+        topics: request.subscribed_topic_names.map(|names| names.into_iter().map(Text::from).collect()),
         regex: request.subscribed_topic_regex.map(Text::from),
         assignor: request.server_assignor.map(Text::from),
-        owned: request
-            .topic_partitions
-            .map(|topics| topics.into_iter().flat_map(partitions).collect()),
+        owned: request.topic_partitions.map(|topics| topics.into_iter().flat_map(partitions).collect()),
         client: client(context),
         fresh_id: fresh_id(),
     }
@@ -62,18 +58,17 @@ fn heartbeat(context: &CallContext, request: ConsumerGroupHeartbeatRequest) -> C
 
 fn partitions(topic: TopicPartitions) -> impl Iterator<Item = TopicPartition> {
     let id = TopicId(topic.topic_id);
-    topic.partitions.into_iter().map(move |partition| TopicPartition {
-        topic: id,
-        partition: PartitionIndex(partition),
-    })
+    topic
+        .partitions
+        .into_iter()
+        .map(move |partition| TopicPartition { topic: id, partition: PartitionIndex(partition) })
 }
 
 fn taken(done: HeartbeatDone) -> ConsumerGroupHeartbeatResponse {
     let assignment = done.assignment.map(|partitions| {
         let topics = by_topic(&partitions).into_iter();
-        let topic_partitions = topics
-            .map(|(topic_id, partitions)| TopicPartitions { topic_id, partitions })
-            .collect();
+        let topic_partitions =
+            topics.map(|(topic_id, partitions)| TopicPartitions { topic_id, partitions }).collect();
         Assignment { topic_partitions }
     });
     ConsumerGroupHeartbeatResponse {
@@ -87,9 +82,7 @@ fn taken(done: HeartbeatDone) -> ConsumerGroupHeartbeatResponse {
 
 fn refused(node: &Node, error: &GroupError) -> ConsumerGroupHeartbeatResponse {
     let error_code = group_refusal(error);
-    node.metrics
-        .requests
-        .failed("ConsumerGroupHeartbeat", error_code.name());
+    node.metrics.requests.failed("ConsumerGroupHeartbeat", error_code.name());
     ConsumerGroupHeartbeatResponse {
         error_code,
         error_message: Some(error.to_string()),

@@ -51,10 +51,7 @@ pub async fn handle(
         };
         topics.push(result.unwrap_or_else(|refusal| refused(node, name, refusal)));
     }
-    CreateTopicsResponse {
-        topics,
-        ..Default::default()
-    }
+    CreateTopicsResponse { topics, ..Default::default() }
 }
 
 async fn create(
@@ -70,9 +67,7 @@ async fn create(
         };
         configs.insert(config.name.clone(), value.clone());
     }
-    TOPIC_TABLE
-        .check_set(&configs)
-        .map_err(|error| edit_refusal(&error))?;
+    TOPIC_TABLE.check_set(&configs).map_err(|error| edit_refusal(&error))?;
     let create = CreateTopic {
         id: TopicId(Uuid::new_v4()),
         name: asked.name.clone(),
@@ -84,9 +79,7 @@ async fn create(
         let planned = node.metadata_view().state().try_create_topic(&create);
         Arc::new(planned.map_err(|error| create_refusal(&error))?)
     } else {
-        node.create_topic(create)
-            .await
-            .map_err(|error| change_refusal(&error))?
+        node.create_topic(create).await.map_err(|error| change_refusal(&error))?
     };
     Ok(created(node, &topic, validate_only))
 }
@@ -112,46 +105,31 @@ fn plan(node: &Node, asked: &CreatableTopic) -> Result<PartitionPlan, Refusal> {
         .assignments
         .iter()
         .map(|assignment| {
-            (
-                assignment.partition_index,
-                assignment.broker_ids.iter().map(|&id| NodeId(id)).collect(),
-            )
+            (assignment.partition_index, assignment.broker_ids.iter().map(|&id| NodeId(id)).collect())
         })
         .collect();
     assigned.sort_by_key(|(index, _)| *index);
-    if assigned
-        .iter()
-        .enumerate()
-        .any(|(at, (index, _))| *index != at as i32)
-    {
+    if assigned.iter().enumerate().any(|(at, (index, _))| *index != at as i32) {
         let message = "partitions should be a consecutive 0-based integer sequence";
         return Err(Refusal::new(ErrorCode::InvalidReplicaAssignment, message));
     }
-    Ok(PartitionPlan::Assigned(
-        assigned.into_iter().map(|(_, replicas)| replicas).collect(),
-    ))
+    Ok(PartitionPlan::Assigned(assigned.into_iter().map(|(_, replicas)| replicas).collect()))
 }
 
 fn created(node: &Node, topic: &Topic, validate_only: bool) -> CreatableTopicResult {
     let describe = |layers: &BrokerLayers<'_>| describe_topic(&topic.configs, layers);
-    let configs = node
-        .with_layers(describe)
-        .into_iter()
-        .map(|config| CreatableTopicConfigs {
-            name: config.name.to_owned(),
-            value: config.value,
-            read_only: config.read_only,
-            config_source: source_code(config.source),
-            is_sensitive: config.sensitive,
-        });
+    let configs = node.with_layers(describe).into_iter().map(|config| CreatableTopicConfigs {
+        name: config.name.to_owned(),
+        value: config.value,
+        read_only: config.read_only,
+        config_source: source_code(config.source),
+        is_sensitive: config.sensitive,
+    });
     CreatableTopicResult {
         name: topic.name.clone(),
         topic_id: if validate_only { Uuid::nil() } else { topic.id.0 },
         num_partitions: topic.partitions.len() as i32,
-        replication_factor: topic
-            .partitions
-            .first()
-            .map_or(1, |place| place.replicas.len() as i16),
+        replication_factor: topic.partitions.first().map_or(1, |place| place.replicas.len() as i16),
         configs: Some(configs.collect()),
         ..Default::default()
     }

@@ -22,8 +22,5 @@ pub async fn handle(node: &Node, request: DeleteGroupsRequest) -> DeleteGroupsRe
         }
         results.push(DeletableGroupResult { group_id, error_code });
     }
-    DeleteGroupsResponse {
-        results,
-        ..Default::default()
-    }
+    DeleteGroupsResponse { results, ..Default::default() }
 }

@@ -28,33 +28,21 @@ pub async fn handle(
         let mut partitions = Vec::with_capacity(topic.partitions.len());
         for partition in topic.partitions {
             let index = partition.partition_index;
-            partitions.push(
-                match delete(node, context, &topic.name, index, partition.offset).await {
-                    Ok(log_start) => DeleteRecordsPartitionResult {
-                        partition_index: index,
-                        low_watermark: log_start.0,
-                        error_code: ErrorCode::None,
-                    },
-                    Err(error_code) => {
-                        node.metrics.requests.failed("DeleteRecords", error_code.name());
-                        DeleteRecordsPartitionResult {
-                            partition_index: index,
-                            low_watermark: -1,
-                            error_code,
-                        }
-                    }
+            partitions.push(match delete(node, context, &topic.name, index, partition.offset).await {
+                Ok(log_start) => DeleteRecordsPartitionResult {
+                    partition_index: index,
+                    low_watermark: log_start.0,
+                    error_code: ErrorCode::None,
                 },
-            );
+                Err(error_code) => {
+                    node.metrics.requests.failed("DeleteRecords", error_code.name());
+                    DeleteRecordsPartitionResult { partition_index: index, low_watermark: -1, error_code }
+                }
+            });
         }
-        topics.push(DeleteRecordsTopicResult {
-            name: topic.name,
-            partitions,
-        });
+        topics.push(DeleteRecordsTopicResult { name: topic.name, partitions });
     }
-    DeleteRecordsResponse {
-        topics,
-        ..Default::default()
-    }
+    DeleteRecordsResponse { topics, ..Default::default() }
 }
 
 async fn delete(
@@ -65,31 +53,13 @@ async fn delete(
     offset: i64,
 ) -> Result<Offset, ErrorCode> {
     let topic = node.topic(topic).ok_or(ErrorCode::UnknownTopicOrPartition)?;
-    let tp = TopicPartition {
-        topic: topic.id,
-        partition: PartitionIndex(index),
-    };
-    let (handle, log) = node
-        .partition(&topic, tp)
-        .ok_or(ErrorCode::UnknownTopicOrPartition)?;
-    let to = if offset == HIGH_WATERMARK {
-        log.log_end()
-    } else {
-        Offset(offset)
-    };
+    let tp = TopicPartition { topic: topic.id, partition: PartitionIndex(index) };
+    let (handle, log) = node.partition(&topic, tp).ok_or(ErrorCode::UnknownTopicOrPartition)?;
+    let to = if offset == HIGH_WATERMARK { log.log_end() } else { Offset(offset) };
     let by = format!("client {:?} at {}", context.client_id, context.client);
     let why = LogStartReason::DeleteRecords { by };
-    let command = DataCommand::MoveLogStart(MoveLogStart {
-        tp,
-        to,
-        why,
-        now: node.now(),
-    });
-    match handle
-        .propose(command)
-        .await
-        .map_err(|error| propose_refusal(&error).code)?
-    {
+    let command = DataCommand::MoveLogStart(MoveLogStart { tp, to, why, now: node.now() });
+    match handle.propose(command).await.map_err(|error| propose_refusal(&error).code)? {
         DataOutcome::LogStartMoved(Ok(moved)) => Ok(moved.log_start),
         DataOutcome::LogStartMoved(Err(MoveLogStartError::OutOfRange { .. })) => {
             Err(ErrorCode::OffsetOutOfRange)

@@ -22,19 +22,17 @@ pub async fn handle(
     context: &CallContext,
     request: DeleteTopicsRequest,
 ) -> DeleteTopicsResponse {
-    let named = request.topic_names.into_iter().map(|name| DeleteTopicState {
-        name: Some(name),
-        ..Default::default()
-    });
+    let named = request
+        .topic_names
+        .into_iter()
+        .map(|name| DeleteTopicState { name: Some(name), ..Default::default() });
     let asked: Vec<DeleteTopicState> = request.topics.into_iter().chain(named).collect();
     let mut responses = Vec::with_capacity(asked.len());
     for topic in asked {
         let result = match delete(node, context, &topic).await {
-            Ok(name) => DeletableTopicResult {
-                name: Some(name),
-                topic_id: topic.topic_id,
-                ..Default::default()
-            },
+            Ok(name) => {
+                DeletableTopicResult { name: Some(name), topic_id: topic.topic_id, ..Default::default() }
+            }
             Err(refusal) => {
                 node.metrics.requests.failed("DeleteTopics", refusal.code.name());
                 DeletableTopicResult {
@@ -47,10 +45,7 @@ pub async fn handle(
         };
         responses.push(result);
     }
-    DeleteTopicsResponse {
-        responses,
-        ..Default::default()
-    }
+    DeleteTopicsResponse { responses, ..Default::default() }
 }
 
 async fn delete(node: &Node, context: &CallContext, asked: &DeleteTopicState) -> Result<String, Refusal> {
@@ -63,12 +58,8 @@ async fn delete(node: &Node, context: &CallContext, asked: &DeleteTopicState) ->
     }
     let topic = match &asked.name {
         Some(name) => node.topic(name).ok_or(ErrorCode::UnknownTopicOrPartition)?,
-        None => node
-            .topic_by_id(TopicId(asked.topic_id))
-            .ok_or(ErrorCode::UnknownTopicId)?,
+        None => node.topic_by_id(TopicId(asked.topic_id)).ok_or(ErrorCode::UnknownTopicId)?,
     };
-    node.delete_topic(topic.id)
-        .await
-        .map_err(|error| change_refusal(&error))?;
+    node.delete_topic(topic.id).await.map_err(|error| change_refusal(&error))?;
     Ok(topic.name.clone())
 }

@@ -34,16 +34,12 @@ pub fn handle(
         };
         match describe(node, context, &resource) {
             Ok(configs) => {
-                let configs = configs
-                    .into_iter()
-                    .map(|config| entry(config, synonyms, documentation))
-                    .collect();
+                let configs =
+                    configs.into_iter().map(|config| entry(config, synonyms, documentation)).collect();
                 DescribeConfigsResult { configs, ..result }
             }
             Err(refusal) => {
-                node.metrics
-                    .requests
-                    .failed("DescribeConfigs", refusal.code.name());
+                node.metrics.requests.failed("DescribeConfigs", refusal.code.name());
                 DescribeConfigsResult {
                     error_code: refusal.code,
                     error_message: Some(refusal.message),
@@ -52,10 +48,7 @@ pub fn handle(
             }
         }
     });
-    DescribeConfigsResponse {
-        results: results.collect(),
-        ..Default::default()
-    }
+    DescribeConfigsResponse { results: results.collect(), ..Default::default() }
 }
 
 fn describe(
@@ -69,9 +62,7 @@ fn describe(
         Resource::Topic(_) => node.with_layers(|layers| describe_topic(&overrides, layers)),
         Resource::Broker(Some(_)) => {
             let mut configs = node.with_layers(describe_broker);
-            configs
-                .iter_mut()
-                .for_each(|config| show_advertised(config, node, context));
+            configs.iter_mut().for_each(|config| show_advertised(config, node, context));
             configs
         }
         Resource::Broker(None) => describe_cluster_default(&overrides),
@@ -90,18 +81,11 @@ fn show_advertised(config: &mut ConfigDescription, node: &Node, context: &CallCo
         return;
     }
     let (host, port) = endpoint(node, context);
-    let host = if host.contains(':') {
-        format!("[{host}]")
-    } else {
-        host
-    };
+    let host = if host.contains(':') { format!("[{host}]") } else { host };
     config.value = Some(format!("PLAINTEXT://{host}:{port}"));
     config.source = ConfigSource::Static;
-    config.synonyms = vec![SourcedValue {
-        name: config.name,
-        value: config.value.clone(),
-        source: ConfigSource::Static,
-    }];
+    config.synonyms =
+        vec![SourcedValue { name: config.name, value: config.value.clone(), source: ConfigSource::Static }];
 }
 
 fn entry(config: ConfigDescription, synonyms: bool, documentation: bool) -> DescribeConfigsResourceResult {

@@ -33,23 +33,15 @@ pub async fn handle(
         if described.error_code == ErrorCode::None {
             described.authorized_operations = authorized_operations(request.include_authorized_operations);
         } else {
-            node.metrics
-                .requests
-                .failed("DescribeGroups", described.error_code.name());
+            node.metrics.requests.failed("DescribeGroups", described.error_code.name());
         }
         groups.push(described);
     }
-    DescribeGroupsResponse {
-        groups,
-        ..Default::default()
-    }
+    DescribeGroupsResponse { groups, ..Default::default() }
 }
 
 async fn describe(node: &Node, version: i16, group_id: String) -> DescribedGroup {
-    let error = match node
-        .ask_group(Request::Describe(group_id.as_str().into()), false)
-        .await
-    {
+    let error = match node.ask_group(Request::Describe(group_id.as_str().into()), false).await {
         Response::Describe(Ok(described)) => {
             return DescribedGroup {
                 group_id,
@@ -65,20 +57,12 @@ async fn describe(node: &Node, version: i16, group_id: String) -> DescribedGroup
     };
     let is_not_found = error == GroupError::GroupIdNotFound;
     if is_not_found && version < NOT_FOUND_VERSION {
-        return DescribedGroup {
-            group_id,
-            group_state: DEAD.to_owned(),
-            ..Default::default()
-        };
+        return DescribedGroup { group_id, group_state: DEAD.to_owned(), ..Default::default() };
     }
     DescribedGroup {
         error_code: group_refusal(&error),
         error_message: (version >= NOT_FOUND_VERSION).then(|| error.to_string()),
-        group_state: if is_not_found {
-            DEAD.to_owned()
-        } else {
-            String::new()
-        },
+        group_state: if is_not_found { DEAD.to_owned() } else { String::new() },
         group_id,
         ..Default::default()
     }

@@ -16,9 +16,7 @@ pub fn handle(node: &Arc<Node>, request: DescribeLogDirsRequest) -> DescribeLogD
         Some(asked) => {
             let found = asked.iter().filter_map(|asked| {
                 let topic = node.topic(&asked.topic)?;
-                Some(describe(node, &topic, |partition| {
-                    asked.partitions.contains(&partition)
-                }))
+                Some(describe(node, &topic, |partition| asked.partitions.contains(&partition)))
             });
             found.collect()
         }
@@ -35,17 +33,12 @@ pub fn handle(node: &Arc<Node>, request: DescribeLogDirsRequest) -> DescribeLogD
         usable_bytes: space.map_or(-1, |space| space.available_bytes as i64),
         ..Default::default()
     };
-    DescribeLogDirsResponse {
-        results: vec![result],
-        ..Default::default()
-    }
+    DescribeLogDirsResponse { results: vec![result], ..Default::default() }
 }
 
 fn describe(node: &Node, topic: &Topic, wanted: impl Fn(i32) -> bool) -> DescribeLogDirsTopic {
-    let partitions = topic
-        .topic_partitions()
-        .filter(|(tp, _)| wanted(tp.partition.0))
-        .filter_map(|(tp, _)| {
+    let partitions =
+        topic.topic_partitions().filter(|(tp, _)| wanted(tp.partition.0)).filter_map(|(tp, _)| {
             let (_, log) = node.partition(topic, tp)?;
             Some(DescribeLogDirsPartition {
                 partition_index: tp.partition.0,
@@ -53,8 +46,5 @@ fn describe(node: &Node, topic: &Topic, wanted: impl Fn(i32) -> bool) -> Describ
                 ..Default::default()
             })
         });
-    DescribeLogDirsTopic {
-        name: topic.name.clone(),
-        partitions: partitions.collect(),
-    }
+    DescribeLogDirsTopic { name: topic.name.clone(), partitions: partitions.collect() }
 }

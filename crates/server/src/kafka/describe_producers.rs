@@ -16,52 +16,33 @@ use crate::node::Node;
 pub fn handle(node: &Arc<Node>, request: DescribeProducersRequest) -> DescribeProducersResponse {
     let topics = request.topics.into_iter().map(|topic| {
         let partitions =
-            topic
-                .partition_indexes
-                .iter()
-                .map(|&index| match producers(node, &topic.name, index) {
-                    Some(active_producers) => PartitionResponse {
-                        partition_index: index,
-                        active_producers,
-                        ..Default::default()
-                    },
-                    None => PartitionResponse {
-                        partition_index: index,
-                        error_code: ErrorCode::UnknownTopicOrPartition,
-                        ..Default::default()
-                    },
-                });
+            topic.partition_indexes.iter().map(|&index| match producers(node, &topic.name, index) {
+                Some(active_producers) => {
+                    PartitionResponse { partition_index: index, active_producers, ..Default::default() }
+                }
+                None => PartitionResponse {
+                    partition_index: index,
+                    error_code: ErrorCode::UnknownTopicOrPartition,
+                    ..Default::default()
+                },
+            });
         let partitions = partitions.collect();
-        TopicResponse {
-            name: topic.name,
-            partitions,
-        }
+        TopicResponse { name: topic.name, partitions }
     });
-    DescribeProducersResponse {
-        topics: topics.collect(),
-        ..Default::default()
-    }
+    DescribeProducersResponse { topics: topics.collect(), ..Default::default() }
 }
 
 fn producers(node: &Node, topic: &str, index: i32) -> Option<Vec<ProducerState>> {
     let topic = node.topic(topic)?;
-    let tp = TopicPartition {
-        topic: topic.id,
-        partition: PartitionIndex(index),
-    };
+    let tp = TopicPartition { topic: topic.id, partition: PartitionIndex(index) };
     let (handle, _) = node.partition(&topic, tp)?;
     let state = handle.view.state();
-    let described = state
-        .partition(tp)?
-        .producers()
-        .describe()
-        .into_iter()
-        .map(|producer| ProducerState {
-            producer_id: producer.producer_id.0,
-            producer_epoch: i32::from(producer.epoch.0),
-            last_sequence: producer.last_sequence.0,
-            last_timestamp: producer.last_timestamp.0,
-            ..Default::default()
-        });
+    let described = state.partition(tp)?.producers().describe().into_iter().map(|producer| ProducerState {
+        producer_id: producer.producer_id.0,
+        producer_epoch: i32::from(producer.epoch.0),
+        last_sequence: producer.last_sequence.0,
+        last_timestamp: producer.last_timestamp.0,
+        ..Default::default()
+    });
     Some(described.collect())
 }

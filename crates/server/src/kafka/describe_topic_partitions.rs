@@ -23,12 +23,7 @@ pub fn handle(
     let limit = node.with_layers(|layers| layers.number("max.request.partition.size.limit"));
     let mut left = limit.min(i64::from(request.response_partition_limit)).max(1) as usize;
     let mut names: Vec<String> = if request.topics.is_empty() {
-        node.metadata_view()
-            .state()
-            .topics()
-            .iter()
-            .map(|topic| topic.name.clone())
-            .collect()
+        node.metadata_view().state().topics().iter().map(|topic| topic.name.clone()).collect()
     } else {
         request.topics.into_iter().map(|topic| topic.name).collect()
     };
@@ -40,11 +35,7 @@ pub fn handle(
     }
     let mut response = DescribeTopicPartitionsResponse::default();
     for name in names.into_iter().filter(|name| *name >= from_name) {
-        let first = if name == from_name {
-            from_partition as usize
-        } else {
-            0
-        };
+        let first = if name == from_name { from_partition as usize } else { 0 };
         let Some(topic) = node.topic(&name) else {
             response.topics.push(DescribeTopicPartitionsResponseTopic {
                 error_code: ErrorCode::UnknownTopicOrPartition,
@@ -54,10 +45,7 @@ pub fn handle(
             continue;
         };
         if left == 0 {
-            response.next_cursor = Some(Cursor {
-                topic_name: name,
-                partition_index: first as i32,
-            });
+            response.next_cursor = Some(Cursor { topic_name: name, partition_index: first as i32 });
             break;
         }
         let described = describe(node, &topic, first, left);
@@ -65,10 +53,7 @@ pub fn handle(
         left -= described.partitions.len();
         response.topics.push(described);
         if next < topic.partitions.len() {
-            response.next_cursor = Some(Cursor {
-                topic_name: name,
-                partition_index: next as i32,
-            });
+            response.next_cursor = Some(Cursor { topic_name: name, partition_index: next as i32 });
             break;
         }
     }
@@ -77,32 +62,24 @@ pub fn handle(
 
 fn describe(node: &Node, topic: &Topic, first: usize, limit: usize) -> DescribeTopicPartitionsResponseTopic {
     let this = node.identity.node_id;
-    let partitions = topic
-        .topic_partitions()
-        .skip(first)
-        .take(limit)
-        .map(|(tp, group)| {
-            let epoch = node.data(group).and_then(|handle| {
-                let state = handle.view.state();
-                Some(state.partition(tp)?.leader_epoch(handle.group.term()))
-            });
-            DescribeTopicPartitionsResponsePartition {
-                error_code: if epoch.is_some() {
-                    ErrorCode::None
-                } else {
-                    ErrorCode::LeaderNotAvailable
-                },
-                partition_index: tp.partition.0,
-                leader_id: if epoch.is_some() { this } else { -1 },
-                leader_epoch: epoch.map_or(-1, |epoch| epoch.0),
-                replica_nodes: vec![this],
-                isr_nodes: vec![this],
-                // Java's client takes no null here, although the message allows one.
-                eligible_leader_replicas: Some(Vec::new()),
-                last_known_elr: Some(Vec::new()),
-                offline_replicas: Vec::new(),
-            }
+    let partitions = topic.topic_partitions().skip(first).take(limit).map(|(tp, group)| {
+        let epoch = node.data(group).and_then(|handle| {
+            let state = handle.view.state();
+            Some(state.partition(tp)?.leader_epoch(handle.group.term()))
         });
+        DescribeTopicPartitionsResponsePartition {
+            error_code: if epoch.is_some() { ErrorCode::None } else { ErrorCode::LeaderNotAvailable },
+            partition_index: tp.partition.0,
+            leader_id: if epoch.is_some() { this } else { -1 },
+            leader_epoch: epoch.map_or(-1, |epoch| epoch.0),
+            replica_nodes: vec![this],
+            isr_nodes: vec![this],
+            // Java's client takes no null here, although the message allows one.
+            eligible_leader_replicas: Some(Vec::new()),
+            last_known_elr: Some(Vec::new()),
+            offline_replicas: Vec::new(),
+        }
+    });
     DescribeTopicPartitionsResponseTopic {
         name: Some(topic.name.clone()),
         topic_id: topic.id.0,

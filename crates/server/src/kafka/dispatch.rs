@@ -47,7 +47,7 @@ impl KafkaCalls {
         let node = self.node.clone();
         let response: Response = match request {
             Request::Produce(request) => return produce::begin(node, context, request).await,
-            Request::Fetch(request) => fetch::handle(&self, &context, request).await.into(),
+            Request::Fetch(request) => return Step::Answered(fetch::handle(&self, &context, request).await),
             Request::ListOffsets(request) => list_offsets::handle(&node, &context, request).await.into(),
             Request::Metadata(request) => metadata::handle(&node, &context, request).await.into(),
             Request::OffsetCommit(request) => offset_commit::handle(&node, &context, request).await.into(),
@@ -81,9 +81,7 @@ impl KafkaCalls {
             Request::DescribeCluster(request) => describe_cluster::handle(&node, &context, &request).into(),
             Request::DescribeProducers(request) => describe_producers::handle(&node, request).into(),
             Request::ConsumerGroupHeartbeat(request) => {
-                consumer_group_heartbeat::handle(&node, &context, request)
-                    .await
-                    .into()
+                consumer_group_heartbeat::handle(&node, &context, request).await.into()
             }
             Request::ConsumerGroupDescribe(request) => {
                 consumer_group_describe::handle(&node, request).await.into()

@@ -7,9 +7,6 @@ use crate::node::Node;
 pub fn endpoint(node: &Node, context: &CallContext) -> (String, i32) {
     match &node.startup.advertised {
         Some((host, port)) => (host.clone(), i32::from(*port)),
-        None => (
-            context.local.ip().to_canonical().to_string(),
-            i32::from(context.local.port()),
-        ),
+        None => (context.local.ip().to_canonical().to_string(), i32::from(context.local.port())),
     }
 }

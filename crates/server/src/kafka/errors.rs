@@ -23,19 +23,13 @@ pub struct Refusal {
 impl Refusal {
     /// A code with a message of its own.
     pub fn new(code: ErrorCode, message: impl fmt::Display) -> Refusal {
-        Refusal {
-            code,
-            message: message.to_string(),
-        }
+        Refusal { code, message: message.to_string() }
     }
 }
 
 impl From<ErrorCode> for Refusal {
     fn from(code: ErrorCode) -> Refusal {
-        Refusal {
-            code,
-            message: code.message().to_owned(),
-        }
+        Refusal { code, message: code.message().to_owned() }
     }
 }
 

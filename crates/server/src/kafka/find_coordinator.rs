@@ -22,13 +22,8 @@ pub async fn handle(
 ) -> FindCoordinatorResponse {
     if context.version >= MANY_KEYS_VERSION {
         let keys = request.coordinator_keys.into_iter();
-        let coordinators = keys
-            .map(|key| coordinator(node, context, request.key_type, key))
-            .collect();
-        return FindCoordinatorResponse {
-            coordinators,
-            ..Default::default()
-        };
+        let coordinators = keys.map(|key| coordinator(node, context, request.key_type, key)).collect();
+        return FindCoordinatorResponse { coordinators, ..Default::default() };
     }
     let found = coordinator(node, context, request.key_type, request.key);
     FindCoordinatorResponse {
@@ -45,24 +40,15 @@ fn coordinator(node: &Node, context: &CallContext, key_type: i8, key: String) ->
     let refusal = match key_type {
         GROUP => {
             let (host, port) = endpoint(node, context);
-            return Coordinator {
-                key,
-                node_id: node.identity.node().0,
-                host,
-                port,
-                ..Default::default()
-            };
+            return Coordinator { key, node_id: node.identity.node().0, host, port, ..Default::default() };
         }
         // An error that clients do not retry: they would wait for a coordinator that never comes.
         TRANSACTION => Refusal::new(ErrorCode::InvalidRequest, "transactions are not served yet"),
-        other => Refusal::new(
-            ErrorCode::InvalidRequest,
-            format_args!("there is no coordinator of type {other}"),
-        ),
+        other => {
+            Refusal::new(ErrorCode::InvalidRequest, format_args!("there is no coordinator of type {other}"))
+        }
     };
-    node.metrics
-        .requests
-        .failed("FindCoordinator", refusal.code.name());
+    node.metrics.requests.failed("FindCoordinator", refusal.code.name());
     Coordinator {
         key,
         node_id: -1,

@@ -28,10 +28,7 @@ const GROUP_OPERATIONS: i32 = 1 << 3 | 1 << 6 | 1 << 8 | 1 << 10 | 1 << 11;
 /// Who asks. Kafka writes an address with a slash in front, and clients show it so.
 pub fn client(context: &CallContext) -> Client {
     let host = format!("/{}", context.client.ip().to_canonical());
-    Client {
-        id: context.client_id.as_str().into(),
-        host: host.into(),
-    }
+    Client { id: context.client_id.as_str().into(), host: host.into() }
 }
 
 /// A fresh id, for a member that needs one.
@@ -73,18 +70,14 @@ pub fn subscription(metadata: &Bytes) -> Option<Subscription> {
 /// Reads a consumer's assignment; empty if the bytes are something else.
 pub fn assigned_partitions(assignment: &Bytes) -> Vec<NamedPartitions> {
     let read = decode::<ConsumerProtocolAssignment>(assignment.clone());
-    read.map(|read| named(read.assigned_partitions))
-        .unwrap_or_default()
+    read.map(|read| named(read.assigned_partitions)).unwrap_or_default()
 }
 
 fn named(topics: Vec<TopicPartitions>) -> Vec<NamedPartitions> {
     let named = topics.into_iter().map(|topic| {
         let mut partitions: Vec<PartitionIndex> = topic.partitions.into_iter().map(PartitionIndex).collect();
         partitions.sort_unstable();
-        NamedPartitions {
-            topic: topic.topic.into(),
-            partitions,
-        }
+        NamedPartitions { topic: topic.topic.into(), partitions }
     });
     named.collect()
 }
@@ -102,10 +95,7 @@ pub fn assignment_bytes(assignment: Assignment) -> Bytes {
             partitions: one.partitions.into_iter().map(|partition| partition.0).collect(),
         })
         .collect();
-    let message = ConsumerProtocolAssignment {
-        assigned_partitions,
-        user_data: None,
-    };
+    let message = ConsumerProtocolAssignment { assigned_partitions, user_data: None };
     encode(&message, ASSIGNMENT_VERSION).expect("names and counts of existing topics fit the layout")
 }
 
@@ -128,10 +118,7 @@ mod tests {
     use super::*;
 
     fn partitions(topic: &str, partitions: &[i32]) -> TopicPartitions {
-        TopicPartitions {
-            topic: topic.to_owned(),
-            partitions: partitions.to_vec(),
-        }
+        TopicPartitions { topic: topic.to_owned(), partitions: partitions.to_vec() }
     }
 
     fn expected(topic: &str, partitions: &[i32]) -> NamedPartitions {
@@ -156,14 +143,7 @@ mod tests {
         for version in 0..=3 {
             let read = subscription(&encode(&full(), version).unwrap()).unwrap();
             assert_eq!(read.topics, ["a".into(), "b".into()]);
-            assert_eq!(
-                read.owned,
-                if version >= 1 {
-                    vec![expected("b", &[0, 2])]
-                } else {
-                    Vec::new()
-                }
-            );
+            assert_eq!(read.owned, if version >= 1 { vec![expected("b", &[0, 2])] } else { Vec::new() });
             assert_eq!(read.generation, (version >= 2).then_some(7));
             assert_eq!(read.rack, (version >= 3).then(|| "r1".into()));
         }
@@ -171,11 +151,8 @@ mod tests {
 
     #[test]
     fn an_unknown_generation_and_an_empty_rack_are_none() {
-        let message = ConsumerProtocolSubscription {
-            generation_id: -1,
-            rack_id: Some(String::new()),
-            ..full()
-        };
+        let message =
+            ConsumerProtocolSubscription { generation_id: -1, rack_id: Some(String::new()), ..full() };
         let read = subscription(&encode(&message, 3).unwrap()).unwrap();
         assert_eq!((read.generation, read.rack), (None, None));
     }
@@ -187,10 +164,7 @@ mod tests {
             assert_eq!(subscription(&whole.slice(..end)), None, "cut at {end}");
         }
         // a count of topics that the bytes cannot hold
-        assert_eq!(
-            subscription(&Bytes::from_static(&[0, 0, 0x7f, 0xff, 0xff, 0xff, 0, 0])),
-            None
-        );
+        assert_eq!(subscription(&Bytes::from_static(&[0, 0, 0x7f, 0xff, 0xff, 0xff, 0, 0])), None);
     }
 
     #[test]
@@ -212,10 +186,8 @@ mod tests {
     #[test]
     fn partitions_are_gathered_by_topic() {
         let (one, two) = (Uuid::from_u128(1), Uuid::from_u128(2));
-        let tp = |topic, partition| TopicPartition {
-            topic: TopicId(topic),
-            partition: PartitionIndex(partition),
-        };
+        let tp =
+            |topic, partition| TopicPartition { topic: TopicId(topic), partition: PartitionIndex(partition) };
         let set = PartitionSet::from([tp(two, 0), tp(one, 4), tp(one, 1)]);
         assert_eq!(by_topic(&set), [(one, vec![1, 4]), (two, vec![0])]);
     }

@@ -28,8 +28,5 @@ pub async fn handle(node: &Node, request: HeartbeatRequest) -> HeartbeatResponse
         other => other,
     };
     node.metrics.requests.failed("Heartbeat", error_code.name());
-    HeartbeatResponse {
-        error_code,
-        ..Default::default()
-    }
+    HeartbeatResponse { error_code, ..Default::default() }
 }

@@ -26,9 +26,7 @@ pub async fn handle(
     for resource in request.resources {
         let refusal = edit(node, &resource, request.validate_only).await.err();
         if let Some(refusal) = &refusal {
-            node.metrics
-                .requests
-                .failed("IncrementalAlterConfigs", refusal.code.name());
+            node.metrics.requests.failed("IncrementalAlterConfigs", refusal.code.name());
         }
         responses.push(AlterConfigsResourceResponse {
             error_code: refusal.as_ref().map_or(ErrorCode::None, |refusal| refusal.code),
@@ -37,35 +35,21 @@ pub async fn handle(
             resource_name: resource.resource_name,
         });
     }
-    IncrementalAlterConfigsResponse {
-        responses,
-        ..Default::default()
-    }
+    IncrementalAlterConfigsResponse { responses, ..Default::default() }
 }
 
 async fn edit(node: &Arc<Node>, resource: &AlterConfigsResource, validate_only: bool) -> Result<(), Refusal> {
-    let edits = resource
-        .configs
-        .iter()
-        .map(edit_of)
-        .collect::<Result<Vec<_>, _>>()?;
-    change(
-        node,
-        resource.resource_type,
-        &resource.resource_name,
-        validate_only,
-        |table, current| table.edit(current, &edits, |key| default_of(node, key)),
-    )
+    let edits = resource.configs.iter().map(edit_of).collect::<Result<Vec<_>, _>>()?;
+    change(node, resource.resource_type, &resource.resource_name, validate_only, |table, current| {
+        table.edit(current, &edits, |key| default_of(node, key))
+    })
     .await
 }
 
 fn edit_of(config: &AlterableConfig) -> Result<ConfigEdit, Refusal> {
     let value = || {
         let missing = || format!("Null value not supported for : {}", config.name);
-        config
-            .value
-            .clone()
-            .ok_or_else(|| Refusal::new(ErrorCode::InvalidRequest, missing()))
+        config.value.clone().ok_or_else(|| Refusal::new(ErrorCode::InvalidRequest, missing()))
     };
     let operation = match config.config_operation {
         0 => EditOperation::Set(value()?),
@@ -73,14 +57,8 @@ fn edit_of(config: &AlterableConfig) -> Result<ConfigEdit, Refusal> {
         2 => EditOperation::Append(value()?),
         3 => EditOperation::Subtract(value()?),
         other => {
-            return Err(Refusal::new(
-                ErrorCode::InvalidRequest,
-                format!("Unknown operation type {other}"),
-            ));
+            return Err(Refusal::new(ErrorCode::InvalidRequest, format!("Unknown operation type {other}")));
         }
     };
-    Ok(ConfigEdit {
-        key: config.name.clone(),
-        operation,
-    })
+    Ok(ConfigEdit { key: config.name.clone(), operation })
 }

@@ -17,21 +17,12 @@ pub async fn handle(node: &Arc<Node>, request: InitProducerIdRequest) -> InitPro
         return refused(node, ErrorCode::InvalidRequest);
     }
     match node.next_producer_id().await {
-        Ok(id) => InitProducerIdResponse {
-            producer_id: id.0,
-            producer_epoch: 0,
-            ..Default::default()
-        },
+        Ok(id) => InitProducerIdResponse { producer_id: id.0, producer_epoch: 0, ..Default::default() },
         Err(error) => refused(node, coordinator_refusal(&error)),
     }
 }
 
 fn refused(node: &Node, error_code: ErrorCode) -> InitProducerIdResponse {
     node.metrics.requests.failed("InitProducerId", error_code.name());
-    InitProducerIdResponse {
-        error_code,
-        producer_id: -1,
-        producer_epoch: -1,
-        ..Default::default()
-    }
+    InitProducerIdResponse { error_code, producer_id: -1, producer_epoch: -1, ..Default::default() }
 }

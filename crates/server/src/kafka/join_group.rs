@@ -30,18 +30,11 @@ pub async fn handle(node: &Node, context: &CallContext, request: JoinGroupReques
     let member_id = request.member_id.clone();
     // A member that has an id already joins a group that exists, or is unknown there.
     let may_create = member_id.is_empty() && !request.group_id.is_empty();
-    let response = node
-        .ask_group(Request::Join(join(context, request)), may_create)
-        .await;
+    let response = node.ask_group(Request::Join(join(context, request)), may_create).await;
     match response {
         Response::Join(Ok(joined)) => completed(context.version, joined),
         Response::Join(Err(error)) => refused(node, context.version, member_id, &error),
-        _ => refused(
-            node,
-            context.version,
-            member_id,
-            &GroupError::CoordinatorNotAvailable,
-        ),
+        _ => refused(node, context.version, member_id, &GroupError::CoordinatorNotAvailable),
     }
 }
 
@@ -51,10 +44,7 @@ fn join(context: &CallContext, request: JoinGroupRequest) -> Join {
     } else {
         request.session_timeout_ms
     };
-    let first = request
-        .protocols
-        .first()
-        .filter(|_| request.protocol_type == CONSUMER);
+    let first = request.protocols.first().filter(|_| request.protocol_type == CONSUMER);
     Join {
         group: request.group_id.into(),
         member: request.member_id.into(),
@@ -67,10 +57,7 @@ fn join(context: &CallContext, request: JoinGroupRequest) -> Join {
         protocols: request
             .protocols
             .into_iter()
-            .map(|protocol| Protocol {
-                name: protocol.name.into(),
-                metadata: protocol.metadata,
-            })
+            .map(|protocol| Protocol { name: protocol.name.into(), metadata: protocol.metadata })
             .collect(),
         fresh_id: fresh_id(),
         requires_known_id: context.version >= KNOWN_ID_VERSION,
@@ -116,9 +103,5 @@ fn refused(node: &Node, version: i16, member_id: String, error: &GroupError) -> 
 }
 
 fn protocol_name(version: i16, name: Option<String>) -> Option<String> {
-    if version < NULL_PROTOCOL_VERSION {
-        Some(name.unwrap_or_default())
-    } else {
-        name
-    }
+    if version < NULL_PROTOCOL_VERSION { Some(name.unwrap_or_default()) } else { name }
 }

@@ -21,41 +21,27 @@ pub async fn handle(node: &Node, context: &CallContext, request: LeaveGroupReque
     let members: Vec<Leaving> = if has_many {
         let members = request.members.into_iter();
         members
-            .map(|one| Leaving {
-                member: one.member_id.into(),
-                instance: instance(one.group_instance_id),
-            })
+            .map(|one| Leaving { member: one.member_id.into(), instance: instance(one.group_instance_id) })
             .collect()
     } else {
-        vec![Leaving {
-            member: request.member_id.into(),
-            instance: None,
-        }]
+        vec![Leaving { member: request.member_id.into(), instance: None }]
     };
-    let leave = Leave {
-        group: request.group_id.into(),
-        members: members.clone(),
-    };
+    let leave = Leave { group: request.group_id.into(), members: members.clone() };
     let answered = match node.ask_group(Request::Leave(leave), false).await {
-        Response::Leave(Ok(left)) => Ok(left
-            .into_iter()
-            .map(|one| (one.member, one.instance, one.result.err()))
-            .collect::<Vec<_>>()),
+        Response::Leave(Ok(left)) => {
+            Ok(left.into_iter().map(|one| (one.member, one.instance, one.result.err())).collect::<Vec<_>>())
+        }
         // An unknown group: each member is unknown.
-        Response::Leave(Err(error @ GroupError::UnknownMemberId)) => Ok(members
-            .into_iter()
-            .map(|one| (one.member, one.instance, Some(error.clone())))
-            .collect()),
+        Response::Leave(Err(error @ GroupError::UnknownMemberId)) => {
+            Ok(members.into_iter().map(|one| (one.member, one.instance, Some(error.clone()))).collect())
+        }
         Response::Leave(Err(error)) => Err(error),
         _ => Err(GroupError::CoordinatorNotAvailable),
     };
     let left = match answered {
         Ok(left) => left,
         Err(error) => {
-            return LeaveGroupResponse {
-                error_code: counted(node, Some(&error)),
-                ..Default::default()
-            };
+            return LeaveGroupResponse { error_code: counted(node, Some(&error)), ..Default::default() };
         }
     };
     let mut responses = left.into_iter().map(|(member, instance, error)| MemberResponse {
@@ -64,16 +50,10 @@ pub async fn handle(node: &Node, context: &CallContext, request: LeaveGroupReque
         error_code: counted(node, error.as_ref()),
     });
     if has_many {
-        return LeaveGroupResponse {
-            members: responses.collect(),
-            ..Default::default()
-        };
+        return LeaveGroupResponse { members: responses.collect(), ..Default::default() };
     }
     let error_code = responses.next().map_or(ErrorCode::None, |only| only.error_code);
-    LeaveGroupResponse {
-        error_code,
-        ..Default::default()
-    }
+    LeaveGroupResponse { error_code, ..Default::default() }
 }
 
 fn counted(node: &Node, error: Option<&GroupError>) -> ErrorCode {

@@ -42,13 +42,8 @@ pub fn handle(
             GROUP => metadata.groups_with_configs().map(str::to_owned).collect(),
             _ => Vec::new(),
         };
-        config_resources.extend(names.into_iter().map(|resource_name| ConfigResource {
-            resource_name,
-            resource_type,
-        }));
+        config_resources
+            .extend(names.into_iter().map(|resource_name| ConfigResource { resource_name, resource_type }));
     }
-    ListConfigResourcesResponse {
-        config_resources,
-        ..Default::default()
-    }
+    ListConfigResourcesResponse { config_resources, ..Default::default() }
 }

@@ -17,10 +17,7 @@ pub async fn handle(node: &Node, request: ListGroupsRequest) -> ListGroupsRespon
             groups.extend(listed.into_iter().map(group));
         }
     }
-    ListGroupsResponse {
-        groups,
-        ..Default::default()
-    }
+    ListGroupsResponse { groups, ..Default::default() }
 }
 
 fn group(listed: Listed) -> ListedGroup {

@@ -35,10 +35,7 @@ struct Found {
     timestamp: Timestamp,
 }
 
-const NOTHING: Found = Found {
-    offset: Offset(-1),
-    timestamp: Timestamp(-1),
-};
+const NOTHING: Found = Found { offset: Offset(-1), timestamp: Timestamp(-1) };
 
 /// Answers per partition.
 pub async fn handle(
@@ -51,28 +48,14 @@ pub async fn handle(
         let mut partitions = Vec::with_capacity(topic.partitions.len());
         for partition in &topic.partitions {
             let index = partition.partition_index;
-            partitions.push(
-                find(node, context, &topic.name, partition)
-                    .await
-                    .unwrap_or_else(|error_code| {
-                        node.metrics.requests.failed("ListOffsets", error_code.name());
-                        ListOffsetsPartitionResponse {
-                            partition_index: index,
-                            error_code,
-                            ..Default::default()
-                        }
-                    }),
-            );
+            partitions.push(find(node, context, &topic.name, partition).await.unwrap_or_else(|error_code| {
+                node.metrics.requests.failed("ListOffsets", error_code.name());
+                ListOffsetsPartitionResponse { partition_index: index, error_code, ..Default::default() }
+            }));
         }
-        topics.push(ListOffsetsTopicResponse {
-            name: topic.name,
-            partitions,
-        });
+        topics.push(ListOffsetsTopicResponse { name: topic.name, partitions });
     }
-    ListOffsetsResponse {
-        topics,
-        ..Default::default()
-    }
+    ListOffsetsResponse { topics, ..Default::default() }
 }
 
 async fn find(
@@ -82,13 +65,8 @@ async fn find(
     asked: &ListOffsetsPartition,
 ) -> Result<ListOffsetsPartitionResponse, ErrorCode> {
     let topic = node.topic(topic).ok_or(ErrorCode::UnknownTopicOrPartition)?;
-    let tp = TopicPartition {
-        topic: topic.id,
-        partition: PartitionIndex(asked.partition_index),
-    };
-    let (handle, log) = node
-        .partition(&topic, tp)
-        .ok_or(ErrorCode::UnknownTopicOrPartition)?;
+    let tp = TopicPartition { topic: topic.id, partition: PartitionIndex(asked.partition_index) };
+    let (handle, log) = node.partition(&topic, tp).ok_or(ErrorCode::UnknownTopicOrPartition)?;
     let epoch_now = {
         let state = handle.view.state();
         let partition = state.partition(tp).ok_or(ErrorCode::UnknownTopicOrPartition)?;
@@ -96,14 +74,8 @@ async fn find(
     };
     check_epoch(LeaderEpoch(asked.current_leader_epoch), epoch_now).map_err(epoch_refusal)?;
     let found = match asked.timestamp {
-        LATEST => Found {
-            offset: log.log_end(),
-            ..NOTHING
-        },
-        EARLIEST | EARLIEST_LOCAL => Found {
-            offset: log.log_start(),
-            ..NOTHING
-        },
+        LATEST => Found { offset: log.log_end(), ..NOTHING },
+        EARLIEST | EARLIEST_LOCAL => Found { offset: log.log_start(), ..NOTHING },
         LATEST_TIERED => NOTHING,
         MAX_TIMESTAMP => search(log, |log| log.max_timestamp(), None).await?,
         at if at >= 0 => {
@@ -154,17 +126,11 @@ fn place(batch: &FoundBatch, at: Timestamp, from: Offset) -> Found {
     use tallymq_model::batch::HEADER_BYTES;
     use tallymq_storage::log::timestamp::record_at;
     let header = &batch.header;
-    let first = Found {
-        offset: header.base_offset.max(from),
-        timestamp: header.max_timestamp,
-    };
+    let first = Found { offset: header.base_offset.max(from), timestamp: header.max_timestamp };
     let records = batch.bytes.slice(HEADER_BYTES..);
     match tallymq_gateway::kafka::records::decompress(header.compression(), records, RECORDS_BYTES_MAX) {
         Ok(records) => match record_at(header, &records, at, from) {
-            Ok(Some(found)) => Found {
-                offset: found.offset,
-                timestamp: found.timestamp,
-            },
+            Ok(Some(found)) => Found { offset: found.offset, timestamp: found.timestamp },
             Ok(None) | Err(_) => first,
         },
         Err(_) => first,

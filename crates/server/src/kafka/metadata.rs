@@ -37,12 +37,7 @@ pub async fn handle(node: &Arc<Node>, context: &CallContext, request: MetadataRe
     };
     let (host, port) = endpoint(node, context);
     MetadataResponse {
-        brokers: vec![MetadataResponseBroker {
-            node_id: node.identity.node_id,
-            host,
-            port,
-            rack: None,
-        }],
+        brokers: vec![MetadataResponseBroker { node_id: node.identity.node_id, host, port, rack: None }],
         cluster_id: Some(node.identity.cluster_id.clone()),
         controller_id: node.identity.node_id,
         topics,
@@ -76,11 +71,7 @@ async fn describe(
         Ok(topic) => return found(node, &topic),
         Err(error_code) => error_code,
     };
-    MetadataResponseTopic {
-        error_code,
-        name: Some(name),
-        ..Default::default()
-    }
+    MetadataResponseTopic { error_code, name: Some(name), ..Default::default() }
 }
 
 fn found(node: &Node, topic: &Topic) -> MetadataResponseTopic {

@@ -65,28 +65,13 @@ pub async fn handle(
     let mut topics = Vec::with_capacity(request.topics.len());
     let mut fates = Vec::with_capacity(request.topics.len());
     for topic in request.topics {
-        let OffsetCommitRequestTopic {
-            name,
-            topic_id,
-            partitions,
-        } = topic;
-        let indexes: Vec<i32> = partitions
-            .iter()
-            .map(|partition| partition.partition_index)
-            .collect();
-        fates.push(admit(
-            node,
-            context.version,
-            (&name, TopicId(topic_id)),
-            partitions,
-            &mut batch,
-        ));
+        let OffsetCommitRequestTopic { name, topic_id, partitions } = topic;
+        let indexes: Vec<i32> = partitions.iter().map(|partition| partition.partition_index).collect();
+        fates.push(admit(node, context.version, (&name, TopicId(topic_id)), partitions, &mut batch));
         topics.push((name, topic_id, indexes));
     }
-    let is_needed = fates
-        .iter()
-        .flatten()
-        .any(|fate| !matches!(fate, Fate::Refused(code) if is_unknown(*code)));
+    let is_needed =
+        fates.iter().flatten().any(|fate| !matches!(fate, Fate::Refused(code) if is_unknown(*code)));
     let check = CommitCheck {
         group: request.group_id.into(),
         member: request.member_id.into(),
@@ -100,37 +85,21 @@ pub async fn handle(
     } else {
         Ok(HashMap::new())
     };
-    let topics = topics
-        .into_iter()
-        .zip(fates)
-        .map(|((name, topic_id, indexes), fates)| {
-            let answers = indexes.into_iter().zip(fates).map(|(partition_index, fate)| {
-                let error_code = error_code(&fate, &committed);
-                if error_code.is_error() {
-                    node.metrics.requests.failed("OffsetCommit", error_code.name());
-                }
-                OffsetCommitResponsePartition {
-                    partition_index,
-                    error_code,
-                }
-            });
-            OffsetCommitResponseTopic {
-                name,
-                topic_id,
-                partitions: answers.collect(),
+    let topics = topics.into_iter().zip(fates).map(|((name, topic_id, indexes), fates)| {
+        let answers = indexes.into_iter().zip(fates).map(|(partition_index, fate)| {
+            let error_code = error_code(&fate, &committed);
+            if error_code.is_error() {
+                node.metrics.requests.failed("OffsetCommit", error_code.name());
             }
+            OffsetCommitResponsePartition { partition_index, error_code }
         });
-    OffsetCommitResponse {
-        topics: topics.collect(),
-        ..Default::default()
-    }
+        OffsetCommitResponseTopic { name, topic_id, partitions: answers.collect() }
+    });
+    OffsetCommitResponse { topics: topics.collect(), ..Default::default() }
 }
 
 fn is_unknown(code: ErrorCode) -> bool {
-    matches!(
-        code,
-        ErrorCode::UnknownTopicOrPartition | ErrorCode::UnknownTopicId
-    )
+    matches!(code, ErrorCode::UnknownTopicOrPartition | ErrorCode::UnknownTopicId)
 }
 
 /// A group's refusal stands before what is wrong with a position, but not before a partition that does not exist.
@@ -168,10 +137,7 @@ fn admit(
         if metadata.len() > batch.metadata_bytes_max {
             return Fate::Refused(ErrorCode::OffsetMetadataTooLarge);
         }
-        let tp = TopicPartition {
-            topic: topic.id,
-            partition,
-        };
+        let tp = TopicPartition { topic: topic.id, partition };
         batch.by_group.entry(group).or_default().push(CommitPosition {
             partition: tp,
             offset: Offset(one.committed_offset),
@@ -195,10 +161,7 @@ async fn commit(
     let hold = node.hold_group(group.as_str()).await;
     // Whoever is no member may commit in the name of a group that does not exist yet.
     let may_create = check.generation < 0;
-    let fence = match node
-        .ask_held_group(&hold, Request::CommitCheck(check), may_create)
-        .await
-    {
+    let fence = match node.ask_held_group(&hold, Request::CommitCheck(check), may_create).await {
         Response::CommitCheck(Ok(fence)) => fence,
         Response::CommitCheck(Err(error)) => return Err(group_refusal(&error)),
         _ => return Err(group_refusal(&GroupError::CoordinatorNotAvailable)),
@@ -208,11 +171,8 @@ async fn commit(
     for (data_group, positions) in by_group {
         for some in positions.chunks(POSITIONS_PER_COMMAND) {
             let tps: Vec<TopicPartition> = some.iter().map(|position| position.partition).collect();
-            let command = GroupCommand::CommitPositions {
-                group: group.clone(),
-                fence,
-                positions: some.to_vec(),
-            };
+            let command =
+                GroupCommand::CommitPositions { group: group.clone(), fence, positions: some.to_vec() };
             let enqueued = match node.data(data_group) {
                 Some(handle) => handle.enqueue(DataCommand::Group(command)).await,
                 None => Err(ProposeError::NotLeader { leader: None }),
@@ -254,19 +214,14 @@ fn fenced_code(
         return ErrorCode::IllegalGeneration;
     }
     let is_classic =
-        node.home_of(group.as_str())
-            .is_some_and(|home| match home.view.state().groups().group(group) {
-                Some(state) => match state.as_ref() {
-                    GroupState::Consumer(state) => {
-                        state.members.get(member).is_some_and(|own| own.classic.is_some())
-                    }
-                    GroupState::Classic(_) => true,
-                },
-                None => false,
-            });
-    if is_classic {
-        ErrorCode::IllegalGeneration
-    } else {
-        ErrorCode::StaleMemberEpoch
-    }
+        node.home_of(group.as_str()).is_some_and(|home| match home.view.state().groups().group(group) {
+            Some(state) => match state.as_ref() {
+                GroupState::Consumer(state) => {
+                    state.members.get(member).is_some_and(|own| own.classic.is_some())
+                }
+                GroupState::Classic(_) => true,
+            },
+            None => false,
+        });
+    if is_classic { ErrorCode::IllegalGeneration } else { ErrorCode::StaleMemberEpoch }
 }

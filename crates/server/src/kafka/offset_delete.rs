@@ -38,10 +38,7 @@ pub async fn handle(node: &Node, request: OffsetDeleteRequest) -> OffsetDeleteRe
         Err(error) => {
             let error_code = group_refusal(&error);
             node.metrics.requests.failed("OffsetDelete", error_code.name());
-            return OffsetDeleteResponse {
-                error_code,
-                ..Default::default()
-            };
+            return OffsetDeleteResponse { error_code, ..Default::default() };
         }
     };
     let asked: Vec<(String, Option<Arc<Topic>>, Vec<i32>)> = request
@@ -49,15 +46,7 @@ pub async fn handle(node: &Node, request: OffsetDeleteRequest) -> OffsetDeleteRe
         .into_iter()
         .map(|topic| {
             let known = node.topic(&topic.name);
-            (
-                topic.name,
-                known,
-                topic
-                    .partitions
-                    .iter()
-                    .map(|partition| partition.partition_index)
-                    .collect(),
-            )
+            (topic.name, known, topic.partitions.iter().map(|partition| partition.partition_index).collect())
         })
         .collect();
     let mut by_group: BTreeMap<RaftGroup, Vec<TopicPartition>> = BTreeMap::new();
@@ -67,10 +56,7 @@ pub async fn handle(node: &Node, request: OffsetDeleteRequest) -> OffsetDeleteRe
         };
         for &index in indexes {
             if let Some(home) = topic.group_of(PartitionIndex(index)) {
-                by_group
-                    .entry(home)
-                    .or_default()
-                    .push(topic_partition(topic, index));
+                by_group.entry(home).or_default().push(topic_partition(topic, index));
             }
         }
     }
@@ -80,10 +66,7 @@ pub async fn handle(node: &Node, request: OffsetDeleteRequest) -> OffsetDeleteRe
             if subscribed.contains(name) {
                 ErrorCode::GroupSubscribedToTopic
             } else {
-                deleted
-                    .get(&topic_partition(topic, index))
-                    .copied()
-                    .unwrap_or(ErrorCode::UnknownServerError)
+                deleted.get(&topic_partition(topic, index)).copied().unwrap_or(ErrorCode::UnknownServerError)
             }
         }
         _ => ErrorCode::UnknownTopicOrPartition,
@@ -94,25 +77,16 @@ pub async fn handle(node: &Node, request: OffsetDeleteRequest) -> OffsetDeleteRe
             if error_code.is_error() {
                 node.metrics.requests.failed("OffsetDelete", error_code.name());
             }
-            OffsetDeleteResponsePartition {
-                partition_index,
-                error_code,
-            }
+            OffsetDeleteResponsePartition { partition_index, error_code }
         });
         let partitions = partitions.collect();
         OffsetDeleteResponseTopic { name, partitions }
     });
-    OffsetDeleteResponse {
-        topics: topics.collect(),
-        ..Default::default()
-    }
+    OffsetDeleteResponse { topics: topics.collect(), ..Default::default() }
 }
 
 fn topic_partition(topic: &Topic, index: i32) -> TopicPartition {
-    TopicPartition {
-        topic: topic.id,
-        partition: PartitionIndex(index),
-    }
+    TopicPartition { topic: topic.id, partition: PartitionIndex(index) }
 }
 
 /// Deletes in every data group at once. That there was no position is no error.
@@ -123,10 +97,7 @@ async fn delete(
 ) -> HashMap<TopicPartition, ErrorCode> {
     let mut pending = Vec::with_capacity(by_group.len());
     for (home, tps) in by_group {
-        let command = GroupCommand::DeletePositions {
-            group: group.clone(),
-            partitions: Some(tps.clone()),
-        };
+        let command = GroupCommand::DeletePositions { group: group.clone(), partitions: Some(tps.clone()) };
         let enqueued = match node.data(home) {
             Some(handle) => handle.enqueue(DataCommand::Group(command)).await,
             None => Err(ProposeError::NotLeader { leader: None }),

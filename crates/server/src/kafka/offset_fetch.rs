@@ -37,10 +37,7 @@ pub async fn handle(node: &Node, context: &CallContext, request: OffsetFetchRequ
     for group in request.groups {
         groups.push(fetch(node, context.version, group).await);
     }
-    OffsetFetchResponse {
-        groups,
-        ..Default::default()
-    }
+    OffsetFetchResponse { groups, ..Default::default() }
 }
 
 /// An old request in the shape of a new one.
@@ -53,47 +50,29 @@ fn only_group(request: OffsetFetchRequest) -> OffsetFetchRequestGroup {
         });
         topics.collect()
     });
-    OffsetFetchRequestGroup {
-        group_id: request.group_id,
-        topics,
-        ..Default::default()
-    }
+    OffsetFetchRequestGroup { group_id: request.group_id, topics, ..Default::default() }
 }
 
 /// A new answer in the shape of an old one.
 fn only_response(group: OffsetFetchResponseGroup) -> OffsetFetchResponse {
     let topics = group.topics.into_iter().map(|topic| {
-        let partitions = topic
-            .partitions
-            .into_iter()
-            .map(|one| OffsetFetchResponsePartition {
-                partition_index: one.partition_index,
-                committed_offset: one.committed_offset,
-                committed_leader_epoch: one.committed_leader_epoch,
-                metadata: one.metadata,
-                error_code: one.error_code,
-            });
-        OffsetFetchResponseTopic {
-            name: topic.name,
-            partitions: partitions.collect(),
-        }
+        let partitions = topic.partitions.into_iter().map(|one| OffsetFetchResponsePartition {
+            partition_index: one.partition_index,
+            committed_offset: one.committed_offset,
+            committed_leader_epoch: one.committed_leader_epoch,
+            metadata: one.metadata,
+            error_code: one.error_code,
+        });
+        OffsetFetchResponseTopic { name: topic.name, partitions: partitions.collect() }
     });
-    OffsetFetchResponse {
-        topics: topics.collect(),
-        error_code: group.error_code,
-        ..Default::default()
-    }
+    OffsetFetchResponse { topics: topics.collect(), error_code: group.error_code, ..Default::default() }
 }
 
 async fn fetch(node: &Node, version: i16, request: OffsetFetchRequestGroup) -> OffsetFetchResponseGroup {
     let group = GroupId::from(request.group_id.as_str());
     if version >= MEMBER_EPOCH_VERSION {
         let member = request.member_id.map(Into::into);
-        let check = FetchCheck {
-            group: group.clone(),
-            member,
-            member_epoch: request.member_epoch,
-        };
+        let check = FetchCheck { group: group.clone(), member, member_epoch: request.member_epoch };
         let refused = match node.ask_group(Request::FetchCheck(check), false).await {
             Response::FetchCheck(result) => result.err(),
             _ => Some(GroupError::CoordinatorNotAvailable),
@@ -101,25 +80,16 @@ async fn fetch(node: &Node, version: i16, request: OffsetFetchRequestGroup) -> O
         if let Some(error) = refused {
             let error_code = group_refusal(&error);
             node.metrics.requests.failed("OffsetFetch", error_code.name());
-            return OffsetFetchResponseGroup {
-                group_id: request.group_id,
-                error_code,
-                ..Default::default()
-            };
+            return OffsetFetchResponseGroup { group_id: request.group_id, error_code, ..Default::default() };
         }
     }
     let topics = match request.topics {
-        Some(topics) => topics
-            .into_iter()
-            .map(|topic| some_positions(node, version, &group, topic))
-            .collect(),
+        Some(topics) => {
+            topics.into_iter().map(|topic| some_positions(node, version, &group, topic)).collect()
+        }
         None => all_positions(node, &group),
     };
-    OffsetFetchResponseGroup {
-        group_id: request.group_id,
-        topics,
-        ..Default::default()
-    }
+    OffsetFetchResponseGroup { group_id: request.group_id, topics, ..Default::default() }
 }
 
 fn some_positions(
@@ -129,49 +99,24 @@ fn some_positions(
     asked: OffsetFetchRequestTopics,
 ) -> OffsetFetchResponseTopics {
     let has_ids = version >= TOPIC_ID_VERSION;
-    let topic = if has_ids {
-        node.topic_by_id(TopicId(asked.topic_id))
-    } else {
-        node.topic(&asked.name)
-    };
+    let topic = if has_ids { node.topic_by_id(TopicId(asked.topic_id)) } else { node.topic(&asked.name) };
     // A name may belong to a topic that is yet to come; an id that is unknown was deleted.
-    let error_code = if has_ids && topic.is_none() {
-        ErrorCode::UnknownTopicId
-    } else {
-        ErrorCode::None
-    };
+    let error_code = if has_ids && topic.is_none() { ErrorCode::UnknownTopicId } else { ErrorCode::None };
     if error_code.is_error() {
         node.metrics.requests.failed("OffsetFetch", error_code.name());
     }
     let partitions = asked.partition_indexes.into_iter().map(|partition_index| {
-        let position = topic
-            .as_deref()
-            .and_then(|topic| position(node, group, topic, PartitionIndex(partition_index)));
-        OffsetFetchResponsePartitions {
-            error_code,
-            ..partition_answer(partition_index, position.as_ref())
-        }
+        let position =
+            topic.as_deref().and_then(|topic| position(node, group, topic, PartitionIndex(partition_index)));
+        OffsetFetchResponsePartitions { error_code, ..partition_answer(partition_index, position.as_ref()) }
     });
-    OffsetFetchResponseTopics {
-        name: asked.name,
-        topic_id: asked.topic_id,
-        partitions: partitions.collect(),
-    }
+    OffsetFetchResponseTopics { name: asked.name, topic_id: asked.topic_id, partitions: partitions.collect() }
 }
 
 fn position(node: &Node, group: &GroupId, topic: &Topic, partition: PartitionIndex) -> Option<Position> {
     let handle = node.data(topic.group_of(partition)?)?;
-    let tp = TopicPartition {
-        topic: topic.id,
-        partition,
-    };
-    handle
-        .view
-        .state()
-        .groups()
-        .positions()
-        .position(group, &tp)
-        .cloned()
+    let tp = TopicPartition { topic: topic.id, partition };
+    handle.view.state().groups().positions().position(group, &tp).cloned()
 }
 
 /// All that the group has committed, but not for topics that are gone.
@@ -180,20 +125,13 @@ fn all_positions(node: &Node, group: &GroupId) -> Vec<OffsetFetchResponseTopics>
     for handle in node.data_groups() {
         let state = handle.view.state();
         for (tp, position) in state.groups().positions().of_group(group) {
-            topics
-                .entry(tp.topic)
-                .or_default()
-                .push(partition_answer(tp.partition.0, Some(position)));
+            topics.entry(tp.topic).or_default().push(partition_answer(tp.partition.0, Some(position)));
         }
     }
     let known = topics.into_iter().filter_map(|(id, mut partitions)| {
         let topic = node.topic_by_id(id)?;
         partitions.sort_unstable_by_key(|one| one.partition_index);
-        Some(OffsetFetchResponseTopics {
-            name: topic.name.clone(),
-            topic_id: id.0,
-            partitions,
-        })
+        Some(OffsetFetchResponseTopics { name: topic.name.clone(), topic_id: id.0, partitions })
     });
     known.collect()
 }
@@ -203,11 +141,7 @@ fn partition_answer(partition_index: i32, position: Option<&Position>) -> Offset
         partition_index,
         committed_offset: position.map_or(-1, |position| position.offset.0),
         committed_leader_epoch: position.map_or(-1, |position| position.leader_epoch.0),
-        metadata: Some(
-            position
-                .map(|position| position.metadata.to_string())
-                .unwrap_or_default(),
-        ),
+        metadata: Some(position.map(|position| position.metadata.to_string()).unwrap_or_default()),
         error_code: ErrorCode::None,
     }
 }

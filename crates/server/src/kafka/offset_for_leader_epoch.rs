@@ -19,55 +19,32 @@ use crate::node::Node;
 pub fn handle(node: &Arc<Node>, request: OffsetForLeaderEpochRequest) -> OffsetForLeaderEpochResponse {
     let topics = request.topics.into_iter().map(|topic| {
         let partitions =
-            topic
-                .partitions
-                .iter()
-                .map(|partition| match end_of(node, &topic.topic, partition) {
-                    Ok(end) => EpochEndOffset {
-                        partition: partition.partition,
-                        leader_epoch: end.epoch.0,
-                        end_offset: end.end_offset.0,
-                        ..Default::default()
-                    },
-                    Err(error_code) => {
-                        node.metrics
-                            .requests
-                            .failed("OffsetForLeaderEpoch", error_code.name());
-                        EpochEndOffset {
-                            error_code,
-                            partition: partition.partition,
-                            ..Default::default()
-                        }
-                    }
-                });
+            topic.partitions.iter().map(|partition| match end_of(node, &topic.topic, partition) {
+                Ok(end) => EpochEndOffset {
+                    partition: partition.partition,
+                    leader_epoch: end.epoch.0,
+                    end_offset: end.end_offset.0,
+                    ..Default::default()
+                },
+                Err(error_code) => {
+                    node.metrics.requests.failed("OffsetForLeaderEpoch", error_code.name());
+                    EpochEndOffset { error_code, partition: partition.partition, ..Default::default() }
+                }
+            });
         let partitions = partitions.collect();
-        OffsetForLeaderTopicResult {
-            topic: topic.topic,
-            partitions,
-        }
+        OffsetForLeaderTopicResult { topic: topic.topic, partitions }
     });
-    OffsetForLeaderEpochResponse {
-        topics: topics.collect(),
-        ..Default::default()
-    }
+    OffsetForLeaderEpochResponse { topics: topics.collect(), ..Default::default() }
 }
 
 fn end_of(node: &Node, topic: &str, asked: &OffsetForLeaderPartition) -> Result<EpochEnd, ErrorCode> {
     let topic = node.topic(topic).ok_or(ErrorCode::UnknownTopicOrPartition)?;
-    let tp = TopicPartition {
-        topic: topic.id,
-        partition: PartitionIndex(asked.partition),
-    };
-    let (handle, _) = node
-        .partition(&topic, tp)
-        .ok_or(ErrorCode::UnknownTopicOrPartition)?;
+    let tp = TopicPartition { topic: topic.id, partition: PartitionIndex(asked.partition) };
+    let (handle, _) = node.partition(&topic, tp).ok_or(ErrorCode::UnknownTopicOrPartition)?;
     let term = handle.group.term();
     let state = handle.view.state();
     let partition = state.partition(tp).ok_or(ErrorCode::UnknownTopicOrPartition)?;
-    check_epoch(
-        LeaderEpoch(asked.current_leader_epoch),
-        partition.leader_epoch(term),
-    )
-    .map_err(epoch_refusal)?;
+    check_epoch(LeaderEpoch(asked.current_leader_epoch), partition.leader_epoch(term))
+        .map_err(epoch_refusal)?;
     Ok(partition.epoch_end(LeaderEpoch(asked.leader_epoch), term))
 }

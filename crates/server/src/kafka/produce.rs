@@ -42,12 +42,7 @@ struct SubmittedTopic {
 /// One partition's batch on its way.
 enum Submitted {
     Refused(Refusal),
-    Waiting {
-        pending: Proposal<DataOutcome>,
-        records: i64,
-        bytes: usize,
-        append_time: Timestamp,
-    },
+    Waiting { pending: Proposal<DataOutcome>, records: i64, bytes: usize, append_time: Timestamp },
 }
 
 /// Submits every batch in order, then waits for all of them aside.
@@ -71,11 +66,7 @@ pub async fn begin(node: Arc<Node>, context: CallContext, request: ProduceReques
             };
             partitions.push((index, submitted.unwrap_or_else(Submitted::Refused)));
         }
-        topics.push(SubmittedTopic {
-            name: data.name,
-            id: data.topic_id,
-            partitions,
-        });
+        topics.push(SubmittedTopic { name: data.name, id: data.topic_id, partitions });
     }
     Step::Waiting(Box::pin(async move {
         let response = finish(&node, topics).await;
@@ -85,11 +76,9 @@ pub async fn begin(node: Arc<Node>, context: CallContext, request: ProduceReques
 
 fn find_topic(node: &Node, name: &str, id: Uuid, version: i16) -> Result<Arc<Topic>, Refusal> {
     if version >= TOPIC_ID_VERSION {
-        node.topic_by_id(TopicId(id))
-            .ok_or_else(|| ErrorCode::UnknownTopicId.into())
+        node.topic_by_id(TopicId(id)).ok_or_else(|| ErrorCode::UnknownTopicId.into())
     } else {
-        node.topic(name)
-            .ok_or_else(|| ErrorCode::UnknownTopicOrPartition.into())
+        node.topic(name).ok_or_else(|| ErrorCode::UnknownTopicOrPartition.into())
     }
 }
 
@@ -100,15 +89,10 @@ async fn submit(
     version: i16,
 ) -> Result<Submitted, Refusal> {
     let partition = PartitionIndex(data.index);
-    let group = topic
-        .group_of(partition)
-        .ok_or(ErrorCode::UnknownTopicOrPartition)?;
+    let group = topic.group_of(partition).ok_or(ErrorCode::UnknownTopicOrPartition)?;
     let handle: &DataHandle = node.data(group).ok_or(ErrorCode::NotLeaderOrFollower)?;
     if node.is_disk_nearly_full() {
-        return Err(Refusal::new(
-            ErrorCode::KafkaStorageError,
-            "the disk is nearly full",
-        ));
+        return Err(Refusal::new(ErrorCode::KafkaStorageError, "the disk is nearly full"));
     }
     let now = node.now();
     let settings = node.settings(topic);
@@ -127,57 +111,27 @@ async fn submit(
         TimestampType::CreateTime => Timestamp(-1),
     };
     let (records, bytes) = (i64::from(header.record_count), batch.len());
-    let tp = TopicPartition {
-        topic: topic.id,
-        partition,
-    };
-    let command = DataCommand::Produce(Produce {
-        tp,
-        header,
-        batch,
-        now,
-    });
+    let tp = TopicPartition { topic: topic.id, partition };
+    let command = DataCommand::Produce(Produce { tp, header, batch, now });
     node.wait_for_room().await;
-    let pending = handle
-        .enqueue(command)
-        .await
-        .map_err(|error| propose_refusal(&error))?;
-    Ok(Submitted::Waiting {
-        pending,
-        records,
-        bytes,
-        append_time,
-    })
+    let pending = handle.enqueue(command).await.map_err(|error| propose_refusal(&error))?;
+    Ok(Submitted::Waiting { pending, records, bytes, append_time })
 }
 
 async fn finish(node: &Node, topics: Vec<SubmittedTopic>) -> ProduceResponse {
     let responses = topics.into_iter().map(|topic| async move {
-        let answers = topic
-            .partitions
-            .into_iter()
-            .map(|(index, submitted)| finish_partition(node, index, submitted));
+        let answers =
+            topic.partitions.into_iter().map(|(index, submitted)| finish_partition(node, index, submitted));
         let partition_responses = join_all(answers).await;
-        TopicProduceResponse {
-            name: topic.name,
-            topic_id: topic.id,
-            partition_responses,
-        }
+        TopicProduceResponse { name: topic.name, topic_id: topic.id, partition_responses }
     });
-    ProduceResponse {
-        responses: join_all(responses).await,
-        ..Default::default()
-    }
+    ProduceResponse { responses: join_all(responses).await, ..Default::default() }
 }
 
 async fn finish_partition(node: &Node, index: i32, submitted: Submitted) -> PartitionProduceResponse {
     let (pending, records, bytes, append_time) = match submitted {
         Submitted::Refused(refusal) => return refused(node, index, refusal),
-        Submitted::Waiting {
-            pending,
-            records,
-            bytes,
-            append_time,
-        } => (pending, records, bytes, append_time),
+        Submitted::Waiting { pending, records, bytes, append_time } => (pending, records, bytes, append_time),
     };
     match pending.await {
         Ok(committed) => match acknowledge(index, &committed, append_time) {
@@ -204,21 +158,11 @@ fn acknowledge(
     append_time: Timestamp,
 ) -> Result<(PartitionProduceResponse, bool), Refusal> {
     let (base_offset, log_append_time, log_start, duplicate) = match committed.outcome() {
-        DataOutcome::Produced(Ok(Produced::Appended {
-            base_offset,
-            log_start,
-            ..
-        })) => (base_offset, append_time, log_start, false),
-        DataOutcome::Produced(Ok(Produced::Duplicate {
-            base_offset,
-            timestamp,
-            log_start,
-        })) => {
-            let time = if append_time.0 < 0 {
-                append_time
-            } else {
-                *timestamp
-            };
+        DataOutcome::Produced(Ok(Produced::Appended { base_offset, log_start, .. })) => {
+            (base_offset, append_time, log_start, false)
+        }
+        DataOutcome::Produced(Ok(Produced::Duplicate { base_offset, timestamp, log_start })) => {
+            let time = if append_time.0 < 0 { append_time } else { *timestamp };
             (base_offset, time, log_start, true)
         }
         DataOutcome::Produced(Err(refusal)) => return Err(refusal_of(refusal)),
@@ -274,10 +218,7 @@ fn refuse_all(request: &ProduceRequest, refusal: &Refusal) -> ProduceResponse {
                 .collect(),
         })
         .collect();
-    ProduceResponse {
-        responses,
-        ..Default::default()
-    }
+    ProduceResponse { responses, ..Default::default() }
 }
 
 /// A client with acks=0 waits for no answer, so that a closed connection is the only way to tell it of an error.
@@ -285,16 +226,10 @@ fn answer(acks: RequiredAcks, response: ProduceResponse) -> Answer {
     if acks != RequiredAcks::Nothing {
         return Answer::Response(response.into());
     }
-    let partitions = response
-        .responses
-        .iter()
-        .flat_map(|topic| &topic.partition_responses);
+    let partitions = response.responses.iter().flat_map(|topic| &topic.partition_responses);
     let mut errors = partitions.filter(|partition| partition.error_code != ErrorCode::None);
     match errors.next() {
-        Some(error) => Answer::Close(format!(
-            "a produce with acks=0 failed: {}",
-            error.error_code.name()
-        )),
+        Some(error) => Answer::Close(format!("a produce with acks=0 failed: {}", error.error_code.name())),
         None => Answer::Silence,
     }
 }

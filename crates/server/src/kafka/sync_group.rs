@@ -30,25 +30,15 @@ pub async fn handle(node: &Node, request: SyncGroupRequest) -> SyncGroupResponse
     };
     let error_code = group_refusal(&error);
     node.metrics.requests.failed("SyncGroup", error_code.name());
-    SyncGroupResponse {
-        error_code,
-        ..Default::default()
-    }
+    SyncGroupResponse { error_code, ..Default::default() }
 }
 
 fn sync(request: SyncGroupRequest) -> Sync {
     // Before version 5 the type is not said; what can be read as an assignment is one then.
-    let is_readable = request
-        .protocol_type
-        .as_deref()
-        .is_none_or(|protocol_type| protocol_type == CONSUMER);
+    let is_readable = request.protocol_type.as_deref().is_none_or(|protocol_type| protocol_type == CONSUMER);
     let assignment = |one: SyncGroupRequestAssignment| SyncAssignment {
         member: one.member_id.into(),
-        partitions: if is_readable {
-            assigned_partitions(&one.assignment)
-        } else {
-            Vec::new()
-        },
+        partitions: if is_readable { assigned_partitions(&one.assignment) } else { Vec::new() },
         assignment: one.assignment,
     };
     Sync {

@@ -34,12 +34,7 @@ impl Metrics {
             "Version, durability mode and other facts of this broker",
             prometheus_client::metrics::info::Info::new(facts),
         );
-        Metrics {
-            requests,
-            commit,
-            storage,
-            registry: Mutex::new(registry),
-        }
+        Metrics { requests, commit, storage, registry: Mutex::new(registry) }
     }
 
     /// Takes over the gauges that are read only when somebody asks.

@@ -63,11 +63,7 @@ impl RequestMetrics {
             latency: Family::new_with_constructor(|| Histogram::new(latency_buckets())),
             errors: Family::default(),
         };
-        registry.register(
-            "connections",
-            "Open client connections",
-            metrics.connections.clone(),
-        );
+        registry.register("connections", "Open client connections", metrics.connections.clone());
         registry.register(
             "connections_accepted",
             "Client connections accepted",
@@ -81,25 +77,13 @@ impl RequestMetrics {
         let bytes = [
             ("received", "Bytes read from clients", &metrics.received_bytes),
             ("sent", "Bytes written to clients", &metrics.sent_bytes),
-            (
-                "produced",
-                "Bytes of record batches stored",
-                &metrics.produced_bytes,
-            ),
-            (
-                "fetched",
-                "Bytes of record batches handed to consumers",
-                &metrics.fetched_bytes,
-            ),
+            ("produced", "Bytes of record batches stored", &metrics.produced_bytes),
+            ("fetched", "Bytes of record batches handed to consumers", &metrics.fetched_bytes),
         ];
         for (name, about, counter) in bytes {
             registry.register_with_unit(name, about, Unit::Bytes, counter.clone());
         }
-        registry.register(
-            "produced_records",
-            "Records stored",
-            metrics.produced_records.clone(),
-        );
+        registry.register("produced_records", "Records stored", metrics.produced_records.clone());
         registry.register(
             "produced_duplicates",
             "Batches that a producer sent again and that were stored once",
@@ -111,19 +95,13 @@ impl RequestMetrics {
             Unit::Seconds,
             metrics.latency.clone(),
         );
-        registry.register(
-            "request_errors",
-            "Errors answered, per API and error",
-            metrics.errors.clone(),
-        );
+        registry.register("request_errors", "Errors answered, per API and error", metrics.errors.clone());
         metrics
     }
 
     /// Notes that `api` answered after `took`.
     pub fn answered(&self, api: &'static str, took: Duration) {
-        self.latency
-            .get_or_create(&ApiLabel { api })
-            .observe(took.as_secs_f64());
+        self.latency.get_or_create(&ApiLabel { api }).observe(took.as_secs_f64());
     }
 
     /// Notes that `api` answered with the error named `error`, once per topic, partition or group it concerned.

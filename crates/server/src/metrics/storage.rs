@@ -67,49 +67,28 @@ impl StorageMetrics {
         };
         gauge("topics", "Topics", None, |r| r.topics);
         gauge("partitions", "Partitions", None, |r| r.partitions);
-        gauge(
-            "wal_used",
-            "Write-ahead log not yet covered by checkpoints",
-            Some(Unit::Bytes),
-            |r| r.wal_used_bytes,
-        );
-        gauge(
-            "wal_limit",
-            "Bound of the write-ahead log",
-            Some(Unit::Bytes),
-            |r| r.wal_limit_bytes,
-        );
+        gauge("wal_used", "Write-ahead log not yet covered by checkpoints", Some(Unit::Bytes), |r| {
+            r.wal_used_bytes
+        });
+        gauge("wal_limit", "Bound of the write-ahead log", Some(Unit::Bytes), |r| r.wal_limit_bytes);
         gauge(
             "tail_cache",
             "Records kept in memory for consumers at the end of the log",
             Some(Unit::Bytes),
             |r| r.tail_cache_bytes,
         );
-        gauge(
-            "unwritten",
-            "Durable in the write-ahead log, not yet in segments",
-            Some(Unit::Bytes),
-            |r| r.unwritten_bytes,
-        );
+        gauge("unwritten", "Durable in the write-ahead log, not yet in segments", Some(Unit::Bytes), |r| {
+            r.unwritten_bytes
+        });
         gauge("open_files", "Open segment files", None, |r| r.open_files);
-        gauge(
-            "disk_available",
-            "Free space of the data directory",
-            Some(Unit::Bytes),
-            |r| r.disk_available_bytes,
-        );
-        gauge(
-            "disk_nearly_full",
-            "1 while produce is refused to keep a reserve",
-            None,
-            |r| u64::from(r.disk_nearly_full),
-        );
+        gauge("disk_available", "Free space of the data directory", Some(Unit::Bytes), |r| {
+            r.disk_available_bytes
+        });
+        gauge("disk_nearly_full", "1 while produce is refused to keep a reserve", None, |r| {
+            u64::from(r.disk_nearly_full)
+        });
         let lag = Family::default();
-        registry.register(
-            "group_lag",
-            "Records that a group has not committed yet, per topic",
-            lag.clone(),
-        );
+        registry.register("group_lag", "Records that a group has not committed yet, per topic", lag.clone());
         StorageMetrics { gauges, lag }
     }
 
@@ -119,10 +98,7 @@ impl StorageMetrics {
         }
         self.lag.clear();
         for lag in &reading.lag {
-            let label = LagLabel {
-                group: lag.group.clone(),
-                topic: lag.topic.clone(),
-            };
+            let label = LagLabel { group: lag.group.clone(), topic: lag.topic.clone() };
             self.lag.get_or_create(&label).set(lag.records as i64);
         }
     }

@@ -69,12 +69,8 @@ impl<C: Calls> Acceptor<C> {
             tracing::warn!(%client, "connection refused: its address has max.connections.per.ip already");
             return;
         };
-        let (calls, metrics, limits, stop) = (
-            self.calls.clone(),
-            self.metrics.clone(),
-            self.limits,
-            self.stop.clone(),
-        );
+        let (calls, metrics, limits, stop) =
+            (self.calls.clone(), self.metrics.clone(), self.limits.clone(), self.stop.clone());
         metrics.connections_accepted.inc();
         metrics.connections.inc();
         connections.spawn(async move {

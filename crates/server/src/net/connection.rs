@@ -20,12 +20,21 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
+use super::budget::{Budget, Held};
 use crate::stop::stopped;
 
 /// Room that is made in the input before each read.
 const READ_BYTES: usize = 64 * 1024;
 /// How far to read ahead while a call is being handled that nothing may overtake.
 const READ_AHEAD_BYTES: usize = 256 * 1024;
+/// How long calls may take to finish once the broker stops; a waiting join would take minutes.
+const STOP_GRACE: Duration = Duration::from_secs(2);
+/// Memory that every connection may use for what it reads; more comes from the budget.
+const OWN_BYTES: usize = 1 << 20;
+/// What is taken from the budget at a time.
+const CLAIM_BYTES: usize = 1 << 20;
+/// How long a connection that holds memory of the budget may be silent.
+const HOLDING_IDLE_MAX: Duration = Duration::from_secs(30);
 /// Pieces of an answer below this size are copied together.
 const COPY_BYTES_MAX: usize = 2048;
 /// Pieces that one write hands to the kernel.
@@ -38,6 +47,8 @@ pub type Pending<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 pub enum Answer {
     /// Send this.
     Response(Response),
+    /// Send this, and give the memory back when it is sent.
+    Held(Response, Held),
     /// Send nothing (Produce with acks=0).
     Silence,
     /// Close the connection: the only way to tell a client that waits for no answer.
@@ -70,12 +81,14 @@ pub struct Peer {
 }
 
 /// Bounds of one connection.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct ConnectionLimits {
     /// Of its session.
     pub session: SessionLimits,
     /// Closed after this long without a request (`connections.max.idle.ms`).
     pub idle_max: Duration,
+    /// Where memory beyond its own comes from.
+    pub budget: Budget,
 }
 
 /// Why a connection was closed by us.
@@ -102,50 +115,47 @@ pub async fn serve<C: Calls>(
 ) -> Result<(), ConnectionError> {
     stream.set_nodelay(true)?;
     let (mut reader, mut writer) = stream.split();
+    let idle_max = limits.idle_max;
     let mut connection = Connection::new(peer, calls, limits);
     let mut stopping = *stop.borrow();
-    let mut idle_at = Instant::now() + limits.idle_max;
+    let mut idle_at = Instant::now() + idle_max;
     loop {
         connection.begin_calls(stopping)?;
         connection.collect_output();
         if connection.is_finished(stopping) {
             return Ok(());
         }
+        let starved = !connection.balance_memory();
         let wants_input = connection.wants_input() && !stopping;
+        let budget = connection.budget.clone();
         let is_idle = connection.is_idle();
-        let Connection {
-            input,
-            output,
-            serial,
-            waiting,
-            ..
-        } = &mut connection;
+        let Connection { input, output, serial, waiting, .. } = &mut connection;
         tokio::select! {
-            read = reader.read_buf(input), if wants_input => {
-                idle_at = Instant::now() + limits.idle_max;
+            read = reader.read_buf(input), if wants_input && !starved => {
                 connection.received(read?);
+                idle_at = Instant::now() + connection.patience(idle_max);
             }
+            more = budget.hold(CLAIM_BYTES), if wants_input && starved => connection.holds(more),
             step = async { serial.as_mut().expect("checked by the guard").1.as_mut().await }, if serial.is_some() => {
                 connection.stepped(step)?;
             }
             Some((id, answer)) = waiting.next(), if !waiting.is_empty() => connection.answered(id, answer)?,
             sent = write(&mut writer, output), if !output.is_empty() => {
-                idle_at = Instant::now() + limits.idle_max;
+                idle_at = Instant::now() + idle_max;
                 connection.sent(sent?);
             }
-            () = stopped(&mut stop), if !stopping => stopping = true,
-            () = sleep_until(idle_at), if is_idle => return Ok(()),
+            () = stopped(&mut stop), if !stopping => {
+                stopping = true;
+                idle_at = Instant::now() + STOP_GRACE;
+            }
+            () = sleep_until(idle_at), if is_idle || stopping => return Ok(()),
         }
     }
 }
 
 async fn write(writer: &mut (impl AsyncWriteExt + Unpin), output: &Output) -> io::Result<usize> {
-    let slices: Vec<IoSlice<'_>> = output
-        .pieces
-        .iter()
-        .take(WRITE_PIECES_MAX)
-        .map(|piece| IoSlice::new(piece))
-        .collect();
+    let slices: Vec<IoSlice<'_>> =
+        output.pieces.iter().take(WRITE_PIECES_MAX).map(|piece| IoSlice::new(piece)).collect();
     match writer.write_vectored(&slices).await? {
         0 => Err(io::ErrorKind::WriteZero.into()),
         sent => Ok(sent),
@@ -205,6 +215,11 @@ struct Connection<C> {
     serial: Option<(CallId, Pending<Step>)>,
     /// Calls that later ones need not wait for.
     waiting: FuturesUnordered<Pending<(CallId, Answer)>>,
+    budget: Budget,
+    /// Memory beyond the connection's own, for what was read.
+    held: Option<Held>,
+    /// Memory of answers that are not sent yet.
+    answers_held: Vec<Held>,
     ended: bool,
 }
 
@@ -218,6 +233,9 @@ impl<C: Calls> Connection<C> {
             output: Output::default(),
             serial: None,
             waiting: FuturesUnordered::new(),
+            budget: limits.budget,
+            held: None,
+            answers_held: Vec::new(),
             ended: false,
         }
     }
@@ -241,6 +259,36 @@ impl<C: Calls> Connection<C> {
         !self.ended && room && self.session.wants_input()
     }
 
+    /// Takes memory from the budget or gives it back, as what was read needs; false if there is none to take.
+    fn balance_memory(&mut self) -> bool {
+        let needed =
+            (self.input.len() + READ_BYTES + self.session.bytes_in_flight()).saturating_sub(OWN_BYTES);
+        let held = self.held.as_ref().map_or(0, Held::bytes);
+        if needed > held {
+            let Some(more) = self.budget.try_hold(CLAIM_BYTES) else { return false };
+            self.holds(more);
+        } else if needed == 0 {
+            self.held = None;
+        } else if needed + 2 * CLAIM_BYTES < held
+            && let Some(held) = &mut self.held
+        {
+            held.shrink_to(needed + CLAIM_BYTES);
+        }
+        true
+    }
+
+    fn holds(&mut self, more: Held) {
+        match &mut self.held {
+            Some(held) => held.merge(more),
+            None => self.held = Some(more),
+        }
+    }
+
+    /// How long silence is borne: not long while the connection holds memory that others wait for.
+    fn patience(&self, idle_max: Duration) -> Duration {
+        if self.held.is_some() { idle_max.min(HOLDING_IDLE_MAX) } else { idle_max }
+    }
+
     /// Nothing of the client's is being worked on.
     fn is_idle(&self) -> bool {
         self.session.requests_in_flight() == 0
@@ -259,6 +307,9 @@ impl<C: Calls> Connection<C> {
     fn sent(&mut self, bytes: usize) {
         self.calls.moved(0, bytes);
         self.output.advance(bytes);
+        if self.output.is_empty() && self.session.bytes_in_flight() == 0 {
+            self.answers_held.clear();
+        }
     }
 
     fn stepped(&mut self, step: Step) -> Result<(), ConnectionError> {
@@ -275,6 +326,10 @@ impl<C: Calls> Connection<C> {
     fn answered(&mut self, id: CallId, answer: Answer) -> Result<(), ConnectionError> {
         match answer {
             Answer::Response(response) => self.session.complete(id, Some(response))?,
+            Answer::Held(response, held) => {
+                self.session.complete(id, Some(response))?;
+                self.answers_held.push(held);
+            }
             Answer::Silence => self.session.complete(id, None)?,
             Answer::Close(why) => return Err(ConnectionError::Refused(why)),
         }

@@ -23,11 +23,7 @@ pub struct SocketOptions {
 
 impl Default for SocketOptions {
     fn default() -> SocketOptions {
-        SocketOptions {
-            backlog: 128,
-            receive_buffer_bytes: None,
-            send_buffer_bytes: None,
-        }
+        SocketOptions { backlog: 128, receive_buffer_bytes: None, send_buffer_bytes: None }
     }
 }
 
@@ -85,10 +81,7 @@ pub async fn bind(
                     tracing::warn!(address = %socket_address, "not available on this machine, not listening there");
                 }
                 Err(source) => {
-                    return Err(BindError::Bind {
-                        address: socket_address,
-                        source,
-                    });
+                    return Err(BindError::Bind { address: socket_address, source });
                 }
             }
         }
@@ -97,14 +90,9 @@ pub async fn bind(
 }
 
 async fn resolve(address: &str) -> Result<Vec<SocketAddr>, BindError> {
-    let fail = |source| BindError::Address {
-        address: address.to_owned(),
-        source,
-    };
+    let fail = |source| BindError::Address { address: address.to_owned(), source };
     if let Some(port) = address.strip_prefix("localhost:") {
-        let port = port
-            .parse()
-            .map_err(|error| fail(io::Error::new(io::ErrorKind::InvalidInput, error)))?;
+        let port = port.parse().map_err(|error| fail(io::Error::new(io::ErrorKind::InvalidInput, error)))?;
         return Ok(vec![
             SocketAddr::new(IpAddr::from([127, 0, 0, 1]), port),
             SocketAddr::new(IpAddr::from([0, 0, 0, 0, 0, 0, 0, 1]), port),
@@ -114,20 +102,13 @@ async fn resolve(address: &str) -> Result<Vec<SocketAddr>, BindError> {
     found.sort_by_key(|address| address.is_ipv6());
     found.dedup();
     if found.is_empty() {
-        return Err(fail(io::Error::new(
-            io::ErrorKind::NotFound,
-            "the name has no address",
-        )));
+        return Err(fail(io::Error::new(io::ErrorKind::NotFound, "the name has no address")));
     }
     Ok(found)
 }
 
 fn open(address: SocketAddr, options: SocketOptions) -> io::Result<TcpListener> {
-    let domain = if address.is_ipv4() {
-        Domain::IPV4
-    } else {
-        Domain::IPV6
-    };
+    let domain = if address.is_ipv4() { Domain::IPV4 } else { Domain::IPV6 };
     let socket = Socket::new(domain, Type::STREAM, Some(Protocol::TCP))?;
     if address.is_ipv6() {
         socket.set_only_v6(true)?;

@@ -14,10 +14,7 @@ pub struct PerAddress {
 impl PerAddress {
     /// At most `limit` connections from one address.
     pub fn new(limit: usize) -> PerAddress {
-        PerAddress {
-            open: Arc::default(),
-            limit,
-        }
+        PerAddress { open: Arc::default(), limit }
     }
 
     /// A place for one more connection from `address`; None if it has as many as it may.
@@ -28,10 +25,7 @@ impl PerAddress {
             return None;
         }
         *count += 1;
-        Some(Place {
-            counted: self.clone(),
-            address,
-        })
+        Some(Place { counted: self.clone(), address })
     }
 }
 

@@ -67,10 +67,8 @@ impl Node {
     /// Checkpoints every group, idle ones too, since the oldest one keeps the write-ahead log from being recycled.
     pub async fn checkpoint_all(&self) {
         let data = self.data_groups().map(|handle| handle.group.checkpoint());
-        let (metadata, data) = tokio::join!(
-            self.metadata_group.checkpoint(),
-            futures_util::future::join_all(data)
-        );
+        let (metadata, data) =
+            tokio::join!(self.metadata_group.checkpoint(), futures_util::future::join_all(data));
         for result in data.into_iter().chain([metadata]) {
             match result {
                 Ok(_) | Err(CheckpointFailed::ShuttingDown) => {}
@@ -90,10 +88,9 @@ fn sweep(node: Arc<Node>) {
         };
         match node.store.sweep(&groups, is_known) {
             Ok(0) => {}
-            Ok(unknown) => tracing::info!(
-                unknown,
-                "files of partitions that do not exist any more will be removed"
-            ),
+            Ok(unknown) => {
+                tracing::info!(unknown, "files of partitions that do not exist any more will be removed")
+            }
             Err(error) => tracing::warn!(%error, "the data directory could not be searched for leftovers"),
         }
     }));
@@ -101,9 +98,7 @@ fn sweep(node: Arc<Node>) {
 
 async fn retention_checks(node: &Node) {
     loop {
-        let every = node
-            .with_layers(|layers| layers.number("log.retention.check.interval.ms"))
-            .max(1);
+        let every = node.with_layers(|layers| layers.number("log.retention.check.interval.ms")).max(1);
         sleep(Duration::from_millis(every as u64)).await;
         for handle in node.data_groups() {
             retain(node, handle).await;

@@ -89,9 +89,7 @@ impl Node {
         if let Some(home) = self.home_of(group) {
             return Ok(home);
         }
-        let command = MetadataCommand::PlaceGroup {
-            group: group.to_owned(),
-        };
+        let command = MetadataCommand::PlaceGroup { group: group.to_owned() };
         match self.propose_metadata(command).await? {
             MetadataOutcome::GroupPlaced(Ok(placed)) => {
                 self.data(placed).ok_or(ProposeError::NotLeader { leader: None })
@@ -157,10 +155,7 @@ impl Node {
         };
         let positions = self.delete_positions(group).await?;
         if home.is_some() && self.is_gone(group, gate).await {
-            self.propose_metadata(MetadataCommand::ForgetGroup {
-                group: group.to_string(),
-            })
-            .await?;
+            self.propose_metadata(MetadataCommand::ForgetGroup { group: group.to_string() }).await?;
         }
         match refused {
             Some(error) if positions == 0 => Err(error.into()),
@@ -183,10 +178,7 @@ impl Node {
     async fn delete_positions(&self, group: &GroupId) -> Result<usize, ProposeError> {
         let mut pending = Vec::new();
         for handle in self.data_groups() {
-            let command = GroupCommand::DeletePositions {
-                group: group.clone(),
-                partitions: None,
-            };
+            let command = GroupCommand::DeletePositions { group: group.clone(), partitions: None };
             pending.push(handle.enqueue(DataCommand::Group(command)).await?);
         }
         let mut deleted = 0;

@@ -68,13 +68,7 @@ impl Surroundings {
         metadata: Arc<MetadataView>,
         wakeups: Arc<Wakeups>,
     ) -> Surroundings {
-        Surroundings {
-            config,
-            node,
-            metadata,
-            wakeups,
-            image: Mutex::default(),
-        }
+        Surroundings { config, node, metadata, wakeups, image: Mutex::default() }
     }
 
     /// The topics as of now; made once per version of the metadata.
@@ -84,10 +78,7 @@ impl Surroundings {
         if image.0 != version {
             let metadata = self.metadata.state();
             let topics = metadata.topics().iter().map(|topic| {
-                let entry = TopicEntry {
-                    id: topic.id,
-                    partitions: topic.partitions.len() as u32,
-                };
+                let entry = TopicEntry { id: topic.id, partitions: topic.partitions.len() as u32 };
                 (topic.name.as_str().into(), entry)
             });
             *image = (version, Arc::new(TopicImage::new(version, topics)));
@@ -101,9 +92,7 @@ impl Surroundings {
         let own = metadata.broker_configs(Some(self.node));
         let layers = BrokerLayers {
             broker: own.map_or(&nothing, |held| &held.configs),
-            cluster: metadata
-                .broker_configs(None)
-                .map_or(&nothing, |held| &held.configs),
+            cluster: metadata.broker_configs(None).map_or(&nothing, |held| &held.configs),
             fixed: self.config.set(),
         };
         options(&layers)
@@ -144,11 +133,7 @@ fn options(layers: &BrokerLayers<'_>) -> CoordinatorOptions {
             Some("disabled") => MigrationPolicy::Disabled,
             _ => MigrationPolicy::Bidirectional,
         },
-        consumer_assignor: match layers
-            .text("group.consumer.assignors")
-            .as_deref()
-            .map(str::trim_start)
-        {
+        consumer_assignor: match layers.text("group.consumer.assignors").as_deref().map(str::trim_start) {
             Some(first) if first.starts_with("range") => Assignor::Range,
             _ => Assignor::Uniform,
         },
@@ -201,10 +186,7 @@ impl Task {
         self.take_over();
         loop {
             self.act().await;
-            let due = self
-                .coordinator
-                .poll_timeout()
-                .map(|at| self.began + Duration::from_millis(at.0));
+            let due = self.coordinator.poll_timeout().map(|at| self.began + Duration::from_millis(at.0));
             tokio::select! {
                 Some(ask) = asks.recv() => {
                     self.refresh(&mut metadata);

@@ -31,10 +31,7 @@ impl DiskGuard {
 
     /// Asks the disk.
     pub fn look(&self) {
-        let Space {
-            total_bytes,
-            available_bytes,
-        } = match self.disk.space() {
+        let Space { total_bytes, available_bytes } = match self.disk.space() {
             Ok(space) => space,
             Err(error) => return tracing::warn!(%error, "cannot read the free disk space"),
         };
@@ -51,10 +48,7 @@ impl DiskGuard {
                 "the disk is nearly full: produce is refused"
             );
         } else if was_full && !is_full {
-            tracing::info!(
-                available_bytes,
-                "there is room on the disk again: produce is accepted"
-            );
+            tracing::info!(available_bytes, "there is room on the disk again: produce is accepted");
         }
     }
 

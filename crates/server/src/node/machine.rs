@@ -37,9 +37,7 @@ impl Command for MetadataEntry {
     }
 
     fn decode(bytes: &mut Bytes) -> Result<Self, DecodeError> {
-        MetadataCommand::decode(bytes)
-            .map(MetadataEntry)
-            .map_err(|error| DecodeError::new(error.to_string()))
+        MetadataCommand::decode(bytes).map(MetadataEntry).map_err(|error| DecodeError::new(error.to_string()))
     }
 
     fn size_bytes(&self) -> usize {
@@ -55,9 +53,7 @@ impl Command for DataEntry {
     }
 
     fn decode(bytes: &mut Bytes) -> Result<Self, DecodeError> {
-        DataCommand::decode(bytes)
-            .map(DataEntry)
-            .map_err(|error| DecodeError::new(error.to_string()))
+        DataCommand::decode(bytes).map(DataEntry).map_err(|error| DecodeError::new(error.to_string()))
     }
 
     fn size_bytes(&self) -> usize {
@@ -83,13 +79,7 @@ impl StateMachine for MetadataMachine {
     type Outcome = MetadataOutcome;
 
     fn apply(&mut self, at: EntryId, command: MetadataEntry) -> MetadataOutcome {
-        self.replica.apply(
-            ApplyContext {
-                index: at.index,
-                term: at.term,
-            },
-            &command.0,
-        )
+        self.replica.apply(ApplyContext { index: at.index, term: at.term }, &command.0)
     }
 
     fn batch_applied(&mut self) {
@@ -104,9 +94,7 @@ impl StateMachine for MetadataMachine {
     fn checkpoint_durable(&mut self, _through: LogIndex) {}
 
     fn restore(&mut self, state: Bytes) -> io::Result<()> {
-        self.replica
-            .restore(state)
-            .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+        self.replica.restore(state).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
     }
 }
 
@@ -128,13 +116,7 @@ impl StateMachine for DataMachine {
     type Outcome = DataOutcome;
 
     fn apply(&mut self, at: EntryId, command: DataEntry) -> DataOutcome {
-        self.replica.apply(
-            ApplyContext {
-                index: at.index,
-                term: at.term,
-            },
-            command.0,
-        )
+        self.replica.apply(ApplyContext { index: at.index, term: at.term }, command.0)
     }
 
     fn batch_applied(&mut self) {
@@ -151,8 +133,6 @@ impl StateMachine for DataMachine {
     }
 
     fn restore(&mut self, state: Bytes) -> io::Result<()> {
-        self.replica
-            .restore(state)
-            .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+        self.replica.restore(state).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
     }
 }

@@ -38,6 +38,7 @@ use crate::{
     config::{Config, Startup},
     identity::Identity,
     metrics::Metrics,
+    net::budget::Budget,
 };
 
 pub use consumer_groups::{DeleteGroupError, GroupHold};
@@ -70,6 +71,8 @@ pub struct Node {
     store: Arc<LogStore>,
     disk: disk_guard::DiskGuard,
     producer_ids: producer_ids::ProducerIds,
+    /// Memory for records on their way from disk to clients.
+    pub fetch_budget: Budget,
     /// Slows reads of old records.
     pub catchup: catchup::CatchupPace,
     settings: RwLock<SettingsCache>,
@@ -106,19 +109,14 @@ impl DataHandle {
 
     /// Proposes a command and waits until it is committed and applied.
     pub async fn propose(&self, command: DataCommand) -> Result<DataOutcome, ProposeError> {
-        self.group
-            .propose(DataEntry(command))
-            .await
-            .map(Committed::into_outcome)
+        self.group.propose(DataEntry(command)).await.map(Committed::into_outcome)
     }
 }
 
 impl Node {
     /// The leader's clock.
     pub fn now(&self) -> Timestamp {
-        let since = std::time::SystemTime::now()
-            .duration_since(std::time::UNIX_EPOCH)
-            .unwrap_or_default();
+        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
         Timestamp(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
     }
 
@@ -156,10 +154,7 @@ impl Node {
 
     /// Proposes a command of the metadata group and waits until it is committed and applied.
     pub async fn propose_metadata(&self, command: MetadataCommand) -> Result<MetadataOutcome, ProposeError> {
-        self.metadata_group
-            .propose(MetadataEntry(command))
-            .await
-            .map(Committed::into_outcome)
+        self.metadata_group.propose(MetadataEntry(command)).await.map(Committed::into_outcome)
     }
 
     /// Runs `read` with the broker's configuration layers, dynamic ones included.
@@ -189,10 +184,7 @@ impl Node {
         let settings = self.with_layers(|layers| TopicSettings::resolve(&topic.configs, layers));
         let mut cache = self.settings.write();
         if cache.version != version {
-            *cache = SettingsCache {
-                version,
-                topics: HashMap::new(),
-            };
+            *cache = SettingsCache { version, topics: HashMap::new() };
         }
         cache.topics.insert(topic.id, settings);
         settings
@@ -219,8 +211,7 @@ impl Node {
         while self.store.unwritten_bytes() > unwritten_bytes_max {
             let written = Arc::new(Notify::new());
             let notify = written.clone();
-            self.store
-                .when_unwritten_at_most(unwritten_bytes_max, Box::new(move |_| notify.notify_one()));
+            self.store.when_unwritten_at_most(unwritten_bytes_max, Box::new(move |_| notify.notify_one()));
             written.notified().await;
         }
     }
@@ -228,13 +219,11 @@ impl Node {
     /// A producer id that nobody ever had.
     pub async fn next_producer_id(&self) -> Result<ProducerId, ProposeError> {
         let node = self.identity.node();
-        let allocate = async || match self
-            .propose_metadata(MetadataCommand::AllocateProducerIds { node })
-            .await?
-        {
-            MetadataOutcome::ProducerIds(Ok(block)) => Ok(block),
-            _ => Err(ProposeError::Unknown),
-        };
+        let allocate =
+            async || match self.propose_metadata(MetadataCommand::AllocateProducerIds { node }).await? {
+                MetadataOutcome::ProducerIds(Ok(block)) => Ok(block),
+                _ => Err(ProposeError::Unknown),
+            };
         self.producer_ids.next(allocate).await
     }
 

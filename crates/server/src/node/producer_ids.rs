@@ -23,10 +23,7 @@ impl ProducerIds {
             None => allocate().await?,
         };
         if block.count > 1 {
-            *left = Some(ProducerIdBlock {
-                first: ProducerId(block.first.0 + 1),
-                count: block.count - 1,
-            });
+            *left = Some(ProducerIdBlock { first: ProducerId(block.first.0 + 1), count: block.count - 1 });
         }
         Ok(block.first)
     }

@@ -12,10 +12,7 @@ impl Node {
         let store = self.store.stats();
         let (topics, partitions) = {
             let metadata = self.metadata_view.state();
-            (
-                metadata.topics().len() as u64,
-                metadata.topics().partition_count() as u64,
-            )
+            (metadata.topics().len() as u64, metadata.topics().partition_count() as u64)
         };
         StorageReading {
             topics,
@@ -51,12 +48,6 @@ impl Node {
                 }
             }
         }
-        lag.into_iter()
-            .map(|((group, topic), records)| GroupLag {
-                group,
-                topic,
-                records,
-            })
-            .collect()
+        lag.into_iter().map(|((group, topic), records)| GroupLag { group, topic, records }).collect()
     }
 }

@@ -32,6 +32,7 @@ use crate::{
     config::{Config, Startup, StartupError},
     identity::{Identity, IdentityError},
     metrics::{CommitMetrics, Metrics},
+    net::budget::Budget,
 };
 
 /// Exit code after a failed disk: what it holds has to be read again.
@@ -104,54 +105,31 @@ pub async fn open(config: Config) -> Result<NodeParts, StartError> {
     let wakeups = Arc::new(Wakeups::default());
     let (stop, stopped) = watch::channel(false);
 
-    let groups = Groups {
-        startup: &startup,
-        identity: &identity,
-        wal: &wal,
-        recovered: &recovered,
-        disk: &disk,
-    };
+    let groups =
+        Groups { startup: &startup, identity: &identity, wal: &wal, recovered: &recovered, disk: &disk };
     let metadata = MetadataReplica::new();
     let metadata_view = metadata.view();
-    let metadata_group = groups
-        .start(
-            RaftGroup::METADATA,
-            MetadataMachine::new(metadata, wakeups.clone()),
-        )
-        .await?;
+    let metadata_group =
+        groups.start(RaftGroup::METADATA, MetadataMachine::new(metadata, wakeups.clone())).await?;
     metadata_group.leader_ready().await?;
     bootstrap(&metadata_group, &identity).await?;
 
-    let around = Surroundings::new(
-        config.clone(),
-        identity.node(),
-        metadata_view.clone(),
-        wakeups.clone(),
-    );
+    let around = Surroundings::new(config.clone(), identity.node(), metadata_view.clone(), wakeups.clone());
     let around = Arc::new(around);
     let mut data = BTreeMap::new();
     for id in (1..=identity.data_groups).map(RaftGroup) {
         let replica = DataReplica::new(id, store.clone());
         let view = replica.view();
-        let group = groups
-            .start(id, DataMachine::new(replica, wakeups.clone()))
-            .await?;
+        let group = groups.start(id, DataMachine::new(replica, wakeups.clone())).await?;
         data.insert(id, (group, view));
     }
     let mut handles = BTreeMap::new();
     for (id, (group, view)) in data {
         group.leader_ready().await?;
         let coordinator = coordination::spawn(group.clone(), view.clone(), around.clone(), stopped.clone());
-        handles.insert(
-            id,
-            DataHandle {
-                id,
-                group,
-                view,
-                coordinator,
-            },
-        );
+        handles.insert(id, DataHandle { id, group, view, coordinator });
     }
+    let fetch_budget = Budget::new(startup.fetch_buffer_bytes);
     let node = Arc::new(Node {
         disk: DiskGuard::new(disk.clone(), startup.disk_reserve_bytes),
         scheduling: committer.scheduling(),
@@ -168,6 +146,7 @@ pub async fn open(config: Config) -> Result<NodeParts, StartError> {
         store,
         producer_ids: ProducerIds::default(),
         wal_full: AtomicBool::new(false),
+        fetch_budget,
         catchup: super::catchup::CatchupPace::default(),
         settings: parking_lot::RwLock::default(),
         topic_changes: tokio::sync::Mutex::new(()),
@@ -175,13 +154,7 @@ pub async fn open(config: Config) -> Result<NodeParts, StartError> {
     });
     node.reconcile().await?;
     let background = tokio::spawn(background::run(node.clone(), stopped));
-    Ok(NodeParts {
-        node,
-        committer,
-        writer,
-        background,
-        stop,
-    })
+    Ok(NodeParts { node, committer, writer, background, stop })
 }
 
 /// What every group of the node starts from.
@@ -209,10 +182,7 @@ impl Groups<'_> {
 
 /// Nothing may be assumed of the disk any more: ends the process at once, before anything else is answered.
 fn fatal(why: &str) {
-    tracing::error!(
-        why,
-        "the disk failed; ending, because nothing may be acknowledged any more"
-    );
+    tracing::error!(why, "the disk failed; ending, because nothing may be acknowledged any more");
     std::process::exit(EXIT_FATAL);
 }
 
@@ -220,11 +190,8 @@ fn open_wal(
     disk: Arc<dyn Disk>,
     startup: &Startup,
 ) -> Result<(Wal, wal::Committer, Recovered), WalOpenError> {
-    let options = WalOptions {
-        bytes_max: startup.wal_bytes_max,
-        flush: startup.flush,
-        ..WalOptions::default()
-    };
+    let options =
+        WalOptions { bytes_max: startup.wal_bytes_max, flush: startup.flush, ..WalOptions::default() };
     Wal::open(disk, options)
 }
 
@@ -246,10 +213,7 @@ fn facts(identity: &Identity, startup: &Startup) -> Vec<(String, String)> {
         ("cluster_id".to_owned(), identity.cluster_id.clone()),
         ("node_id".to_owned(), identity.node_id.to_string()),
         ("flush".to_owned(), flush.to_owned()),
-        (
-            "insecure_listeners".to_owned(),
-            startup.insecure_listeners.to_string(),
-        ),
+        ("insecure_listeners".to_owned(), startup.insecure_listeners.to_string()),
     ]
 }
 
@@ -265,23 +229,16 @@ fn describe(recovered: &Recovered) -> String {
 
 async fn bootstrap(group: &Group<MetadataMachine>, identity: &Identity) -> Result<(), StartError> {
     let expected = identity.data_groups;
-    let command = MetadataCommand::Bootstrap {
-        cluster_id: identity.cluster_id.clone(),
-        data_groups: expected,
-    };
+    let command =
+        MetadataCommand::Bootstrap { cluster_id: identity.cluster_id.clone(), data_groups: expected };
     let outcome = group.propose(MetadataEntry(command)).await?.into_outcome();
-    if let MetadataOutcome::Bootstrapped {
-        data_groups: found, ..
-    } = outcome
+    if let MetadataOutcome::Bootstrapped { data_groups: found, .. } = outcome
         && found != expected
     {
         return Err(StartError::DataGroups { found, expected });
     }
     let directory = Uuid::new_v5(&Uuid::NAMESPACE_OID, identity.cluster_id.as_bytes());
-    let command = MetadataCommand::RegisterNode {
-        node: identity.node(),
-        directory,
-    };
+    let command = MetadataCommand::RegisterNode { node: identity.node(), directory };
     group.propose(MetadataEntry(command)).await?;
     Ok(())
 }
@@ -290,13 +247,7 @@ impl NodeParts {
     /// Stops in order: what is queued is committed and applied, then checkpointed, so that the next start has nothing to
     /// replay; then the files are closed.
     pub async fn stop(self) {
-        let NodeParts {
-            node,
-            committer,
-            writer,
-            background,
-            stop,
-        } = self;
+        let NodeParts { node, committer, writer, background, stop } = self;
         stop.send_replace(true);
         // Its result says only that it ended.
         drop(background.await);

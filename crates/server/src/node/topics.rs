@@ -44,9 +44,7 @@ impl Node {
     /// Creates a topic; when this returns all its partitions take records.
     pub async fn create_topic(&self, create: CreateTopic) -> Result<TopicCreation, TopicChangeError> {
         let _one_at_a_time = self.topic_changes.lock().await;
-        let outcome = self
-            .propose_metadata(MetadataCommand::CreateTopic(create))
-            .await?;
+        let outcome = self.propose_metadata(MetadataCommand::CreateTopic(create)).await?;
         let MetadataOutcome::TopicCreated(topic) = outcome else {
             return Err(ProposeError::Unknown.into());
         };
@@ -58,9 +56,7 @@ impl Node {
     /// Adds partitions to a topic; when this returns they take records.
     pub async fn create_partitions(&self, create: CreatePartitions) -> Result<Arc<Topic>, TopicChangeError> {
         let _one_at_a_time = self.topic_changes.lock().await;
-        let outcome = self
-            .propose_metadata(MetadataCommand::CreatePartitions(create))
-            .await?;
+        let outcome = self.propose_metadata(MetadataCommand::CreatePartitions(create)).await?;
         let MetadataOutcome::PartitionsCreated(grown) = outcome else {
             return Err(ProposeError::Unknown.into());
         };
@@ -72,9 +68,7 @@ impl Node {
     /// Deletes a topic with its records.
     pub async fn delete_topic(&self, topic: TopicId) -> Result<Arc<Topic>, TopicChangeError> {
         let _one_at_a_time = self.topic_changes.lock().await;
-        let outcome = self
-            .propose_metadata(MetadataCommand::DeleteTopic { topic })
-            .await?;
+        let outcome = self.propose_metadata(MetadataCommand::DeleteTopic { topic }).await?;
         let MetadataOutcome::TopicDeleted(deleted) = outcome else {
             return Err(ProposeError::Unknown.into());
         };
@@ -100,22 +94,13 @@ impl Node {
     /// Queues the commands of all groups before it waits for the first: they share a sync.
     async fn open(&self, opening: BTreeMap<RaftGroup, Vec<TopicPartition>>) -> Result<(), ProposeError> {
         let command = |tps: &[TopicPartition]| DataCommand::OpenPartitions {
-            partitions: tps
-                .iter()
-                .map(|&tp| OpenPartition {
-                    tp,
-                    leader_epoch: LeaderEpoch(0),
-                })
-                .collect(),
+            partitions: tps.iter().map(|&tp| OpenPartition { tp, leader_epoch: LeaderEpoch(0) }).collect(),
         };
         self.in_each_group(opening, command).await
     }
 
     async fn close(&self, closing: BTreeMap<RaftGroup, Vec<TopicPartition>>) -> Result<(), ProposeError> {
-        self.in_each_group(closing, |tps| DataCommand::ClosePartitions {
-            partitions: tps.to_vec(),
-        })
-        .await
+        self.in_each_group(closing, |tps| DataCommand::ClosePartitions { partitions: tps.to_vec() }).await
     }
 
     async fn in_each_group(
@@ -156,10 +141,7 @@ impl Node {
         let mut opening: BTreeMap<RaftGroup, Vec<TopicPartition>> = BTreeMap::new();
         let topics: Vec<Arc<Topic>> = self.metadata_view.state().topics().iter().cloned().collect();
         for (tp, group) in topics.iter().flat_map(|topic| topic.topic_partitions()) {
-            if self
-                .data(group)
-                .is_some_and(|handle| handle.view.log(tp).is_none())
-            {
+            if self.data(group).is_some_and(|handle| handle.view.log(tp).is_none()) {
                 opening.entry(group).or_default().push(tp);
             }
         }
@@ -170,27 +152,16 @@ impl Node {
                 let topic = metadata.topics().by_id(tp.topic);
                 topic.and_then(|topic| topic.group_of(tp.partition)) == Some(handle.id)
             };
-            let orphans: Vec<_> = handle
-                .view
-                .logs()
-                .into_iter()
-                .map(|(tp, _)| tp)
-                .filter(|tp| !placed(tp))
-                .collect();
+            let orphans: Vec<_> =
+                handle.view.logs().into_iter().map(|(tp, _)| tp).filter(|tp| !placed(tp)).collect();
             if !orphans.is_empty() {
                 closing.insert(handle.id, orphans);
             }
         }
-        let (missing, orphaned) = (
-            opening.values().map(Vec::len).sum::<usize>(),
-            closing.values().map(Vec::len).sum::<usize>(),
-        );
+        let (missing, orphaned) =
+            (opening.values().map(Vec::len).sum::<usize>(), closing.values().map(Vec::len).sum::<usize>());
         if missing + orphaned > 0 {
-            tracing::info!(
-                missing,
-                orphaned,
-                "finishing topic changes that a stop interrupted"
-            );
+            tracing::info!(missing, orphaned, "finishing topic changes that a stop interrupted");
         }
         self.open(opening).await?;
         self.close(closing).await?;

@@ -23,11 +23,7 @@ pub struct Wakeups {
 
 impl Default for Wakeups {
     fn default() -> Wakeups {
-        Wakeups {
-            fetches: Mutex::default(),
-            waiting: AtomicUsize::new(0),
-            metadata: watch::Sender::new(0),
-        }
+        Wakeups { fetches: Mutex::default(), waiting: AtomicUsize::new(0), metadata: watch::Sender::new(0) }
     }
 }
 
@@ -40,11 +36,7 @@ impl Wakeups {
             fetches.entry(*tp).or_default().push(notify.clone());
         }
         self.waiting.fetch_add(1, Ordering::SeqCst);
-        Registration {
-            wakeups: self.clone(),
-            partitions,
-            notify,
-        }
+        Registration { wakeups: self.clone(), partitions, notify }
     }
 
     /// Records were appended to these partitions, and can be read.

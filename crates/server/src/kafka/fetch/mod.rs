@@ -15,42 +15,36 @@ use tallymq_gateway::kafka::{
 use tokio::time::{Instant, timeout_at};
 
 use super::{CallContext, KafkaCalls};
+use crate::net::connection::Answer;
 
 /// The longest wait, whatever the client says, so that a connection is looked at now and then.
 const WAIT_MAX: Duration = Duration::from_secs(300);
 
 /// Answers a fetch.
-pub async fn handle(calls: &Arc<KafkaCalls>, _context: &CallContext, request: FetchRequest) -> FetchResponse {
+pub async fn handle(calls: &Arc<KafkaCalls>, _context: &CallContext, request: FetchRequest) -> Answer {
     let node = &calls.node;
     let mut fetch = match calls.fetch_sessions.begin(&request) {
         Ok(fetch) => fetch,
         Err(error) => {
             node.metrics.requests.failed("Fetch", error.name());
-            return FetchResponse {
-                error_code: error,
-                session_id: NO_SESSION,
-                ..Default::default()
-            };
+            let response = FetchResponse { error_code: error, session_id: NO_SESSION, ..Default::default() };
+            return Answer::Response(response.into());
         }
     };
     let wait = Duration::from_millis(request.max_wait_ms.max(0) as u64).min(WAIT_MAX);
     let deadline = Instant::now() + wait;
-    let bytes_max = node
-        .with_layers(|layers| layers.number("fetch.max.bytes"))
-        .min(i64::from(request.max_bytes));
+    let bytes_max =
+        node.with_layers(|layers| layers.number("fetch.max.bytes")).min(i64::from(request.max_bytes));
     let reads = Reads::plan(node, &fetch, bytes_max.max(0) as usize);
     let bytes_min = request.min_bytes.max(0) as usize;
-    let partitions = reads.run_until(node, bytes_min, deadline).await;
-    node.metrics
-        .requests
-        .fetched_bytes
-        .inc_by(partitions.iter().map(|read| read.bytes as u64).sum());
+    let (partitions, held) = reads.run_until(node, bytes_min, deadline).await;
+    node.metrics.requests.fetched_bytes.inc_by(partitions.iter().map(|read| read.bytes as u64).sum());
     let responses = answer(node, &mut fetch, partitions, request.isolation_level);
     let session_id = calls.fetch_sessions.keep(fetch);
-    FetchResponse {
-        responses,
-        session_id,
-        ..Default::default()
+    let response = FetchResponse { responses, session_id, ..Default::default() };
+    match held {
+        Some(held) => Answer::Held(response.into(), held),
+        None => Answer::Response(response.into()),
     }
 }
 
@@ -71,13 +65,7 @@ fn answer(
         if failed {
             node.metrics.requests.failed("Fetch", read.error.name());
         }
-        if !fetch.tell(
-            read.at,
-            read.high_watermark,
-            read.log_start,
-            failed,
-            read.bytes > 0,
-        ) {
+        if !fetch.tell(read.at, read.high_watermark, read.log_start, failed, read.bytes > 0) {
             continue;
         }
         let data = PartitionData {
@@ -103,10 +91,6 @@ fn push(topics: &mut Vec<FetchableTopicResponse>, key: &PartitionKey, data: Part
     };
     match topics.last_mut() {
         Some(last) if last.topic == topic && last.topic_id == topic_id => last.partitions.push(data),
-        _ => topics.push(FetchableTopicResponse {
-            topic,
-            topic_id,
-            partitions: vec![data],
-        }),
+        _ => topics.push(FetchableTopicResponse { topic, topic_id, partitions: vec![data] }),
     }
 }

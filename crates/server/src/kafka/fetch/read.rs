@@ -14,7 +14,12 @@ use super::{
     sessions::{FetchContext, Followed, PartitionKey, TopicKey},
     woken_before,
 };
-use crate::{kafka::errors::read_refusal, node::Node};
+use crate::{kafka::errors::read_refusal, net::budget::Held, node::Node};
+
+/// The most that one fetch takes from disk at a time.
+const DISK_BYTES_MAX: usize = 16 << 20;
+/// What a fetch takes from disk when the budget is used up.
+const DISK_BYTES_MIN: usize = 256 << 10;
 
 /// What one partition has to give.
 pub(super) struct PartitionRead {
@@ -53,55 +58,51 @@ impl Reads {
             bytes_max: followed.bytes_max.max(0) as usize,
             log: find(node, key, followed),
         });
-        Reads {
-            planned: Arc::new(planned.collect()),
-            bytes_max,
-        }
+        Reads { planned: Arc::new(planned.collect()), bytes_max }
     }
 
-    /// Reads until there are `bytes_min` bytes, an error, or `deadline`.
+    /// Reads until there are `bytes_min` bytes, an error, or `deadline`. What came from disk holds memory of the budget.
     pub(super) async fn run_until(
         self,
         node: &Node,
         bytes_min: usize,
         deadline: Instant,
-    ) -> Vec<PartitionRead> {
-        let reads = self.run(node).await;
+    ) -> (Vec<PartitionRead>, Option<Held>) {
+        let (reads, held) = self.run(node).await;
         if self.planned.is_empty() || is_enough(&reads, bytes_min) || deadline <= Instant::now() {
-            return reads;
+            return (reads, held);
         }
-        let logs = self
-            .planned
-            .iter()
-            .filter_map(|planned| planned.log.as_ref().ok());
-        let registration = node
-            .wakeups
-            .register(logs.map(|log| log.topic_partition()).collect());
+        drop((reads, held));
+        let logs = self.planned.iter().filter_map(|planned| planned.log.as_ref().ok());
+        let registration = node.wakeups.register(logs.map(|log| log.topic_partition()).collect());
         loop {
             // Once more, because something may have come before the registration.
-            let reads = self.run(node).await;
+            let (reads, held) = self.run(node).await;
             if is_enough(&reads, bytes_min) || !woken_before(&registration, deadline).await {
-                return reads;
+                return (reads, held);
             }
         }
     }
 
-    async fn run(&self, node: &Node) -> Vec<PartitionRead> {
+    async fn run(&self, node: &Node) -> (Vec<PartitionRead>, Option<Held>) {
         let from_memory = self.planned.iter().all(|planned| match &planned.log {
             Ok(log) => log.is_in_memory(planned.from),
             Err(_) => true,
         });
-        let (planned, bytes_max) = (self.planned.clone(), self.bytes_max);
+        let planned = self.planned.clone();
         if from_memory {
-            return read_all(&planned, bytes_max);
+            return (read_all(&planned, self.bytes_max), None);
         }
+        let mut held = node.fetch_budget.try_hold(self.bytes_max.min(DISK_BYTES_MAX));
+        let bytes_max = self.bytes_max.min(held.as_ref().map_or(DISK_BYTES_MIN, Held::bytes));
         let reading = tokio::task::spawn_blocking(move || read_all(&planned, bytes_max));
         let reads = reading.await.expect("reading does not panic");
         let bytes = reads.iter().map(|read| read.bytes).sum();
-        node.catchup
-            .pay(bytes, node.startup.catchup_bytes_per_second)
-            .await;
-        reads
+        if let Some(held) = &mut held {
+            held.shrink_to(bytes);
+        }
+        node.catchup.pay(bytes, node.startup.catchup_bytes_per_second).await;
+        (reads, held)
     }
 }
 
@@ -121,13 +122,8 @@ fn find(node: &Node, key: &PartitionKey, followed: &Followed) -> Result<Arc<Part
         TopicKey::Name(name) => node.topic(name).ok_or(ErrorCode::UnknownTopicOrPartition)?,
         TopicKey::Id(id) => node.topic_by_id(TopicId(*id)).ok_or(ErrorCode::UnknownTopicId)?,
     };
-    let tp = TopicPartition {
-        topic: topic.id,
-        partition: PartitionIndex(key.partition),
-    };
-    let (handle, log) = node
-        .partition(&topic, tp)
-        .ok_or(ErrorCode::UnknownTopicOrPartition)?;
+    let tp = TopicPartition { topic: topic.id, partition: PartitionIndex(key.partition) };
+    let (handle, log) = node.partition(&topic, tp).ok_or(ErrorCode::UnknownTopicOrPartition)?;
     if followed.current_leader_epoch >= 0 {
         let state = handle.view.state();
         let partition = state.partition(tp).ok_or(ErrorCode::UnknownTopicOrPartition)?;

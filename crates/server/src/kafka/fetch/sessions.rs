@@ -58,11 +58,7 @@ struct Told {
     error: bool,
 }
 
-const TOLD_NOTHING: Told = Told {
-    high_watermark: -1,
-    log_start: -1,
-    error: false,
-};
+const TOLD_NOTHING: Told = Told { high_watermark: -1, log_start: -1, error: false };
 
 /// The partitions of one fetch, in the order in which they get their share of the bytes.
 pub struct FetchContext {
@@ -92,11 +88,7 @@ pub struct FetchSessions {
 impl FetchSessions {
     /// Room for `slots` sessions (`max.incremental.fetch.session.cache.slots`).
     pub fn new(slots: usize) -> FetchSessions {
-        FetchSessions {
-            kept: Mutex::new(HashMap::new()),
-            slots,
-            uses: AtomicU64::new(0),
-        }
+        FetchSessions { kept: Mutex::new(HashMap::new()), slots, uses: AtomicU64::new(0) }
     }
 
     /// Begins a fetch: what it covers is the session's partitions with the request's changes. The session is out of the
@@ -116,15 +108,11 @@ impl FetchSessions {
             return Ok(context);
         }
         let mut kept = self.kept.lock();
-        let session = kept
-            .get(&request.session_id)
-            .ok_or(ErrorCode::FetchSessionIdNotFound)?;
+        let session = kept.get(&request.session_id).ok_or(ErrorCode::FetchSessionIdNotFound)?;
         if session.epoch != request.session_epoch {
             return Err(ErrorCode::InvalidFetchSessionEpoch);
         }
-        let session = kept
-            .remove(&request.session_id)
-            .expect("it was there under the same lock");
+        let session = kept.remove(&request.session_id).expect("it was there under the same lock");
         drop(kept);
         let mut context = FetchContext {
             session_id: request.session_id,
@@ -145,28 +133,12 @@ impl FetchSessions {
         }
         let used = self.uses.fetch_add(1, Ordering::Relaxed);
         let mut kept = self.kept.lock();
-        let id = if context.session_id == NO_SESSION {
-            unused_id(&kept)
-        } else {
-            context.session_id
-        };
-        let epoch = if context.epoch == i32::MAX {
-            1
-        } else {
-            context.epoch + 1
-        };
+        let id = if context.session_id == NO_SESSION { unused_id(&kept) } else { context.session_id };
+        let epoch = if context.epoch == i32::MAX { 1 } else { context.epoch + 1 };
         if kept.len() >= self.slots && !evict_oldest(&mut kept) {
             return NO_SESSION;
         }
-        kept.insert(
-            id,
-            Kept {
-                epoch,
-                partitions: context.partitions,
-                start: context.start,
-                used,
-            },
-        );
+        kept.insert(id, Kept { epoch, partitions: context.partitions, start: context.start, used });
         id
     }
 
@@ -192,10 +164,7 @@ fn unused_id(kept: &HashMap<i32, Kept>) -> i32 {
 }
 
 fn evict_oldest(kept: &mut HashMap<i32, Kept>) -> bool {
-    let oldest = kept
-        .iter()
-        .min_by_key(|(_, session)| session.used)
-        .map(|(&id, _)| id);
+    let oldest = kept.iter().min_by_key(|(_, session)| session.used).map(|(&id, _)| id);
     oldest.is_some_and(|id| kept.remove(&id).is_some())
 }
 
@@ -204,14 +173,8 @@ impl FetchContext {
         for topic in &request.topics {
             let key = topic_key(&topic.topic, topic.topic_id);
             for partition in &topic.partitions {
-                let key = PartitionKey {
-                    topic: key.clone(),
-                    partition: partition.partition,
-                };
-                let told = self
-                    .partitions
-                    .get(&key)
-                    .map_or(TOLD_NOTHING, |followed| followed.told);
+                let key = PartitionKey { topic: key.clone(), partition: partition.partition };
+                let told = self.partitions.get(&key).map_or(TOLD_NOTHING, |followed| followed.told);
                 let followed = Followed {
                     fetch_offset: partition.fetch_offset,
                     bytes_max: partition.partition_max_bytes,
@@ -228,10 +191,7 @@ impl FetchContext {
         for topic in &request.forgotten_topics_data {
             let key = topic_key(&topic.topic, topic.topic_id);
             for &partition in &topic.partitions {
-                self.partitions.shift_remove(&PartitionKey {
-                    topic: key.clone(),
-                    partition,
-                });
+                self.partitions.shift_remove(&PartitionKey { topic: key.clone(), partition });
             }
         }
     }
@@ -241,9 +201,7 @@ impl FetchContext {
         let (count, start) = (self.partitions.len(), self.start);
         (0..count).filter_map(move |step| {
             let at = (start + step) % count;
-            self.partitions
-                .get_index(at)
-                .map(|(key, followed)| (at, key, followed))
+            self.partitions.get_index(at).map(|(key, followed)| (at, key, followed))
         })
     }
 
@@ -261,11 +219,7 @@ impl FetchContext {
         let Some((_, followed)) = self.partitions.get_index_mut(at) else {
             return false;
         };
-        let told = Told {
-            high_watermark,
-            log_start,
-            error,
-        };
+        let told = Told { high_watermark, log_start, error };
         // An error is repeated each time until it is gone, as Kafka does.
         let news = has_records || error || followed.told != told;
         followed.told = told;
@@ -277,11 +231,7 @@ impl FetchContext {
 }
 
 fn topic_key(name: &str, id: Uuid) -> TopicKey {
-    if id.is_nil() {
-        TopicKey::Name(name.to_owned())
-    } else {
-        TopicKey::Id(id)
-    }
+    if id.is_nil() { TopicKey::Name(name.to_owned()) } else { TopicKey::Id(id) }
 }
 
 #[cfg(test)]
@@ -291,27 +241,13 @@ mod tests {
     use super::*;
 
     fn request(session_id: i32, session_epoch: i32, partitions: &[i32]) -> FetchRequest {
-        let partitions: Vec<_> = partitions
-            .iter()
-            .map(|&partition| FetchPartition {
-                partition,
-                ..Default::default()
-            })
-            .collect();
+        let partitions: Vec<_> =
+            partitions.iter().map(|&partition| FetchPartition { partition, ..Default::default() }).collect();
         let topics = match partitions.is_empty() {
             true => Vec::new(),
-            false => vec![FetchTopic {
-                topic: "t".to_owned(),
-                partitions,
-                ..Default::default()
-            }],
+            false => vec![FetchTopic { topic: "t".to_owned(), partitions, ..Default::default() }],
         };
-        FetchRequest {
-            session_id,
-            session_epoch,
-            topics,
-            ..Default::default()
-        }
+        FetchRequest { session_id, session_epoch, topics, ..Default::default() }
     }
 
     fn indexes(context: &FetchContext) -> Vec<i32> {
@@ -324,11 +260,8 @@ mod tests {
         let id = sessions.keep(sessions.begin(&request(0, 0, &[0, 1])).unwrap());
         assert_ne!(id, NO_SESSION);
         let mut second = request(id, 1, &[2]);
-        second.forgotten_topics_data = vec![ForgottenTopic {
-            topic: "t".to_owned(),
-            partitions: vec![0],
-            ..Default::default()
-        }];
+        second.forgotten_topics_data =
+            vec![ForgottenTopic { topic: "t".to_owned(), partitions: vec![0], ..Default::default() }];
         let context = sessions.begin(&second).unwrap();
         assert_eq!(indexes(&context), [1, 2]);
         assert_eq!(sessions.keep(context), id);
@@ -337,29 +270,17 @@ mod tests {
     #[test]
     fn an_unknown_session_and_a_wrong_epoch_have_their_errors() {
         let sessions = FetchSessions::new(10);
-        assert_eq!(
-            sessions.begin(&request(7, 1, &[])).err(),
-            Some(ErrorCode::FetchSessionIdNotFound)
-        );
+        assert_eq!(sessions.begin(&request(7, 1, &[])).err(), Some(ErrorCode::FetchSessionIdNotFound));
         let id = sessions.keep(sessions.begin(&request(0, 0, &[0])).unwrap());
-        assert_eq!(
-            sessions.begin(&request(id, 2, &[])).err(),
-            Some(ErrorCode::InvalidFetchSessionEpoch)
-        );
-        assert!(
-            sessions.begin(&request(id, 1, &[])).is_ok(),
-            "a wrong epoch does not end the session"
-        );
+        assert_eq!(sessions.begin(&request(id, 2, &[])).err(), Some(ErrorCode::InvalidFetchSessionEpoch));
+        assert!(sessions.begin(&request(id, 1, &[])).is_ok(), "a wrong epoch does not end the session");
     }
 
     #[test]
     fn only_news_is_told_inside_a_session() {
         let sessions = FetchSessions::new(10);
         let mut context = sessions.begin(&request(0, 0, &[0])).unwrap();
-        assert!(
-            context.tell(0, 5, 0, false, false),
-            "a full fetch answers every partition"
-        );
+        assert!(context.tell(0, 5, 0, false, false), "a full fetch answers every partition");
         let id = sessions.keep(context);
         let mut context = sessions.begin(&request(id, 1, &[])).unwrap();
         assert!(!context.tell(0, 5, 0, false, false));
@@ -374,9 +295,8 @@ mod tests {
     #[test]
     fn the_oldest_session_makes_room() {
         let sessions = FetchSessions::new(2);
-        let ids: Vec<i32> = (0..3)
-            .map(|_| sessions.keep(sessions.begin(&request(0, 0, &[0])).unwrap()))
-            .collect();
+        let ids: Vec<i32> =
+            (0..3).map(|_| sessions.keep(sessions.begin(&request(0, 0, &[0])).unwrap())).collect();
         assert_eq!(sessions.len(), 2);
         assert!(sessions.begin(&request(ids[0], 1, &[])).is_err());
         assert!(sessions.begin(&request(ids[2], 1, &[])).is_ok());
