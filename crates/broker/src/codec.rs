@@ -283,9 +283,7 @@ impl<'a> Reader<'a> {
     /// Length and text.
     pub fn text(&mut self, what: &'static str) -> Result<String, DecodeError> {
         let bytes = self.bytes(what)?;
-        std::str::from_utf8(&bytes)
-            .map(str::to_owned)
-            .map_err(|_| DecodeError::Text(what))
+        std::str::from_utf8(&bytes).map(str::to_owned).map_err(|_| DecodeError::Text(what))
     }
 
     /// A flag, then the value if there is one.
@@ -294,11 +292,7 @@ impl<'a> Reader<'a> {
         what: &'static str,
         read: impl FnOnce(&mut Self) -> Result<T, DecodeError>,
     ) -> Result<Option<T>, DecodeError> {
-        if self.bool(what)? {
-            read(self).map(Some)
-        } else {
-            Ok(None)
-        }
+        if self.bool(what)? { read(self).map(Some) } else { Ok(None) }
     }
 
     /// A UUID.
@@ -312,10 +306,7 @@ impl<'a> Reader<'a> {
     /// A partition's identity.
     pub fn topic_partition(&mut self, what: &'static str) -> Result<TopicPartition, DecodeError> {
         let topic = TopicId(self.uuid(what)?);
-        Ok(TopicPartition {
-            topic,
-            partition: PartitionIndex(self.i32(what)?),
-        })
+        Ok(TopicPartition { topic, partition: PartitionIndex(self.i32(what)?) })
     }
 }
 
@@ -386,9 +377,6 @@ mod tests {
         let mut parts = Parts::new();
         parts.put_u64(u64::MAX);
         let mut bytes = parts.into_bytes();
-        assert_eq!(
-            Reader::new(&mut bytes).bytes("x"),
-            Err(DecodeError::Truncated("x"))
-        );
+        assert_eq!(Reader::new(&mut bytes).bytes("x"), Err(DecodeError::Truncated("x")));
     }
 }

@@ -21,11 +21,7 @@ fn base64(bytes: &[u8]) -> String {
         let word = u32::from_be_bytes(word);
         for digit in 0..4 {
             let index = (word >> (18 - 6 * digit)) & 63;
-            out.push(if digit <= chunk.len() {
-                char::from(ALPHABET[index as usize])
-            } else {
-                '='
-            });
+            out.push(if digit <= chunk.len() { char::from(ALPHABET[index as usize]) } else { '=' });
         }
     }
     out
@@ -37,13 +33,7 @@ mod tests {
 
     #[test]
     fn base64_is_that_of_rfc_4648() {
-        let vectors = [
-            ("", ""),
-            ("f", "Zg=="),
-            ("fo", "Zm8="),
-            ("foo", "Zm9v"),
-            ("foobar", "Zm9vYmFy"),
-        ];
+        let vectors = [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foobar", "Zm9vYmFy")];
         for (plain, encoded) in vectors {
             assert_eq!(base64(plain.as_bytes()), encoded);
         }
@@ -56,9 +46,6 @@ mod tests {
         put(&mut object, "key", None);
         put(&mut object, "value", Some(&[0xff]));
         put(&mut object, "text", Some("ä".as_bytes()));
-        assert_eq!(
-            Value::Object(object).to_string(),
-            r#"{"key":null,"text":"ä","value_base64":"/w=="}"#
-        );
+        assert_eq!(Value::Object(object).to_string(), r#"{"key":null,"text":"ä","value_base64":"/w=="}"#);
     }
 }

@@ -13,20 +13,14 @@ use serde_json::Value;
 /// An empty table with these columns.
 pub fn table(columns: &[&str]) -> Table {
     let mut table = Table::new();
-    table
-        .load_preset(presets::NOTHING)
-        .set_content_arrangement(ContentArrangement::Disabled);
+    table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
     table.set_header(columns.iter().map(|column| column.to_uppercase()));
     table
 }
 
 /// Prints a table. A reader that closed the pipe is not an error.
 pub fn print_table(table: &Table) -> io::Result<()> {
-    let text = table
-        .lines()
-        .map(|line| line.trim_end().to_owned())
-        .collect::<Vec<_>>()
-        .join("\n");
+    let text = table.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>().join("\n");
     print_line(&text)
 }
 

@@ -67,10 +67,7 @@ fn main() {
     let runtime = if std::env::args().any(|arg| arg == "--one-thread") {
         tokio::runtime::Builder::new_current_thread().enable_all().build()
     } else {
-        tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(2)
-            .enable_all()
-            .build()
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()
     };
     runtime.expect("a runtime").block_on(measure());
 }
@@ -139,12 +136,7 @@ async fn lone(group: &Group<Counter>, payload: &Bytes) {
     }
     micros.sort_unstable();
     let at = |share: f64| micros[(micros.len() as f64 * share) as usize];
-    println!(
-        "lone: p50 {} us, p99 {} us, p99.9 {} us",
-        at(0.5),
-        at(0.99),
-        at(0.999)
-    );
+    println!("lone: p50 {} us, p99 {} us, p99.9 {} us", at(0.5), at(0.99), at(0.999));
 }
 
 fn storage() -> (Wal, CommitterThread, Arc<dyn Disk>) {

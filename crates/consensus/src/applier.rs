@@ -40,12 +40,7 @@ pub(crate) struct MachineApplier<M: StateMachine> {
 
 impl<M: StateMachine> MachineApplier<M> {
     pub(crate) fn new(machine: M, fate: Arc<Fate>) -> MachineApplier<M> {
-        MachineApplier {
-            machine,
-            fate,
-            outcomes: parking_lot::Mutex::default(),
-            applied: false,
-        }
+        MachineApplier { machine, fate, outcomes: parking_lot::Mutex::default(), applied: false }
     }
 }
 
@@ -56,9 +51,7 @@ impl<M: StateMachine> Applier for MachineApplier<M> {
             for (command, waiter) in live.commands {
                 let outcome = self.machine.apply(at, command);
                 if let Some(waiter) = waiter {
-                    self.outcomes
-                        .get_mut()
-                        .push((waiter, Committed::new(outcome, at, proof)));
+                    self.outcomes.get_mut().push((waiter, Committed::new(outcome, at, proof)));
                 }
             }
             return Ok(());
@@ -80,11 +73,7 @@ impl<M: StateMachine> Applier for MachineApplier<M> {
         let ended = self.fate.phase() == Phase::Ended;
         for (waiter, outcome) in self.outcomes.get_mut().drain(..) {
             // who does not wait any more needs no answer
-            let _ = waiter.send(if ended {
-                Err(ProposeError::Unknown)
-            } else {
-                Ok(outcome)
-            });
+            let _ = waiter.send(if ended { Err(ProposeError::Unknown) } else { Ok(outcome) });
         }
     }
 

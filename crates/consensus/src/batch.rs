@@ -19,18 +19,12 @@ pub(crate) struct Batch {
 impl Batch {
     /// Read back from the log.
     pub(crate) fn stored(bytes: Bytes) -> Batch {
-        Batch {
-            parts: vec![bytes],
-            live: None,
-        }
+        Batch { parts: vec![bytes], live: None }
     }
 
     /// Proposed here.
     pub(crate) fn proposed(parts: Vec<Bytes>, live: Live) -> Batch {
-        Batch {
-            parts,
-            live: Some(live),
-        }
+        Batch { parts, live: Some(live) }
     }
 
     /// The encoded commands.
@@ -40,15 +34,8 @@ impl Batch {
 
     /// The same to be applied: without the bytes, if they are not needed for it.
     pub(crate) fn to_apply(&self) -> Batch {
-        let parts = if self.live.is_some() {
-            Vec::new()
-        } else {
-            self.parts.clone()
-        };
-        Batch {
-            parts,
-            live: self.live.clone(),
-        }
+        let parts = if self.live.is_some() { Vec::new() } else { self.parts.clone() };
+        Batch { parts, live: self.live.clone() }
     }
 
     pub(crate) fn live(&self) -> Option<&Live> {
@@ -63,11 +50,7 @@ impl Batch {
 
 impl fmt::Debug for Batch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{} bytes of commands",
-            self.parts.iter().map(Bytes::len).sum::<usize>()
-        )
+        write!(f, "{} bytes of commands", self.parts.iter().map(Bytes::len).sum::<usize>())
     }
 }
 
@@ -96,11 +79,7 @@ impl Live {
     /// The commands, the first time; they are applied once.
     pub(crate) fn take<M: StateMachine>(&self) -> Option<LiveBatch<M>> {
         let commands: Box<dyn Any> = self.0.lock().take()?.into_any();
-        Some(
-            *commands
-                .downcast()
-                .expect("a group's entries carry its own state machine's commands"),
-        )
+        Some(*commands.downcast().expect("a group's entries carry its own state machine's commands"))
     }
 }
 

@@ -35,33 +35,19 @@ impl Checkpointer {
             let begun = machine.begin_checkpoint();
             Box::pin(async move { begun })
         });
-        let Some(Begun {
-            applied,
-            membership,
-            build,
-        }) = begun.await.map_err(|_| CheckpointFailed::ShuttingDown)?
+        let Some(Begun { applied, membership, build }) =
+            begun.await.map_err(|_| CheckpointFailed::ShuttingDown)?
         else {
             return Ok(None);
         };
         let state = Runtime::spawn_blocking(build).await.and_then(|built| built);
         let state = state.map_err(|error| {
             // after a failed sync the next one may succeed and lie: the log must not be purged by any later checkpoint
-            self.fate.fail(format_args!(
-                "the state of a checkpoint could not be made durable: {error}"
-            ));
+            self.fate.fail(format_args!("the state of a checkpoint could not be made durable: {error}"));
             CheckpointFailed::Build(error)
         })?;
-        let header = CheckpointHeader {
-            vote: self.log.vote(),
-            membership: membership.clone(),
-        }
-        .encode();
-        let checkpoint = Checkpoint {
-            applied: applied.index,
-            term: applied.term,
-            header,
-            state,
-        };
+        let header = CheckpointHeader { vote: self.log.vote(), membership: membership.clone() }.encode();
+        let checkpoint = Checkpoint { applied: applied.index, term: applied.term, header, state };
         let (disk, group) = (self.disk.clone(), self.group);
         Runtime::spawn_blocking(move || checkpoint::save(disk.as_ref(), group, &checkpoint))
             .await
@@ -78,11 +64,7 @@ impl Checkpointer {
 
     /// The engine purges what its newest snapshot covers, so it is told of this one.
     async fn purge(&self, through: LogIndex) -> Result<(), CheckpointFailed> {
-        self.engine
-            .trigger()
-            .snapshot()
-            .await
-            .map_err(|_| CheckpointFailed::ShuttingDown)?;
+        self.engine.trigger().snapshot().await.map_err(|_| CheckpointFailed::ShuttingDown)?;
         tokio::select! {
             () = self.log.purged_through(through) => Ok(()),
             () = self.fate.reached(Phase::Ended) => Err(CheckpointFailed::ShuttingDown),
@@ -94,8 +76,7 @@ impl Checkpointer {
         if error.source.kind() == io::ErrorKind::StorageFull {
             return CheckpointFailed::NoSpace(error);
         }
-        self.fate
-            .fail(format_args!("a checkpoint could not be stored: {error}"));
+        self.fate.fail(format_args!("a checkpoint could not be stored: {error}"));
         CheckpointFailed::Save(error)
     }
 }

@@ -30,12 +30,7 @@ pub struct Committed<T> {
 impl<T> Committed<T> {
     /// `proof` must cover `at`.
     pub(crate) fn new(outcome: T, at: EntryId, proof: &Proof) -> Committed<T> {
-        debug_assert!(
-            at.index <= proof.0,
-            "the proof covers entries through {}, not {}",
-            proof.0,
-            at.index
-        );
+        debug_assert!(at.index <= proof.0, "the proof covers entries through {}, not {}", proof.0, at.index);
         Committed { outcome, at }
     }
 
@@ -56,10 +51,7 @@ impl<T> Committed<T> {
 
     /// Turns the outcome into something else, still committed.
     pub fn map<U>(self, f: impl FnOnce(T) -> U) -> Committed<U> {
-        Committed {
-            outcome: f(self.outcome),
-            at: self.at,
-        }
+        Committed { outcome: f(self.outcome), at: self.at }
     }
 }
 
@@ -86,15 +78,8 @@ struct State {
 impl Watermark {
     /// `recovered` is the last entry that recovery read back from the disk.
     pub(crate) fn new(recovered: LogIndex) -> Watermark {
-        let state = State {
-            through: recovered,
-            queued: VecDeque::new(),
-            ended: false,
-        };
-        Watermark {
-            state: Mutex::new(state),
-            changed: Notify::new(),
-        }
+        let state = State { through: recovered, queued: VecDeque::new(), ended: false };
+        Watermark { state: Mutex::new(state), changed: Notify::new() }
     }
 
     /// An append through `last` is about to be queued.
@@ -105,10 +90,7 @@ impl Watermark {
     /// The token for the oldest queued append has come.
     pub(crate) fn advance(&self, _token: Durable) {
         let mut state = self.state.lock();
-        let last = state
-            .queued
-            .pop_front()
-            .expect("tokens come in queue order, one for each append");
+        let last = state.queued.pop_front().expect("tokens come in queue order, one for each append");
         state.through = state.through.max(last);
         drop(state);
         self.changed.notify_waiters();
@@ -118,10 +100,7 @@ impl Watermark {
     pub(crate) fn truncate(&self, last: LogIndex) {
         let mut state = self.state.lock();
         state.through = state.through.min(last);
-        state
-            .queued
-            .iter_mut()
-            .for_each(|queued| *queued = (*queued).min(last));
+        state.queued.iter_mut().for_each(|queued| *queued = (*queued).min(last));
     }
 
     /// No token will come any more.

@@ -37,10 +37,7 @@ pub(crate) struct Fate {
 
 impl fmt::Debug for Fate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Fate")
-            .field("group", &self.group)
-            .field("phase", &self.phase())
-            .finish()
+        f.debug_struct("Fate").field("group", &self.group).field("phase", &self.phase()).finish()
     }
 }
 
@@ -75,10 +72,7 @@ impl Fate {
     /// Something failed: the group ends, and with it the process. Only the first call counts.
     pub(crate) fn fail(&self, reason: impl fmt::Display) {
         if self.advance(Phase::Ended) {
-            let ended = GroupEnded {
-                group: self.group,
-                reason: reason.to_string(),
-            };
+            let ended = GroupEnded { group: self.group, reason: reason.to_string() };
             tracing::error!(group = self.group.0, reason = ended.reason, "the group ended");
             (self.on_fatal)(ended);
         }
@@ -87,19 +81,12 @@ impl Fate {
     /// Waits for a phase, or a later one.
     pub(crate) async fn reached(&self, phase: Phase) {
         let mut changed = self.changed.subscribe();
-        changed
-            .wait_for(|now| *now >= phase)
-            .await
-            .expect("the sender is borrowed");
+        changed.wait_for(|now| *now >= phase).await.expect("the sender is borrowed");
     }
 
     /// Whether a proposal may be queued.
     pub(crate) fn check_open(&self) -> Result<(), ProposeError> {
-        if self.phase() == Phase::Running {
-            Ok(())
-        } else {
-            Err(ProposeError::ShuttingDown)
-        }
+        if self.phase() == Phase::Running { Ok(()) } else { Err(ProposeError::ShuttingDown) }
     }
 
     fn advance(&self, to: Phase) -> bool {

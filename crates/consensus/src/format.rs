@@ -24,9 +24,7 @@ const VERSION: u8 = 1;
 fn check_version(bytes: &mut Bytes, what: &str) -> Result<(), DecodeError> {
     match take_u8(bytes, what)? {
         VERSION => Ok(()),
-        version => Err(DecodeError::new(format!(
-            "{what} has format version {version}, known is {VERSION}"
-        ))),
+        version => Err(DecodeError::new(format!("{what} has format version {version}, known is {VERSION}"))),
     }
 }
 

@@ -36,10 +36,7 @@ pub struct Group<M: StateMachine> {
 
 impl<M: StateMachine> Clone for Group<M> {
     fn clone(&self) -> Group<M> {
-        Group {
-            shared: self.shared.clone(),
-            queue: self.queue.clone(),
-        }
+        Group { shared: self.shared.clone(), queue: self.queue.clone() }
     }
 }
 
@@ -97,27 +94,13 @@ impl<M: StateMachine> Group<M> {
         let fate = Arc::new(Fate::new(group, options.on_fatal.clone()));
         let (recovery, machine) = restore(group, disk.clone(), recovered, machine).await?;
         let applier = Box::new(MachineApplier::new(machine, fate.clone()));
-        let log = Arc::new(RaftLog::new(
-            group,
-            wal,
-            recovery.log,
-            recovery.vote,
-            fate.clone(),
-        ));
+        let log = Arc::new(RaftLog::new(group, wal, recovery.log, recovery.vote, fate.clone()));
         let launched = launch(&options, log.clone(), recovery, applier).await?;
-        let Launched {
-            engine,
-            leadership,
-            applied,
-            machine_ended,
-        } = launched;
+        let Launched { engine, leadership, applied, machine_ended } = launched;
 
         let (queue, queued) = mpsc::unbounded_channel();
         let proposer = Proposer::<M>::new(queued, engine.clone(), fate.clone(), options.clone());
-        let tasks = Tasks {
-            proposer: Runtime::spawn(proposer.run()),
-            machine_ended,
-        };
+        let tasks = Tasks { proposer: Runtime::spawn(proposer.run()), machine_ended };
         let checkpointer = Checkpointer {
             group,
             disk,
@@ -128,20 +111,8 @@ impl<M: StateMachine> Group<M> {
         };
         let bytes = Arc::new(Semaphore::new(options.bytes_in_flight_max));
         let tasks = tokio::sync::Mutex::new(Some(tasks));
-        let shared = Shared {
-            options,
-            fate,
-            engine,
-            checkpointer,
-            bytes,
-            leadership,
-            applied,
-            tasks,
-        };
-        Ok(Group {
-            shared: Arc::new(shared),
-            queue,
-        })
+        let shared = Shared { options, fate, engine, checkpointer, bytes, leadership, applied, tasks };
+        Ok(Group { shared: Arc::new(shared), queue })
     }
 
     /// Queues a command; its place among the commands queued later is fixed when this returns. Waits only while too many
@@ -150,28 +121,15 @@ impl<M: StateMachine> Group<M> {
         let shared = &self.shared;
         let size_bytes = command.size_bytes();
         if size_bytes > shared.options.command_bytes_max {
-            return Err(ProposeError::TooLarge {
-                size_bytes,
-                limit_bytes: shared.options.command_bytes_max,
-            });
+            return Err(ProposeError::TooLarge { size_bytes, limit_bytes: shared.options.command_bytes_max });
         }
         shared.fate.check_open()?;
         let bytes = (size_bytes + COMMAND_OVERHEAD_BYTES).min(shared.options.bytes_in_flight_max);
         let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
-        let bytes = shared
-            .bytes
-            .clone()
-            .acquire_many_owned(bytes)
-            .await
-            .map_err(|_| ProposeError::ShuttingDown)?;
+        let bytes =
+            shared.bytes.clone().acquire_many_owned(bytes).await.map_err(|_| ProposeError::ShuttingDown)?;
         let (waiter, proposal) = oneshot::channel();
-        self.queue
-            .send(Queued {
-                command,
-                waiter,
-                bytes,
-            })
-            .map_err(|_| ProposeError::ShuttingDown)?;
+        self.queue.send(Queued { command, waiter, bytes }).map_err(|_| ProposeError::ShuttingDown)?;
         Ok(Proposal(proposal))
     }
 
@@ -233,11 +191,7 @@ impl<M: StateMachine> Group<M> {
         shared.fate.close();
         shared.bytes.close();
         let mut tasks = shared.tasks.lock().await;
-        let Some(Tasks {
-            proposer,
-            machine_ended,
-        }) = tasks.take()
-        else {
+        let Some(Tasks { proposer, machine_ended }) = tasks.take() else {
             return;
         };
         let _ = proposer.await; // a panic there has dropped, and so answered, what it held

@@ -20,10 +20,7 @@ use crate::{
     recovery::Recovery,
 };
 
-const BEFORE_THE_FIRST: EntryId = EntryId {
-    term: Term(0),
-    index: LogIndex(0),
-};
+const BEFORE_THE_FIRST: EntryId = EntryId { term: Term(0), index: LogIndex(0) };
 
 /// A running engine and what can be seen of it.
 pub(crate) struct Launched {
@@ -46,11 +43,7 @@ pub(crate) async fn restore<M: StateMachine>(
         let mut recovery = Recovery::read(&disk, group, &recovered)?;
         if let Some((applied, state)) = recovery.state.take() {
             let applied = applied.index;
-            machine.restore(state).map_err(|source| StartError::Restore {
-                group,
-                applied,
-                source,
-            })?;
+            machine.restore(state).map_err(|source| StartError::Restore { group, applied, source })?;
         }
         Ok((recovery, machine))
     };
@@ -71,11 +64,7 @@ pub(crate) async fn launch(
         // the one that followed the checkpoint may have been lost
         log.queue(WalRecord::Purge { group, through });
     }
-    let start = Start {
-        applier,
-        applied: purged,
-        membership: recovery.membership,
-    };
+    let start = Start { applier, applied: purged, membership: recovery.membership };
     let (ended, machine_ended) = oneshot::channel();
     let (progress, applied) = watch::channel(purged.unwrap_or(BEFORE_THE_FIRST));
     let machine = RaftMachine::new(log.clone(), start, progress, ended);
@@ -85,38 +74,21 @@ pub(crate) async fn launch(
         .map_err(engine_error(group))?;
     log.started();
     let leadership = observe(&engine, log);
-    elect(&engine, options.node, is_new)
-        .await
-        .map_err(engine_error(group))?;
-    Ok(Launched {
-        engine,
-        leadership,
-        applied,
-        machine_ended,
-    })
+    elect(&engine, options.node, is_new).await.map_err(engine_error(group))?;
+    Ok(Launched { engine, leadership, applied, machine_ended })
 }
 
 fn engine_error<E: fmt::Display>(group: RaftGroup) -> impl FnOnce(E) -> StartError {
-    move |reason| StartError::Engine {
-        group,
-        reason: reason.to_string(),
-    }
+    move |reason| StartError::Engine { group, reason: reason.to_string() }
 }
 
 /// Makes the only voter leader: of a new group by giving it its first membership, else by an election.
 async fn elect(engine: &Engine, node: NodeId, is_new: bool) -> Result<(), String> {
     if is_new {
         let members = BTreeMap::from([(node, BasicNode::new(""))]);
-        engine
-            .initialize(members)
-            .await
-            .map_err(|error| error.to_string())
+        engine.initialize(members).await.map_err(|error| error.to_string())
     } else {
-        engine
-            .trigger()
-            .elect(false)
-            .await
-            .map_err(|error| error.to_string())
+        engine.trigger().elect(false).await.map_err(|error| error.to_string())
     }
 }
 

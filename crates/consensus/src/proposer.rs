@@ -42,14 +42,7 @@ impl<M: StateMachine> Proposer<M> {
         options: GroupOptions,
     ) -> Proposer<M> {
         let slots = Arc::new(Semaphore::new(options.entries_in_flight_max.max(1)));
-        Proposer {
-            queue,
-            slots,
-            engine,
-            fate,
-            options,
-            carried: None,
-        }
+        Proposer { queue, slots, engine, fate, options, carried: None }
     }
 
     /// Runs until the group closes; then everything is answered: what is still queued with "not appended", and what is
@@ -78,12 +71,7 @@ impl<M: StateMachine> Proposer<M> {
     async fn propose_all(&mut self) {
         while self.carry_next().await {
             // commands go on gathering while this waits
-            let slot = self
-                .slots
-                .clone()
-                .acquire_owned()
-                .await
-                .expect("the slots are never closed");
+            let slot = self.slots.clone().acquire_owned().await.expect("the slots are never closed");
             let Some(first) = self.carried.take() else {
                 continue;
             };
@@ -149,11 +137,7 @@ impl<M: StateMachine> EntryBuilder<M> {
     }
 
     fn finish(self, slot: OwnedSemaphorePermit) -> (Batch, Live) {
-        let live = Live::new(LiveBatch::<M> {
-            commands: self.commands,
-            _slot: slot,
-            _bytes: self.bytes,
-        });
+        let live = Live::new(LiveBatch::<M> { commands: self.commands, _slot: slot, _bytes: self.bytes });
         let mut parts = vec![self.header.encode()];
         parts.extend(self.parts.into_parts());
         (Batch::proposed(parts, live.clone()), live)

@@ -63,10 +63,7 @@ pub(crate) type Engine = openraft::Raft<Types, RaftMachine>;
 
 /// Our name for an engine's log id.
 pub(crate) fn entry_id(log_id: &EngineLogId) -> EntryId {
-    EntryId {
-        term: Term(log_id.leader_id.term),
-        index: from_engine(log_id.index),
-    }
+    EntryId { term: Term(log_id.leader_id.term), index: from_engine(log_id.index) }
 }
 
 /// The engine's name for an entry of ours. There is no entry 0.

@@ -40,30 +40,16 @@ impl Recovery {
                 membership: StoredMembership::default(),
                 state: None,
             },
-            Some(checkpoint::Loaded {
-                checkpoint: stored,
-                damaged,
-            }) => {
+            Some(checkpoint::Loaded { checkpoint: stored, damaged }) => {
                 for damage in damaged {
                     tracing::error!(group = group.0, %damage, "a checkpoint is damaged, the one before is tried");
                 }
                 let header = CheckpointHeader::decode(stored.header)
                     .map_err(|source| StartError::CheckpointHeader { group, source })?;
-                let applied = EntryId {
-                    term: stored.term,
-                    index: stored.applied,
-                };
-                let log = StoredLog {
-                    purged: Some(applied),
-                    last: Some(applied),
-                };
+                let applied = EntryId { term: stored.term, index: stored.applied };
+                let log = StoredLog { purged: Some(applied), last: Some(applied) };
                 let state = Some((applied, joined(stored.state)));
-                Recovery {
-                    log,
-                    vote: header.vote,
-                    membership: header.membership,
-                    state,
-                }
+                Recovery { log, vote: header.vote, membership: header.membership, state }
             }
         };
         recovery.add_log(group, wal)?;
@@ -78,17 +64,9 @@ impl Recovery {
 
     fn add_log(&mut self, group: RaftGroup, wal: &RecoveredGroup) -> Result<(), StartError> {
         let covered = self.log.purged.map_or(LogIndex(0), |purged| purged.index);
-        let first = if wal.last.is_some() {
-            wal.first
-        } else {
-            wal.purged_through.next()
-        };
+        let first = if wal.last.is_some() { wal.first } else { wal.purged_through.next() };
         if first > covered.next() {
-            return Err(StartError::Gap {
-                group,
-                checkpoint: covered,
-                first,
-            });
+            return Err(StartError::Gap { group, checkpoint: covered, first });
         }
         if let Some((index, term)) = wal.last
             && index > covered

@@ -158,7 +158,10 @@ impl BatchHeader {
         if self.record_count > 0 && self.last_offset_delta == self.record_count - 1 {
             Ok(())
         } else {
-            Err(BatchError::BadCount { records: self.record_count, last_offset_delta: self.last_offset_delta })
+            Err(BatchError::BadCount {
+                records: self.record_count,
+                last_offset_delta: self.last_offset_delta,
+            })
         }
     }
 
@@ -179,7 +182,11 @@ impl BatchHeader {
 
     /// Whose clock the timestamps are from.
     pub fn timestamp_type(&self) -> TimestampType {
-        if self.attributes & TIMESTAMP_TYPE_BIT == 0 { TimestampType::CreateTime } else { TimestampType::LogAppendTime }
+        if self.attributes & TIMESTAMP_TYPE_BIT == 0 {
+            TimestampType::CreateTime
+        } else {
+            TimestampType::LogAppendTime
+        }
     }
 
     /// Part of a transaction.
@@ -204,7 +211,11 @@ impl BatchHeader {
 }
 
 /// The sixteen bytes that go in front of a stored batch instead of the producer's: base offset, length, leader epoch.
-pub fn patched_prefix(base_offset: Offset, size_bytes: usize, epoch: LeaderEpoch) -> [u8; PATCHED_PREFIX_BYTES] {
+pub fn patched_prefix(
+    base_offset: Offset,
+    size_bytes: usize,
+    epoch: LeaderEpoch,
+) -> [u8; PATCHED_PREFIX_BYTES] {
     let mut prefix = [0; PATCHED_PREFIX_BYTES];
     prefix[..8].copy_from_slice(&base_offset.0.to_be_bytes());
     prefix[8..12].copy_from_slice(&((size_bytes - LENGTH_PREFIX_BYTES) as i32).to_be_bytes());

@@ -94,7 +94,11 @@ impl ProducerId {
 impl Sequence {
     /// The sequence `count` records further on; wraps from `i32::MAX` to 0 as Kafka's does.
     pub fn plus(self, count: i32) -> Sequence {
-        if self.0 > i32::MAX - count { Sequence(count - (i32::MAX - self.0) - 1) } else { Sequence(self.0 + count) }
+        if self.0 > i32::MAX - count {
+            Sequence(count - (i32::MAX - self.0) - 1)
+        } else {
+            Sequence(self.0 + count)
+        }
     }
 }
 

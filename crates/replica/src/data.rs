@@ -63,7 +63,9 @@ impl DataReplica {
     pub fn apply(&mut self, at: ApplyContext, command: DataCommand) -> DataOutcome {
         let outcome = self.view.state.write().apply(at, &command);
         match (&outcome, command) {
-            (DataOutcome::Produced(Ok(appended)), DataCommand::Produce(produce)) => self.append(appended, produce),
+            (DataOutcome::Produced(Ok(appended)), DataCommand::Produce(produce)) => {
+                self.append(appended, produce)
+            }
             (DataOutcome::Opened(partitions), _) => self.open(partitions),
             (DataOutcome::Closed(partitions), _) => self.close(partitions),
             (DataOutcome::LogStartMoved(Ok(moved)), DataCommand::MoveLogStart(asked)) => {
@@ -92,7 +94,8 @@ impl DataReplica {
     fn open(&mut self, partitions: &[TopicPartition]) {
         let mut logs = self.view.logs.write();
         for &tp in partitions {
-            let log = self.view.store.open(tp, self.group, PartitionOptions::default(), LogPosition::default());
+            let log =
+                self.view.store.open(tp, self.group, PartitionOptions::default(), LogPosition::default());
             logs.insert(tp, log);
         }
     }

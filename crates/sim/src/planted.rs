@@ -40,12 +40,7 @@ const fn bug(
     shows_as: &'static [Class],
     what: &'static str,
 ) -> PlantedBug {
-    PlantedBug {
-        name,
-        what,
-        caught_by,
-        shows_as,
-    }
+    PlantedBug { name, what, caught_by, shows_as }
 }
 
 const LOST: &[Class] = &[Class::LostWrite, Class::Unseen];

@@ -24,12 +24,7 @@ pub static COORDINATION_KEYS: &[ConfigKey] = &[
         .at_least(1)
         .doc("How many members a consumer group may have."),
     ConfigKey::string("group.consumer.migration.policy", "bidirectional")
-        .rule(Rule::OneOf(&[
-            "disabled",
-            "upgrade",
-            "downgrade",
-            "bidirectional",
-        ]))
+        .rule(Rule::OneOf(&["disabled", "upgrade", "downgrade", "bidirectional"]))
         .doc(
             "Which way a group may move between the classic and the consumer protocol while it has members.",
         ),
@@ -48,10 +43,7 @@ pub static COORDINATION_KEYS: &[ConfigKey] = &[
         .doc("After which silence a member of a consumer group counts as gone."),
     ConfigKey::list("group.coordinator.rebalance.protocols", "classic,consumer")
         .rule(Rule::ListOf(&["classic", "consumer", "share", "streams"]))
-        .only(
-            &["classic", "consumer"],
-            "only the protocols 'classic' and 'consumer' are served yet",
-        )
+        .only(&["classic", "consumer"], "only the protocols 'classic' and 'consumer' are served yet")
         .doc("Which group protocols are served."),
     ConfigKey::int("group.initial.rebalance.delay.ms", "3000")
         .at_least(0)

@@ -22,14 +22,7 @@ pub static LOG_KEYS: &[ConfigKey] = &[
         .stored(LEVEL_ONLY)
         .doc(DEFAULT_FOR),
     ConfigKey::string("compression.type", "producer")
-        .rule(Rule::OneOf(&[
-            "uncompressed",
-            "zstd",
-            "lz4",
-            "snappy",
-            "gzip",
-            "producer",
-        ]))
+        .rule(Rule::OneOf(&["uncompressed", "zstd", "lz4", "snappy", "gzip", "producer"]))
         .anytime()
         .only(&["producer"], AS_SENT)
         .doc(DEFAULT_FOR),
@@ -96,10 +89,7 @@ pub static LOG_KEYS: &[ConfigKey] = &[
         .anytime()
         .stored(TIERING_ONLY)
         .doc(DEFAULT_FOR),
-    ConfigKey::long("log.message.timestamp.after.max.ms", "3600000")
-        .at_least(0)
-        .anytime()
-        .doc(DEFAULT_FOR),
+    ConfigKey::long("log.message.timestamp.after.max.ms", "3600000").at_least(0).anytime().doc(DEFAULT_FOR),
     ConfigKey::long("log.message.timestamp.before.max.ms", "9223372036854775807")
         .at_least(0)
         .anytime()
@@ -112,9 +102,7 @@ pub static LOG_KEYS: &[ConfigKey] = &[
         .anytime()
         .stored("The shared log is always written in advance; segments need not be.")
         .doc(DEFAULT_FOR),
-    ConfigKey::long("log.retention.bytes", "-1")
-        .anytime()
-        .doc(DEFAULT_FOR),
+    ConfigKey::long("log.retention.bytes", "-1").anytime().doc(DEFAULT_FOR),
     ConfigKey::long("log.retention.check.interval.ms", "300000")
         .at_least(1)
         .doc("How often the broker looks for records that retention removes."),
@@ -140,24 +128,14 @@ pub static LOG_KEYS: &[ConfigKey] = &[
         .stored("Rolling a segment costs no sync here, so rolls need not be spread.")
         .synonyms(ROLL_JITTER)
         .doc(DEFAULT_FOR),
-    ConfigKey::unset("log.roll.ms", ConfigType::Long)
-        .at_least(1)
-        .anytime()
-        .synonyms(ROLL)
-        .doc(DEFAULT_FOR),
-    ConfigKey::int("log.segment.bytes", "1073741824")
-        .at_least(1_048_576)
-        .anytime()
-        .doc(DEFAULT_FOR),
+    ConfigKey::unset("log.roll.ms", ConfigType::Long).at_least(1).anytime().synonyms(ROLL).doc(DEFAULT_FOR),
+    ConfigKey::int("log.segment.bytes", "1073741824").at_least(1_048_576).anytime().doc(DEFAULT_FOR),
     ConfigKey::long("log.segment.delete.delay.ms", "60000")
         .at_least(0)
         .anytime()
         .stored("Files go when no reader and no checkpoint needs them, whatever this says.")
         .doc(DEFAULT_FOR),
-    ConfigKey::int("message.max.bytes", "1048588")
-        .at_least(0)
-        .anytime()
-        .doc(DEFAULT_FOR),
+    ConfigKey::int("message.max.bytes", "1048588").at_least(0).anytime().doc(DEFAULT_FOR),
     ConfigKey::int("min.insync.replicas", "1")
         .at_least(1)
         .anytime()

@@ -43,11 +43,7 @@ impl ConfigKey {
     pub fn check(&self, value: &str) -> Result<(), InvalidValue> {
         self.judge(value).map_err(|reason| InvalidValue {
             key: self.name.to_owned(),
-            value: if self.is_sensitive() {
-                "[hidden]".to_owned()
-            } else {
-                shortened(value)
-            },
+            value: if self.is_sensitive() { "[hidden]".to_owned() } else { shortened(value) },
             reason,
         })
     }
@@ -110,16 +106,13 @@ impl ConfigKey {
             Rule::NotEmpty => Ok(()),
             Rule::ThrottledReplicas => {
                 let pair = |part: &str| {
-                    part.split_once(':')
-                        .is_some_and(|(a, b)| [a, b].iter().all(|n| n.parse::<u32>().is_ok()))
+                    part.split_once(':').is_some_and(|(a, b)| [a, b].iter().all(|n| n.parse::<u32>().is_ok()))
                 };
                 if value.trim() == "*" || parts(value).all(pair) {
                     Ok(())
                 } else {
-                    Err(
-                        "Must be the literal '*' or a list of replicas in the form [partitionId]:[brokerId]"
-                            .to_owned(),
-                    )
+                    Err("Must be the literal '*' or a list of replicas in the form [partitionId]:[brokerId]"
+                        .to_owned())
                 }
             }
         }
@@ -144,9 +137,5 @@ pub(super) fn parse_bool(value: &str) -> Option<bool> {
 }
 
 fn shortened(value: &str) -> String {
-    if value.len() <= 200 {
-        value.to_owned()
-    } else {
-        value.chars().take(200).chain("…".chars()).collect()
-    }
+    if value.len() <= 200 { value.to_owned() } else { value.chars().take(200).chain("…".chars()).collect() }
 }

@@ -28,37 +28,23 @@ pub struct ConfigDescription {
 
 /// Describes all keys of a topic with these overrides.
 pub fn describe_topic(overrides: &ConfigSet, broker: &BrokerLayers<'_>) -> Vec<ConfigDescription> {
-    TOPIC_KEYS
-        .iter()
-        .map(|key| describe_override(key, overrides, ConfigSource::Topic, broker))
-        .collect()
+    TOPIC_KEYS.iter().map(|key| describe_override(key, overrides, ConfigSource::Topic, broker)).collect()
 }
 
 /// Describes all keys of a group with these overrides.
 pub fn describe_group(overrides: &ConfigSet, broker: &BrokerLayers<'_>) -> Vec<ConfigDescription> {
-    GROUP_KEYS
-        .iter()
-        .map(|key| describe_override(key, overrides, ConfigSource::Group, broker))
-        .collect()
+    GROUP_KEYS.iter().map(|key| describe_override(key, overrides, ConfigSource::Group, broker)).collect()
 }
 
 /// Describes all keys of a broker.
 pub fn describe_broker(broker: &BrokerLayers<'_>) -> Vec<ConfigDescription> {
     broker_keys()
         .map(|key| {
-            let synonyms: Vec<_> = if key.synonyms.is_empty() {
-                broker.chain(key).collect()
-            } else {
-                broker.synonyms(key)
-            };
+            let synonyms: Vec<_> =
+                if key.synonyms.is_empty() { broker.chain(key).collect() } else { broker.synonyms(key) };
             let own = broker.chain(key).next();
             let value = own.as_ref().and_then(|own| own.value.clone());
-            description(
-                key,
-                value,
-                own.map_or(ConfigSource::Default, |own| own.source),
-                synonyms,
-            )
+            description(key, value, own.map_or(ConfigSource::Default, |own| own.source), synonyms)
         })
         .collect()
 }
@@ -69,11 +55,7 @@ pub fn describe_cluster_default(cluster: &ConfigSet) -> Vec<ConfigDescription> {
         .filter_map(|key| {
             let value = Some(cluster.get(key.name)?.clone());
             let source = ConfigSource::DynamicDefault;
-            let synonyms = vec![SourcedValue {
-                name: key.name,
-                value: value.clone(),
-                source,
-            }];
+            let synonyms = vec![SourcedValue { name: key.name, value: value.clone(), source }];
             Some(description(key, value, source, synonyms))
         })
         .collect()
@@ -88,11 +70,7 @@ fn describe_override(
     let mut synonyms = broker.synonyms(key);
     let counted = match overrides.get(key.name) {
         Some(value) => {
-            let own = SourcedValue {
-                name: key.name,
-                value: Some(value.clone()),
-                source,
-            };
+            let own = SourcedValue { name: key.name, value: Some(value.clone()), source };
             synonyms.insert(0, own.clone());
             own
         }

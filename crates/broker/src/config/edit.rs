@@ -67,10 +67,7 @@ pub struct KeyTable {
 
 impl KeyTable {
     fn changeable(&self, key: &str) -> Result<&'static ConfigKey, EditError> {
-        let unknown = || EditError::UnknownKey {
-            scope: self.scope,
-            key: key.to_owned(),
-        };
+        let unknown = || EditError::UnknownKey { scope: self.scope, key: key.to_owned() };
         let found = (self.find)(key).ok_or_else(unknown)?;
         if found.is_read_only() {
             return Err(EditError::ReadOnly(key.to_owned()));
@@ -101,13 +98,7 @@ impl KeyTable {
                 return Err(EditError::DuplicateKey(edit.key.clone()));
             }
             let key = self.changeable(&edit.key)?;
-            let list = || {
-                result
-                    .get(&edit.key)
-                    .cloned()
-                    .or_else(|| default_of(key))
-                    .unwrap_or_default()
-            };
+            let list = || result.get(&edit.key).cloned().or_else(|| default_of(key)).unwrap_or_default();
             let value = match &edit.operation {
                 EditOperation::Delete => {
                     result.remove(&edit.key);
@@ -131,10 +122,7 @@ impl KeyTable {
     fn check_together(&self, set: &ConfigSet) -> Result<(), EditError> {
         let number = |key: &str| {
             let default = || (self.find)(key).and_then(|key| key.default).map(str::to_owned);
-            set.get(key)
-                .cloned()
-                .or_else(default)
-                .and_then(|text| text.trim().parse::<i64>().ok())
+            set.get(key).cloned().or_else(default).and_then(|text| text.trim().parse::<i64>().ok())
         };
         match (number("min.compaction.lag.ms"), number("max.compaction.lag.ms")) {
             (Some(min), Some(max)) if min > max => Err(EditError::InvalidValue(InvalidValue {
@@ -159,8 +147,5 @@ fn append(list: &str, values: &str) -> String {
 
 fn subtract(list: &str, values: &str) -> String {
     let removed: Vec<&str> = parts(values).collect();
-    parts(list)
-        .filter(|value| !removed.contains(value))
-        .collect::<Vec<_>>()
-        .join(",")
+    parts(list).filter(|value| !removed.contains(value)).collect::<Vec<_>>().join(",")
 }

@@ -7,14 +7,10 @@ use crate::metadata::ConfigSet;
 
 const SHARE_ONLY: &str = "It concerns share groups, which are not served yet.";
 
-const SESSION_TIMEOUT: &[Synonym] = &[Synonym {
-    name: "group.consumer.session.timeout.ms",
-    unit: Unit::Same,
-}];
-const HEARTBEAT_INTERVAL: &[Synonym] = &[Synonym {
-    name: "group.consumer.heartbeat.interval.ms",
-    unit: Unit::Same,
-}];
+const SESSION_TIMEOUT: &[Synonym] =
+    &[Synonym { name: "group.consumer.session.timeout.ms", unit: Unit::Same }];
+const HEARTBEAT_INTERVAL: &[Synonym] =
+    &[Synonym { name: "group.consumer.heartbeat.interval.ms", unit: Unit::Same }];
 
 /// All group keys, by name.
 pub static GROUP_KEYS: &[ConfigKey] = &[
@@ -57,18 +53,8 @@ pub static GROUP_KEYS: &[ConfigKey] = &[
 
 /// Checks a group's overrides against the broker's bounds and against each other (`GroupConfig.validateValues`).
 pub fn check_group_bounds(overrides: &ConfigSet, broker: &BrokerLayers<'_>) -> Result<(), InvalidValue> {
-    let session = bounded(
-        overrides,
-        broker,
-        "consumer.session.timeout.ms",
-        "session.timeout.ms",
-    )?;
-    let heartbeat = bounded(
-        overrides,
-        broker,
-        "consumer.heartbeat.interval.ms",
-        "heartbeat.interval.ms",
-    )?;
+    let session = bounded(overrides, broker, "consumer.session.timeout.ms", "session.timeout.ms")?;
+    let heartbeat = bounded(overrides, broker, "consumer.heartbeat.interval.ms", "heartbeat.interval.ms")?;
     if session > heartbeat {
         return Ok(());
     }
@@ -85,23 +71,11 @@ fn bounded(
     key: &str,
     bound: &str,
 ) -> Result<i64, InvalidValue> {
-    let (lowest, highest) = (
-        format!("group.consumer.min.{bound}"),
-        format!("group.consumer.max.{bound}"),
-    );
-    let Some(value) = overrides
-        .get(key)
-        .and_then(|text| text.trim().parse::<i64>().ok())
-    else {
+    let (lowest, highest) = (format!("group.consumer.min.{bound}"), format!("group.consumer.max.{bound}"));
+    let Some(value) = overrides.get(key).and_then(|text| text.trim().parse::<i64>().ok()) else {
         return Ok(broker.number(&format!("group.consumer.{bound}")));
     };
-    let refuse = |reason: String| {
-        Err(InvalidValue {
-            key: key.to_owned(),
-            value: value.to_string(),
-            reason,
-        })
-    };
+    let refuse = |reason: String| Err(InvalidValue { key: key.to_owned(), value: value.to_string(), reason });
     if value < broker.number(&lowest) {
         return refuse(format!("It must be greater than or equal to {lowest}"));
     }

@@ -66,14 +66,7 @@ impl Unit {
             Unit::Hours => 3_600_000,
         };
         let number: i64 = value.trim().parse().ok()?;
-        Some(
-            if number < 0 {
-                number
-            } else {
-                number.saturating_mul(milliseconds)
-            }
-            .to_string(),
-        )
+        Some(if number < 0 { number } else { number.saturating_mul(milliseconds) }.to_string())
     }
 }
 

@@ -55,11 +55,7 @@ impl BrokerLayers<'_> {
         ];
         let set = layers.into_iter().filter_map(move |(layer, source)| {
             let value = Some(layer.get(key.name)?.clone());
-            Some(SourcedValue {
-                name: key.name,
-                value,
-                source,
-            })
+            Some(SourcedValue { name: key.name, value, source })
         });
         let default = key.default.map(|value| SourcedValue {
             name: key.name,
@@ -72,28 +68,17 @@ impl BrokerLayers<'_> {
     /// The synonyms of a topic's, group's or broker's `key` as DescribeConfigs lists them, as they were set; the first counts. The key's own
     /// default is left to the caller.
     pub fn synonyms(&self, key: &ConfigKey) -> Vec<SourcedValue> {
-        let broker_keys = key
-            .synonyms
-            .iter()
-            .filter_map(|synonym| find_broker_key(synonym.name));
-        broker_keys
-            .flat_map(|broker_key| self.chain(broker_key))
-            .collect()
+        let broker_keys = key.synonyms.iter().filter_map(|synonym| find_broker_key(synonym.name));
+        broker_keys.flat_map(|broker_key| self.chain(broker_key)).collect()
     }
 
     /// The value that counts for a topic's or group's `key` without an override of its own, converted to its unit.
     pub fn fallback(&self, key: &'static ConfigKey) -> SourcedValue {
         let strongest = self.synonyms(key).into_iter().next();
         let converted = strongest.and_then(|found| {
-            let unit = key
-                .synonyms
-                .iter()
-                .find(|synonym| synonym.name == found.name)
-                .map_or(Unit::Same, |s| s.unit);
-            Some(SourcedValue {
-                value: Some(unit.convert(found.value.as_deref()?)?),
-                ..found
-            })
+            let unit =
+                key.synonyms.iter().find(|synonym| synonym.name == found.name).map_or(Unit::Same, |s| s.unit);
+            Some(SourcedValue { value: Some(unit.convert(found.value.as_deref()?)?), ..found })
         });
         converted.unwrap_or(SourcedValue {
             name: key.name,
@@ -109,14 +94,11 @@ impl BrokerLayers<'_> {
 
     /// The number that counts for the broker key `name`; 0 if it is unknown, not set or no number.
     pub fn number(&self, name: &str) -> i64 {
-        self.text(name)
-            .and_then(|text| text.trim().parse().ok())
-            .unwrap_or(0)
+        self.text(name).and_then(|text| text.trim().parse().ok()).unwrap_or(0)
     }
 
     /// Whether the broker key `name` is "true".
     pub fn flag(&self, name: &str) -> bool {
-        self.text(name)
-            .is_some_and(|text| parse_bool(&text) == Some(true))
+        self.text(name).is_some_and(|text| parse_bool(&text) == Some(true))
     }
 }

@@ -28,31 +28,17 @@ pub use settings::TopicSettings;
 pub use topic::TOPIC_KEYS;
 
 /// The topic keys, for changes.
-pub static TOPIC_TABLE: KeyTable = KeyTable {
-    scope: "topic",
-    find: find_topic_key,
-};
+pub static TOPIC_TABLE: KeyTable = KeyTable { scope: "topic", find: find_topic_key };
 /// The broker keys, ours included, for changes.
-pub static BROKER_TABLE: KeyTable = KeyTable {
-    scope: "broker",
-    find: find_broker_key,
-};
+pub static BROKER_TABLE: KeyTable = KeyTable { scope: "broker", find: find_broker_key };
 /// The group keys, for changes.
-pub static GROUP_TABLE: KeyTable = KeyTable {
-    scope: "group",
-    find: find_group_key,
-};
+pub static GROUP_TABLE: KeyTable = KeyTable { scope: "group", find: find_group_key };
 
 /// All keys of a broker: Kafka's, then ours.
 pub fn broker_keys() -> impl Iterator<Item = &'static ConfigKey> {
-    [
-        broker::BROKER_KEYS,
-        broker_group::COORDINATION_KEYS,
-        broker_log::LOG_KEYS,
-        OWN_KEYS,
-    ]
-    .into_iter()
-    .flatten()
+    [broker::BROKER_KEYS, broker_group::COORDINATION_KEYS, broker_log::LOG_KEYS, OWN_KEYS]
+        .into_iter()
+        .flatten()
 }
 
 /// A broker key by name.

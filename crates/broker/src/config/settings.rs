@@ -37,11 +37,7 @@ impl TopicSettings {
             own.or_else(fallback).unwrap_or_default()
         };
         let number = |name: &str| -> i64 {
-            let default = || {
-                find_topic_key(name)
-                    .and_then(|key| key.default?.parse().ok())
-                    .unwrap_or(0)
-            };
+            let default = || find_topic_key(name).and_then(|key| key.default?.parse().ok()).unwrap_or(0);
             text(name).trim().parse().unwrap_or_else(|_| default())
         };
         let limit = |name: &str| u64::try_from(number(name)).ok();

@@ -4,37 +4,23 @@ use super::check::Rule;
 use super::key::{ConfigKey, Synonym, Unit};
 
 const fn same(name: &'static str) -> Synonym {
-    Synonym {
-        name,
-        unit: Unit::Same,
-    }
+    Synonym { name, unit: Unit::Same }
 }
 
 const fn hours(name: &'static str) -> Synonym {
-    Synonym {
-        name,
-        unit: Unit::Hours,
-    }
+    Synonym { name, unit: Unit::Hours }
 }
 
 const fn minutes(name: &'static str) -> Synonym {
-    Synonym {
-        name,
-        unit: Unit::Minutes,
-    }
+    Synonym { name, unit: Unit::Minutes }
 }
 
-pub(super) const RETENTION: &[Synonym] = &[
-    same("log.retention.ms"),
-    minutes("log.retention.minutes"),
-    hours("log.retention.hours"),
-];
+pub(super) const RETENTION: &[Synonym] =
+    &[same("log.retention.ms"), minutes("log.retention.minutes"), hours("log.retention.hours")];
 pub(super) const ROLL: &[Synonym] = &[same("log.roll.ms"), hours("log.roll.hours")];
 pub(super) const ROLL_JITTER: &[Synonym] = &[same("log.roll.jitter.ms"), hours("log.roll.jitter.hours")];
-pub(super) const FLUSH: &[Synonym] = &[
-    same("log.flush.interval.ms"),
-    same("log.flush.scheduler.interval.ms"),
-];
+pub(super) const FLUSH: &[Synonym] =
+    &[same("log.flush.interval.ms"), same("log.flush.scheduler.interval.ms")];
 
 pub(super) const NO_COMPACTION: &str = "log compaction is not available in this version, only 'delete' works";
 pub(super) const NO_TIERING: &str = "tiered storage is not available in this version, only 'false' works";
@@ -69,14 +55,7 @@ pub static TOPIC_KEYS: &[ConfigKey] = &[
         .doc("Level of lz4 compression."),
     ConfigKey::string("compression.type", "producer")
         .anytime()
-        .rule(Rule::OneOf(&[
-            "uncompressed",
-            "zstd",
-            "lz4",
-            "snappy",
-            "gzip",
-            "producer",
-        ]))
+        .rule(Rule::OneOf(&["uncompressed", "zstd", "lz4", "snappy", "gzip", "producer"]))
         .only(&["producer"], AS_SENT)
         .synonyms(&[same("compression.type")])
         .doc("Compression of what is stored: 'producer' keeps what the producer chose."),

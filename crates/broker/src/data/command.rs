@@ -136,9 +136,7 @@ impl DataCommand {
         let mut reader = Reader::new(bytes);
         reader.version("a data command", VERSION)?;
         match reader.u8("a data command's kind")? {
-            OPEN => Ok(DataCommand::OpenPartitions {
-                partitions: read_opens(&mut reader)?,
-            }),
+            OPEN => Ok(DataCommand::OpenPartitions { partitions: read_opens(&mut reader)? }),
             CLOSE => {
                 let count = reader.count("closed partitions", 17)?;
                 let partitions = (0..count)
@@ -148,14 +146,11 @@ impl DataCommand {
             }
             PRODUCE => read_produce(&mut reader).map(DataCommand::Produce),
             MOVE_LOG_START => MoveLogStart::decode(&mut reader).map(DataCommand::MoveLogStart),
-            EXPIRE_PRODUCERS => Ok(DataCommand::ExpireProducers {
-                idle_before: Timestamp(reader.i64("an expiry time")?),
-            }),
+            EXPIRE_PRODUCERS => {
+                Ok(DataCommand::ExpireProducers { idle_before: Timestamp(reader.i64("an expiry time")?) })
+            }
             GROUP => GroupCommand::decode(bytes).map(DataCommand::Group),
-            found => Err(DecodeError::Variant {
-                what: "a data command",
-                found,
-            }),
+            found => Err(DecodeError::Variant { what: "a data command", found }),
         }
     }
 
@@ -208,14 +203,9 @@ impl MoveLogStart {
         let why = match reader.u8("a log start's reason")? {
             0 => LogStartReason::RetentionTime,
             1 => LogStartReason::RetentionSize,
-            2 => LogStartReason::DeleteRecords {
-                by: reader.text("who deleted records")?,
-            },
+            2 => LogStartReason::DeleteRecords { by: reader.text("who deleted records")? },
             found => {
-                return Err(DecodeError::Variant {
-                    what: "a log start's reason",
-                    found,
-                });
+                return Err(DecodeError::Variant { what: "a log start's reason", found });
             }
         };
         Ok(MoveLogStart { tp, to, why, now })
@@ -227,10 +217,7 @@ fn read_opens(reader: &mut Reader<'_>) -> Result<Vec<OpenPartition>, DecodeError
     (0..count)
         .map(|_| {
             let tp = reader.topic_partition("an opened partition")?;
-            Ok(OpenPartition {
-                tp,
-                leader_epoch: LeaderEpoch(reader.i32("a first epoch")?),
-            })
+            Ok(OpenPartition { tp, leader_epoch: LeaderEpoch(reader.i32("a first epoch")?) })
         })
         .collect()
 }
@@ -247,10 +234,5 @@ fn read_produce(reader: &mut Reader<'_>) -> Result<Produce, DecodeError> {
     if header.has_producer() && header.base_sequence.0 < 0 {
         return Err(DecodeError::Range("a produced batch's sequence"));
     }
-    Ok(Produce {
-        tp,
-        header,
-        batch,
-        now,
-    })
+    Ok(Produce { tp, header, batch, now })
 }

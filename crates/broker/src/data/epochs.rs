@@ -92,28 +92,16 @@ impl EpochList {
     /// `LeaderEpochFileCache.endOffsetFor`.
     pub fn end_of(&self, asked: LeaderEpoch, current: LeaderEpoch, log_end: Offset) -> EpochEnd {
         if asked < LeaderEpoch(0) || asked > current {
-            return EpochEnd {
-                epoch: UNKNOWN_EPOCH,
-                end_offset: UNKNOWN_OFFSET,
-            };
+            return EpochEnd { epoch: UNKNOWN_EPOCH, end_offset: UNKNOWN_OFFSET };
         }
         if asked == current {
-            return EpochEnd {
-                epoch: current,
-                end_offset: log_end,
-            };
+            return EpochEnd { epoch: current, end_offset: log_end };
         }
         let higher = self.entries.partition_point(|&(epoch, _)| epoch <= asked);
         let end_offset = self.entries.get(higher).map_or(log_end, |&(_, start)| start);
         match higher.checked_sub(1) {
-            Some(floor) => EpochEnd {
-                epoch: self.entries[floor].0,
-                end_offset,
-            },
-            None => EpochEnd {
-                epoch: asked,
-                end_offset,
-            },
+            Some(floor) => EpochEnd { epoch: self.entries[floor].0, end_offset },
+            None => EpochEnd { epoch: asked, end_offset },
         }
     }
 
@@ -139,14 +127,8 @@ impl EpochList {
         let count = reader.count("an epoch list", 2)?;
         let mut entries: Vec<(LeaderEpoch, Offset)> = Vec::with_capacity(count);
         for _ in 0..count {
-            let entry = (
-                LeaderEpoch(reader.i32("an epoch")?),
-                Offset(reader.i64("an epoch's start")?),
-            );
-            if entries
-                .last()
-                .is_some_and(|last| last.0 >= entry.0 || last.1 >= entry.1)
-            {
+            let entry = (LeaderEpoch(reader.i32("an epoch")?), Offset(reader.i64("an epoch's start")?));
+            if entries.last().is_some_and(|last| last.0 >= entry.0 || last.1 >= entry.1) {
                 return Err(DecodeError::Range("an epoch list"));
             }
             entries.push(entry);
@@ -180,28 +162,17 @@ mod tests {
         assert_eq!(end(&epochs, 4, 7), (4, 70));
         assert_eq!(end(&epochs, 7, 7), (7, 100));
         assert_eq!(end(&epochs, 7, 9), (7, 100));
-        assert_eq!(
-            end(&epochs, 9, 9),
-            (9, 100),
-            "the current epoch has no record yet"
-        );
+        assert_eq!(end(&epochs, 9, 9), (9, 100), "the current epoch has no record yet");
         assert_eq!(end(&epochs, 10, 9), (-1, -1), "newer than any");
         assert_eq!(end(&epochs, -1, 9), (-1, -1));
-        assert_eq!(
-            end(&epochs, 1, 9),
-            (1, 0),
-            "older than any ends at the first known start"
-        );
+        assert_eq!(end(&epochs, 1, 9), (1, 0), "older than any ends at the first known start");
     }
 
     #[test]
     fn trimming_keeps_the_epoch_that_covers_the_log_start() {
         let mut epochs = list(&[(2, 0), (4, 40), (7, 70)]);
         epochs.trim(Offset(50));
-        assert_eq!(
-            epochs.entries(),
-            &[(LeaderEpoch(4), Offset(50)), (LeaderEpoch(7), Offset(70))]
-        );
+        assert_eq!(epochs.entries(), &[(LeaderEpoch(4), Offset(50)), (LeaderEpoch(7), Offset(70))]);
         assert_eq!(epochs.epoch_at(Offset(49)), None);
         assert_eq!(epochs.epoch_at(Offset(69)), Some(LeaderEpoch(4)));
         epochs.trim(Offset(70));
@@ -216,14 +187,8 @@ mod tests {
         assert_eq!(check_epoch(LeaderEpoch(-1), current), Ok(()));
         assert_eq!(check_epoch(current, current), Ok(()));
         let given = LeaderEpoch(4);
-        assert_eq!(
-            check_epoch(given, current),
-            Err(EpochMismatch::Fenced { given, current })
-        );
+        assert_eq!(check_epoch(given, current), Err(EpochMismatch::Fenced { given, current }));
         let given = LeaderEpoch(6);
-        assert_eq!(
-            check_epoch(given, current),
-            Err(EpochMismatch::Unknown { given, current })
-        );
+        assert_eq!(check_epoch(given, current), Err(EpochMismatch::Unknown { given, current }));
     }
 }

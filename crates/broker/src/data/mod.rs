@@ -42,10 +42,7 @@ impl DataGroup {
 
     /// The next command of the log.
     pub fn apply(&mut self, at: ApplyContext, command: &DataCommand) -> DataOutcome {
-        debug_assert!(
-            at.index >= self.applied && at.term >= self.term,
-            "commands are applied in log order"
-        );
+        debug_assert!(at.index >= self.applied && at.term >= self.term, "commands are applied in log order");
         self.applied = at.index;
         self.term = at.term;
         match command {
@@ -63,9 +60,9 @@ impl DataGroup {
                     None => Err(MoveLogStartError::UnknownPartition),
                 })
             }
-            DataCommand::ExpireProducers { idle_before } => DataOutcome::ProducersExpired {
-                count: self.expire_producers(*idle_before),
-            },
+            DataCommand::ExpireProducers { idle_before } => {
+                DataOutcome::ProducersExpired { count: self.expire_producers(*idle_before) }
+            }
             DataCommand::Group(command) => self.apply_group(at, command.clone()),
         }
     }
@@ -84,14 +81,8 @@ impl DataGroup {
     /// A partition closes when its topic is deleted, so the topic's positions go too.
     fn close(&mut self, partitions: &[TopicPartition]) -> Vec<TopicPartition> {
         let topics: BTreeSet<_> = partitions.iter().map(|tp| tp.topic).collect();
-        topics
-            .into_iter()
-            .for_each(|topic| self.groups.topic_deleted(topic));
-        partitions
-            .iter()
-            .copied()
-            .filter(|tp| self.partitions.remove(tp).is_some())
-            .collect()
+        topics.into_iter().for_each(|topic| self.groups.topic_deleted(topic));
+        partitions.iter().copied().filter(|tp| self.partitions.remove(tp).is_some()).collect()
     }
 
     fn apply_group(&mut self, at: ApplyContext, mut command: GroupCommand) -> DataOutcome {
@@ -114,10 +105,7 @@ impl DataGroup {
     }
 
     fn expire_producers(&mut self, idle_before: Timestamp) -> u64 {
-        self.partitions
-            .values_mut()
-            .map(|partition| partition.producers_mut().expire(idle_before))
-            .sum()
+        self.partitions.values_mut().map(|partition| partition.producers_mut().expire(idle_before)).sum()
     }
 
     /// One partition.
@@ -174,11 +162,6 @@ impl DataGroup {
             partitions.insert(tp, Partition::decode(&mut reader)?);
         }
         let groups = Groups::decode(bytes)?;
-        Ok(DataGroup {
-            applied,
-            term,
-            partitions,
-            groups,
-        })
+        Ok(DataGroup { applied, term, partitions, groups })
     }
 }

@@ -69,15 +69,8 @@ impl Partition {
         if header.has_producer() {
             match self.producers.check(header)? {
                 Sequencing::Next => self.producers.note(header, self.log_end, produce.now),
-                Sequencing::Duplicate {
-                    base_offset,
-                    timestamp,
-                } => {
-                    return Ok(Produced::Duplicate {
-                        base_offset,
-                        timestamp,
-                        log_start: self.log_start,
-                    });
+                Sequencing::Duplicate { base_offset, timestamp } => {
+                    return Ok(Produced::Duplicate { base_offset, timestamp, log_start: self.log_start });
                 }
             }
         }
@@ -85,29 +78,19 @@ impl Partition {
         let leader_epoch = self.leader_epoch(term);
         self.epochs.note(leader_epoch, base_offset);
         self.log_end = base_offset.plus(i64::from(header.last_offset_delta) + 1);
-        Ok(Produced::Appended {
-            base_offset,
-            leader_epoch,
-            log_start: self.log_start,
-        })
+        Ok(Produced::Appended { base_offset, leader_epoch, log_start: self.log_start })
     }
 
     pub(super) fn move_log_start(&mut self, to: Offset) -> Result<LogStartMoved, MoveLogStartError> {
         if to.0 < 0 || to > self.log_end {
-            return Err(MoveLogStartError::OutOfRange {
-                to,
-                log_end: self.log_end,
-            });
+            return Err(MoveLogStartError::OutOfRange { to, log_end: self.log_end });
         }
         let from = self.log_start;
         if to > from {
             self.log_start = to;
             self.epochs.trim(to);
         }
-        Ok(LogStartMoved {
-            from,
-            log_start: self.log_start,
-        })
+        Ok(LogStartMoved { from, log_start: self.log_start })
     }
 
     pub(super) fn producers_mut(&mut self) -> &mut Producers {
@@ -133,13 +116,6 @@ impl Partition {
         let opened_term = Term(reader.u64("a partition's first term")?);
         let epochs = EpochList::decode(reader)?;
         let producers = Producers::decode(reader)?;
-        Ok(Partition {
-            log_start,
-            log_end,
-            opened_epoch,
-            opened_term,
-            epochs,
-            producers,
-        })
+        Ok(Partition { log_start, log_end, opened_epoch, opened_term, epochs, producers })
     }
 }

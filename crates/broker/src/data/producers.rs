@@ -51,10 +51,7 @@ pub(super) enum Sequencing {
     /// It comes next.
     Next,
     /// It is stored already.
-    Duplicate {
-        base_offset: Offset,
-        timestamp: Timestamp,
-    },
+    Duplicate { base_offset: Offset, timestamp: Timestamp },
 }
 
 /// The producers of one partition. Invariant: at most [`PRODUCERS_MAX`].
@@ -100,31 +97,16 @@ impl Producers {
         };
         if header.producer_epoch < known.epoch {
             let (got, current) = (header.producer_epoch, known.epoch);
-            return Err(ProduceRefusal::InvalidProducerEpoch {
-                producer,
-                got,
-                current,
-            });
+            return Err(ProduceRefusal::InvalidProducerEpoch { producer, got, current });
         }
         let got = header.base_sequence;
         if header.producer_epoch > known.epoch {
-            let refused = ProduceRefusal::OutOfOrderSequence {
-                producer,
-                got,
-                last: NO_SEQUENCE,
-            };
-            return if got == Sequence(0) {
-                Ok(Sequencing::Next)
-            } else {
-                Err(refused)
-            };
+            let refused = ProduceRefusal::OutOfOrderSequence { producer, got, last: NO_SEQUENCE };
+            return if got == Sequence(0) { Ok(Sequencing::Next) } else { Err(refused) };
         }
         if let Some(note) = known.find(header) {
             let base_offset = note.last_offset.plus(-i64::from(note.offset_delta));
-            return Ok(Sequencing::Duplicate {
-                base_offset,
-                timestamp: note.timestamp,
-            });
+            return Ok(Sequencing::Duplicate { base_offset, timestamp: note.timestamp });
         }
         let last = known.newest().last_sequence;
         if got == last.plus(1) {
@@ -158,24 +140,13 @@ impl Producers {
         }
         let mut notes = [BatchNote::default(); WINDOW_BATCHES];
         notes[0] = note;
-        self.by_id.insert(
-            header.producer_id,
-            Producer {
-                epoch,
-                count: 1,
-                notes,
-                appended_at: now,
-            },
-        );
+        self.by_id.insert(header.producer_id, Producer { epoch, count: 1, notes, appended_at: now });
     }
 
     /// Offsets rise with every append, so the producer with the smallest last one is idle for longest, whatever clocks say.
     fn displace_longest_idle(&mut self) {
-        let longest = self
-            .by_id
-            .iter()
-            .min_by_key(|(_, known)| known.newest().last_offset)
-            .map(|(&id, _)| id);
+        let longest =
+            self.by_id.iter().min_by_key(|(_, known)| known.newest().last_offset).map(|(&id, _)| id);
         if let Some(id) = longest {
             self.by_id.remove(&id);
             self.displaced_count += 1;
@@ -251,10 +222,7 @@ impl Producers {
         if count > PRODUCERS_MAX {
             return Err(DecodeError::Range("producers"));
         }
-        let mut producers = Producers {
-            by_id: IdMap::default(),
-            displaced_count,
-        };
+        let mut producers = Producers { by_id: IdMap::default(), displaced_count };
         producers.by_id.reserve(count);
         for _ in 0..count {
             let id = ProducerId(reader.i64("a producer id")?);
@@ -285,11 +253,6 @@ impl Producer {
                 return Err(DecodeError::Range("a producer's window"));
             }
         }
-        Ok(Producer {
-            epoch,
-            count,
-            notes,
-            appended_at,
-        })
+        Ok(Producer { epoch, count, notes, appended_at })
     }
 }

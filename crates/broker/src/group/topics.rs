@@ -39,15 +39,8 @@ impl TopicImage {
     /// An image. `version` must differ from that of every image with other topics.
     pub fn new(version: u64, topics: impl IntoIterator<Item = (Text, TopicEntry)>) -> TopicImage {
         let topics: BTreeMap<Text, TopicEntry> = topics.into_iter().collect();
-        let names = topics
-            .iter()
-            .map(|(name, topic)| (topic.id, name.clone()))
-            .collect();
-        TopicImage {
-            version,
-            topics,
-            names,
-        }
+        let names = topics.iter().map(|(name, topic)| (topic.id, name.clone())).collect();
+        TopicImage { version, topics, names }
     }
 
     /// The metadata's version.
@@ -77,10 +70,7 @@ impl TopicImage {
             let Some(name) = self.name(tp.topic) else { continue };
             match all.last_mut() {
                 Some(last) if last.topic == *name => last.partitions.push(tp.partition),
-                _ => all.push(NamedPartitions {
-                    topic: name.clone(),
-                    partitions: vec![tp.partition],
-                }),
+                _ => all.push(NamedPartitions { topic: name.clone(), partitions: vec![tp.partition] }),
             }
         }
         all
@@ -91,10 +81,9 @@ impl TopicImage {
         let mut all = PartitionSet::new();
         for one in named {
             if let Some(topic) = self.topic(&one.topic) {
-                all.extend(one.partitions.iter().map(|&partition| TopicPartition {
-                    topic: topic.id,
-                    partition,
-                }));
+                all.extend(
+                    one.partitions.iter().map(|&partition| TopicPartition { topic: topic.id, partition }),
+                );
             }
         }
         all

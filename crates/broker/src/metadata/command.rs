@@ -127,10 +127,7 @@ impl MetadataCommand {
     pub fn encode(&self, out: &mut Parts) {
         out.put_u8(VERSION);
         match self {
-            MetadataCommand::Bootstrap {
-                cluster_id,
-                data_groups,
-            } => {
+            MetadataCommand::Bootstrap { cluster_id, data_groups } => {
                 out.put_u8(1);
                 out.put_text(cluster_id);
                 out.put_u32(*data_groups);
@@ -154,11 +151,7 @@ impl MetadataCommand {
                 out.put_i32(create.count);
                 out.put_option(create.assigned.as_deref(), put_assignment);
             }
-            MetadataCommand::SetConfigs {
-                scope,
-                based_on,
-                configs,
-            } => {
+            MetadataCommand::SetConfigs { scope, based_on, configs } => {
                 out.put_u8(6);
                 scope.encode(out);
                 out.put_u64(based_on.0);
@@ -193,9 +186,7 @@ impl MetadataCommand {
                 directory: reader.uuid("a directory id")?,
             }),
             3 => CreateTopic::decode(&mut reader).map(MetadataCommand::CreateTopic),
-            4 => Ok(MetadataCommand::DeleteTopic {
-                topic: TopicId(reader.uuid("a topic id")?),
-            }),
+            4 => Ok(MetadataCommand::DeleteTopic { topic: TopicId(reader.uuid("a topic id")?) }),
             5 => Ok(MetadataCommand::CreatePartitions(CreatePartitions {
                 topic: TopicId(reader.uuid("a topic id")?),
                 count: reader.i32("a partition count")?,
@@ -206,19 +197,10 @@ impl MetadataCommand {
                 based_on: ConfigVersion(reader.u64("a config version")?),
                 configs: read_configs(&mut reader)?,
             }),
-            7 => Ok(MetadataCommand::AllocateProducerIds {
-                node: NodeId(reader.i32("a node id")?),
-            }),
-            8 => Ok(MetadataCommand::PlaceGroup {
-                group: reader.text("a group id")?,
-            }),
-            9 => Ok(MetadataCommand::ForgetGroup {
-                group: reader.text("a group id")?,
-            }),
-            found => Err(DecodeError::Variant {
-                what: "a metadata command",
-                found,
-            }),
+            7 => Ok(MetadataCommand::AllocateProducerIds { node: NodeId(reader.i32("a node id")?) }),
+            8 => Ok(MetadataCommand::PlaceGroup { group: reader.text("a group id")? }),
+            9 => Ok(MetadataCommand::ForgetGroup { group: reader.text("a group id")? }),
+            found => Err(DecodeError::Variant { what: "a metadata command", found }),
         }
     }
 
@@ -226,11 +208,8 @@ impl MetadataCommand {
     pub fn size_bytes(&self) -> usize {
         let assignment =
             |plan: &[Vec<NodeId>]| plan.iter().map(|replicas| 2 + replicas.len() * 5).sum::<usize>();
-        let configs = |set: &ConfigSet| {
-            set.iter()
-                .map(|(key, value)| 6 + key.len() + value.len())
-                .sum::<usize>()
-        };
+        let configs =
+            |set: &ConfigSet| set.iter().map(|(key, value)| 6 + key.len() + value.len()).sum::<usize>();
         32 + match self {
             MetadataCommand::Bootstrap { cluster_id, .. } => cluster_id.len(),
             MetadataCommand::CreateTopic(create) => {
@@ -241,14 +220,8 @@ impl MetadataCommand {
                 create.name.len() + plan + configs(&create.configs)
             }
             MetadataCommand::CreatePartitions(create) => create.assigned.as_deref().map_or(0, assignment),
-            MetadataCommand::SetConfigs {
-                configs: set, scope, ..
-            } => {
-                let scope_bytes = if let ConfigScope::Group(group) = scope {
-                    group.len()
-                } else {
-                    16
-                };
+            MetadataCommand::SetConfigs { configs: set, scope, .. } => {
+                let scope_bytes = if let ConfigScope::Group(group) = scope { group.len() } else { 16 };
                 scope_bytes + configs(set)
             }
             MetadataCommand::PlaceGroup { group } | MetadataCommand::ForgetGroup { group } => group.len(),
@@ -286,20 +259,11 @@ impl CreateTopic {
             },
             1 => PartitionPlan::Assigned(read_assignment(reader)?),
             found => {
-                return Err(DecodeError::Variant {
-                    what: "a partition plan",
-                    found,
-                });
+                return Err(DecodeError::Variant { what: "a partition plan", found });
             }
         };
         let configs = read_configs(reader)?;
-        Ok(CreateTopic {
-            id,
-            name,
-            partitions,
-            configs,
-            now: Timestamp(reader.i64("a topic's time")?),
-        })
+        Ok(CreateTopic { id, name, partitions, configs, now: Timestamp(reader.i64("a topic's time")?) })
     }
 }
 
@@ -324,16 +288,11 @@ impl ConfigScope {
     fn decode(reader: &mut Reader<'_>) -> Result<ConfigScope, DecodeError> {
         match reader.u8("a config scope")? {
             0 => Ok(ConfigScope::Topic(TopicId(reader.uuid("a topic id")?))),
-            1 => {
-                Ok(ConfigScope::Broker(reader.option("a broker", |reader| {
-                    reader.i32("a node id").map(NodeId)
-                })?))
-            }
+            1 => Ok(ConfigScope::Broker(
+                reader.option("a broker", |reader| reader.i32("a node id").map(NodeId))?,
+            )),
             2 => Ok(ConfigScope::Group(reader.text("a group id")?)),
-            found => Err(DecodeError::Variant {
-                what: "a config scope",
-                found,
-            }),
+            found => Err(DecodeError::Variant { what: "a config scope", found }),
         }
     }
 }
@@ -372,7 +331,5 @@ pub(super) fn put_configs(out: &mut Parts, configs: &ConfigSet) {
 
 pub(super) fn read_configs(reader: &mut Reader<'_>) -> Result<ConfigSet, DecodeError> {
     let count = reader.count("a config set", 2)?;
-    (0..count)
-        .map(|_| Ok((reader.text("a config key")?, reader.text("a config value")?)))
-        .collect()
+    (0..count).map(|_| Ok((reader.text("a config key")?, reader.text("a config value")?))).collect()
 }

@@ -76,10 +76,7 @@ impl Metadata {
             Ok((reader.text("a group id")?, VersionedConfigs::decode(reader)?))
         })?;
         let groups = read_map(reader, "placed groups", |reader| {
-            Ok((
-                reader.text("a group id")?,
-                RaftGroup(reader.u32("a group's place")?),
-            ))
+            Ok((reader.text("a group id")?, RaftGroup(reader.u32("a group's place")?)))
         })?;
         let mut group_load = Load::over(data_groups);
         groups.values().for_each(|&placed| group_load.add(placed));
@@ -107,10 +104,7 @@ impl VersionedConfigs {
 
     fn decode(reader: &mut Reader<'_>) -> Result<VersionedConfigs, DecodeError> {
         let version = ConfigVersion(reader.u64("a config version")?);
-        Ok(VersionedConfigs {
-            configs: read_configs(reader)?,
-            version,
-        })
+        Ok(VersionedConfigs { configs: read_configs(reader)?, version })
     }
 }
 

@@ -70,17 +70,13 @@ impl Metadata {
 
     /// The next command of the log.
     pub fn apply(&mut self, at: ApplyContext, command: &MetadataCommand) -> MetadataOutcome {
-        debug_assert!(
-            at.index >= self.applied && at.term >= self.term,
-            "commands are applied in log order"
-        );
+        debug_assert!(at.index >= self.applied && at.term >= self.term, "commands are applied in log order");
         self.applied = at.index;
         self.term = at.term;
         match command {
-            MetadataCommand::Bootstrap {
-                cluster_id,
-                data_groups,
-            } => self.bootstrap(cluster_id, *data_groups),
+            MetadataCommand::Bootstrap { cluster_id, data_groups } => {
+                self.bootstrap(cluster_id, *data_groups)
+            }
             MetadataCommand::RegisterNode { node, directory } => {
                 self.nodes.insert(*node, *directory);
                 MetadataOutcome::NodeRegistered
@@ -94,11 +90,9 @@ impl Metadata {
             MetadataCommand::CreatePartitions(create) => {
                 MetadataOutcome::PartitionsCreated(self.topics.create_partitions(create, &self.node_ids()))
             }
-            MetadataCommand::SetConfigs {
-                scope,
-                based_on,
-                configs,
-            } => MetadataOutcome::ConfigsSet(self.set_configs(scope, *based_on, configs)),
+            MetadataCommand::SetConfigs { scope, based_on, configs } => {
+                MetadataOutcome::ConfigsSet(self.set_configs(scope, *based_on, configs))
+            }
             MetadataCommand::AllocateProducerIds { .. } => {
                 MetadataOutcome::ProducerIds(self.allocate_producer_ids())
             }
@@ -115,14 +109,8 @@ impl Metadata {
             self.topics.open_groups(self.data_groups);
             self.group_load = Load::over(self.data_groups);
         }
-        let cluster_id = self
-            .cluster_id
-            .get_or_insert_with(|| cluster_id.to_owned())
-            .clone();
-        MetadataOutcome::Bootstrapped {
-            cluster_id,
-            data_groups: self.data_groups,
-        }
+        let cluster_id = self.cluster_id.get_or_insert_with(|| cluster_id.to_owned()).clone();
+        MetadataOutcome::Bootstrapped { cluster_id, data_groups: self.data_groups }
     }
 
     fn set_configs(
@@ -147,10 +135,7 @@ impl Metadata {
     fn allocate_producer_ids(&mut self) -> Result<ProducerIdBlock, ProducerIdsExhausted> {
         let first = self.next_producer_id;
         self.next_producer_id = first.checked_add(PRODUCER_ID_BLOCK).ok_or(ProducerIdsExhausted)?;
-        Ok(ProducerIdBlock {
-            first: ProducerId(first),
-            count: PRODUCER_ID_BLOCK,
-        })
+        Ok(ProducerIdBlock { first: ProducerId(first), count: PRODUCER_ID_BLOCK })
     }
 
     fn place_group(&mut self, group: &str) -> Result<RaftGroup, NotBootstrapped> {
@@ -184,9 +169,7 @@ impl Metadata {
         &self,
         create: &CreatePartitions,
     ) -> Result<Arc<Topic>, CreatePartitionsError> {
-        self.topics
-            .plan_partitions(create, &self.node_ids())
-            .map(|(topic, _)| Arc::new(topic))
+        self.topics.plan_partitions(create, &self.node_ids()).map(|(topic, _)| Arc::new(topic))
     }
 
     /// The topics.
@@ -234,9 +217,7 @@ impl Metadata {
 
     /// All consumer groups that were ever used and not deleted, by id.
     pub fn placed_groups(&self) -> impl ExactSizeIterator<Item = (&str, RaftGroup)> {
-        self.groups
-            .iter()
-            .map(|(group, &placed)| (group.as_str(), placed))
+        self.groups.iter().map(|(group, &placed)| (group.as_str(), placed))
     }
 
     /// The newest log index that was applied.

@@ -23,11 +23,8 @@ impl Load {
 
     /// Takes the least loaded group and counts one more for it.
     pub(super) fn take(&mut self) -> Result<RaftGroup, NotBootstrapped> {
-        let (&group, count) = self
-            .0
-            .iter_mut()
-            .min_by_key(|(group, count)| (**count, **group))
-            .ok_or(NotBootstrapped)?;
+        let (&group, count) =
+            self.0.iter_mut().min_by_key(|(group, count)| (**count, **group)).ok_or(NotBootstrapped)?;
         *count += 1;
         Ok(group)
     }
@@ -61,18 +58,13 @@ pub(super) fn replicas_of(
             let wanted = usize::try_from(*replicas).unwrap_or(0);
             if wanted == 0 || wanted > nodes.len() {
                 let replicas = i64::from(*replicas);
-                return Err(PartitionPlanError::InvalidReplicationFactor {
-                    replicas,
-                    nodes: nodes.len(),
-                });
+                return Err(PartitionPlanError::InvalidReplicationFactor { replicas, nodes: nodes.len() });
             }
             check_limit(*count as usize, existing)?;
             let at = |partition: usize| {
                 (0..wanted).map(move |step| nodes[(existing + partition + step) % nodes.len()])
             };
-            Ok((0..*count as usize)
-                .map(|partition| at(partition).collect())
-                .collect())
+            Ok((0..*count as usize).map(|partition| at(partition).collect()).collect())
         }
         PartitionPlan::Assigned(plan) => {
             check_assignment(plan, nodes)?;

@@ -45,13 +45,7 @@ impl Topic {
     /// Its partitions' identities, by index.
     pub fn topic_partitions(&self) -> impl Iterator<Item = (TopicPartition, RaftGroup)> + '_ {
         self.partitions.iter().enumerate().map(|(index, place)| {
-            (
-                TopicPartition {
-                    topic: self.id,
-                    partition: PartitionIndex(index as i32),
-                },
-                place.group,
-            )
+            (TopicPartition { topic: self.id, partition: PartitionIndex(index as i32) }, place.group)
         })
     }
 
@@ -75,10 +69,7 @@ impl Topic {
         let partitions = (0..count)
             .map(|_| {
                 let group = RaftGroup(reader.u32("a partition's group")?);
-                Ok(PartitionPlace {
-                    group,
-                    replicas: read_nodes(reader)?,
-                })
+                Ok(PartitionPlace { group, replicas: read_nodes(reader)? })
             })
             .collect::<Result<_, DecodeError>>()?;
         let configs = read_configs(reader)?;

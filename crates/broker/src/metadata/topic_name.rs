@@ -30,12 +30,7 @@ pub fn check_topic_name(name: &str) -> Result<(), TopicNameError> {
         "" => Err(TopicNameError::Empty),
         "." | ".." => Err(TopicNameError::Dots),
         _ if name.len() > TOPIC_NAME_BYTES_MAX => Err(TopicNameError::TooLong(name.to_owned())),
-        _ if name
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte)) =>
-        {
-            Ok(())
-        }
+        _ if name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte)) => Ok(()),
         _ => Err(TopicNameError::Characters(name.to_owned())),
     }
 }
@@ -57,15 +52,9 @@ mod tests {
         assert_eq!(check_topic_name(""), Err(TopicNameError::Empty));
         assert_eq!(check_topic_name("."), Err(TopicNameError::Dots));
         assert_eq!(check_topic_name(".."), Err(TopicNameError::Dots));
-        assert!(matches!(
-            check_topic_name(&"x".repeat(250)),
-            Err(TopicNameError::TooLong(_))
-        ));
+        assert!(matches!(check_topic_name(&"x".repeat(250)), Err(TopicNameError::TooLong(_))));
         for bad in ["a b", "a/b", "ä", "a\0", "a:b"] {
-            assert!(
-                matches!(check_topic_name(bad), Err(TopicNameError::Characters(_))),
-                "{bad}"
-            );
+            assert!(matches!(check_topic_name(bad), Err(TopicNameError::Characters(_))), "{bad}");
         }
     }
 }

@@ -39,9 +39,8 @@ impl Topics {
 
     /// All topics whose names come after `name`, by name; for paging.
     pub fn after(&self, name: &str) -> impl Iterator<Item = &Arc<Topic>> {
-        let range = self
-            .by_name
-            .range::<str, _>((std::ops::Bound::Excluded(name), std::ops::Bound::Unbounded));
+        let range =
+            self.by_name.range::<str, _>((std::ops::Bound::Excluded(name), std::ops::Bound::Unbounded));
         range.filter_map(|(_, id)| self.by_id.get(id))
     }
 
@@ -73,10 +72,8 @@ impl Topics {
         if self.by_name.contains_key(&create.name) {
             return Err(CreateTopicError::TopicExists(create.name.clone()));
         }
-        if let Some(existing) = self
-            .by_collision
-            .get(&collision_key(&create.name))
-            .and_then(|id| self.by_id.get(id))
+        if let Some(existing) =
+            self.by_collision.get(&collision_key(&create.name)).and_then(|id| self.by_id.get(id))
         {
             let (name, existing) = (create.name.clone(), existing.name.clone());
             return Err(CreateTopicError::Collides { name, existing });
@@ -145,10 +142,7 @@ impl Topics {
                 );
                 return Err(super::PartitionPlanError::InvalidAssignment(reason).into());
             }
-            None => PartitionPlan::Count {
-                count,
-                replicas: topic.partitions[0].replicas.len() as i16,
-            },
+            None => PartitionPlan::Count { count, replicas: topic.partitions[0].replicas.len() as i16 },
         };
         let replicas = replicas_of(&plan, nodes, self.partition_count())?;
         let (added, load) = self.place(replicas)?;
@@ -163,10 +157,7 @@ impl Topics {
         nodes: &[NodeId],
     ) -> Result<(Arc<Topic>, PartitionIndex), CreatePartitionsError> {
         let (grown, load) = self.plan_partitions(create, nodes)?;
-        let first = self
-            .by_id
-            .get(&create.topic)
-            .map_or(0, |topic| topic.partitions.len());
+        let first = self.by_id.get(&create.topic).map_or(0, |topic| topic.partitions.len());
         self.load = load;
         Ok((self.insert(grown), PartitionIndex(first as i32)))
     }
@@ -178,12 +169,7 @@ impl Topics {
         let mut load = self.load.clone();
         let places = replicas
             .into_iter()
-            .map(|replicas| {
-                Ok(PartitionPlace {
-                    group: load.take()?,
-                    replicas,
-                })
-            })
+            .map(|replicas| Ok(PartitionPlace { group: load.take()?, replicas }))
             .collect::<Result<_, super::NotBootstrapped>>()?;
         Ok((places, load))
     }

@@ -135,24 +135,16 @@ pub fn admit(records: Bytes, rules: &AdmitRules, now: Timestamp) -> Result<Admit
     check_compression(&header, rules)?;
     if header.size_bytes > rules.message_bytes_max {
         let (size_bytes, limit_bytes) = (header.size_bytes, rules.message_bytes_max);
-        return Err(AdmitError::TooLarge {
-            size_bytes,
-            limit_bytes,
-        });
+        return Err(AdmitError::TooLarge { size_bytes, limit_bytes });
     }
     header.check_crc(&records).map_err(AdmitError::Corrupt)?;
     check_header(&header)?;
     check_timestamps(&header, rules, now)?;
     if rules.walk_records && header.compression() == COMPRESSION_NONE {
-        walk_records(&header, &records, |timestamp| {
-            check_timestamp(timestamp, rules, now)
-        })?;
+        walk_records(&header, &records, |timestamp| check_timestamp(timestamp, rules, now))?;
     }
     Ok(match rules.timestamp_type {
-        TimestampType::CreateTime => Admitted {
-            header,
-            batch: records,
-        },
+        TimestampType::CreateTime => Admitted { header, batch: records },
         TimestampType::LogAppendTime => stamped(header, &records, now)?,
     })
 }

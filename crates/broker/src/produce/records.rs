@@ -62,11 +62,7 @@ pub(super) fn walk_records(
             return Err(malformed());
         }
     }
-    if rest.is_empty() {
-        Ok(())
-    } else {
-        Err(RecordError::Trailing(rest.len()))
-    }
+    if rest.is_empty() { Ok(()) } else { Err(RecordError::Trailing(rest.len())) }
 }
 
 fn walk_content(body: &mut &[u8]) -> Option<()> {

@@ -43,20 +43,11 @@ impl Default for Draft {
 
 impl Draft {
     pub fn of_producer(producer_id: i64, epoch: i16, base_sequence: i32, records: i32) -> Draft {
-        Draft {
-            producer_id,
-            epoch,
-            base_sequence,
-            records,
-            ..Draft::default()
-        }
+        Draft { producer_id, epoch, base_sequence, records, ..Draft::default() }
     }
 
     pub fn build(&self) -> Bytes {
-        let body = self
-            .body
-            .clone()
-            .unwrap_or_else(|| (0..self.records.max(0)).flat_map(record).collect());
+        let body = self.body.clone().unwrap_or_else(|| (0..self.records.max(0)).flat_map(record).collect());
         let mut bytes = BytesMut::with_capacity(61 + body.len());
         bytes.put_i64(self.base_offset);
         bytes.put_i32((49 + body.len()) as i32);
@@ -111,8 +102,5 @@ pub fn varint(out: &mut Vec<u8>, value: i64) {
 }
 
 pub fn tp(topic: u128, partition: i32) -> TopicPartition {
-    TopicPartition {
-        topic: TopicId(Uuid::from_u128(topic)),
-        partition: PartitionIndex(partition),
-    }
+    TopicPartition { topic: TopicId(Uuid::from_u128(topic)), partition: PartitionIndex(partition) }
 }

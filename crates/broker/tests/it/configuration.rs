@@ -11,10 +11,7 @@ use tallymq_broker::metadata::ConfigSet;
 use tallymq_model::TimestampType;
 
 fn set(pairs: &[(&str, &str)]) -> ConfigSet {
-    pairs
-        .iter()
-        .map(|(key, value)| (key.to_string(), value.to_string()))
-        .collect()
+    pairs.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect()
 }
 
 fn all_keys() -> impl Iterator<Item = &'static ConfigKey> {
@@ -22,11 +19,7 @@ fn all_keys() -> impl Iterator<Item = &'static ConfigKey> {
 }
 
 fn layers<'a>(broker: &'a ConfigSet, cluster: &'a ConfigSet, fixed: &'a ConfigSet) -> BrokerLayers<'a> {
-    BrokerLayers {
-        broker,
-        cluster,
-        fixed,
-    }
+    BrokerLayers { broker, cluster, fixed }
 }
 
 #[test]
@@ -35,21 +28,14 @@ fn every_default_is_valid_and_every_key_documented() {
         if let Some(default) = key.default {
             key.check(default).unwrap_or_else(|error| panic!("{error}"));
         }
-        assert!(
-            key.doc.ends_with('.') && key.documentation().len() >= key.doc.len(),
-            "{}",
-            key.name
-        );
+        assert!(key.doc.ends_with('.') && key.documentation().len() >= key.doc.len(), "{}", key.name);
     }
 }
 
 #[test]
 fn names_are_unique_and_synonyms_exist_with_the_same_default() {
-    for keys in [
-        TOPIC_KEYS.iter().collect::<Vec<_>>(),
-        GROUP_KEYS.iter().collect(),
-        broker_keys().collect(),
-    ] {
+    for keys in [TOPIC_KEYS.iter().collect::<Vec<_>>(), GROUP_KEYS.iter().collect(), broker_keys().collect()]
+    {
         let names: BTreeSet<_> = keys.iter().map(|key| key.name).collect();
         assert_eq!(names.len(), keys.len());
     }
@@ -57,12 +43,7 @@ fn names_are_unique_and_synonyms_exist_with_the_same_default() {
     let none = ConfigSet::new();
     for key in TOPIC_KEYS.iter().chain(GROUP_KEYS) {
         for synonym in key.synonyms {
-            assert!(
-                find_broker_key(synonym.name).is_some(),
-                "{} of {}",
-                synonym.name,
-                key.name
-            );
+            assert!(find_broker_key(synonym.name).is_some(), "{} of {}", synonym.name, key.name);
         }
         let fallback = layers(&none, &none, &none).fallback(key);
         assert_eq!(fallback.value.as_deref(), key.default, "{}", key.name);
@@ -79,17 +60,10 @@ fn what_does_not_work_yet_is_refused_with_a_reason() {
         ("compression.type", "gzip", "never compressed again"),
     ];
     for (key, value, reason) in refused {
-        let error = TOPIC_TABLE
-            .check_set(&set(&[(key, value)]))
-            .unwrap_err()
-            .to_string();
+        let error = TOPIC_TABLE.check_set(&set(&[(key, value)])).unwrap_err().to_string();
         assert!(error.contains(reason) && error.contains(key), "{error}");
     }
-    for (key, value) in [
-        ("flush.messages", "1"),
-        ("flush.ms", "5"),
-        ("min.insync.replicas", "2"),
-    ] {
+    for (key, value) in [("flush.messages", "1"), ("flush.ms", "5"), ("min.insync.replicas", "2")] {
         TOPIC_TABLE.check_set(&set(&[(key, value)])).unwrap();
     }
 }
@@ -113,10 +87,7 @@ fn values_are_checked_by_type_and_range() {
     ];
     for (key, value) in bad {
         let error = TOPIC_TABLE.check_set(&set(&[(key, value)])).unwrap_err();
-        assert!(
-            matches!(error, EditError::InvalidValue(_)),
-            "{key}={value}: {error:?}"
-        );
+        assert!(matches!(error, EditError::InvalidValue(_)), "{key}={value}: {error:?}");
     }
     let good = [
         ("retention.ms", "-1"),
@@ -136,10 +107,7 @@ fn values_are_checked_by_type_and_range() {
 
 #[test]
 fn edits_set_delete_append_and_subtract() {
-    let edit = |key: &str, operation| ConfigEdit {
-        key: key.to_owned(),
-        operation,
-    };
+    let edit = |key: &str, operation| ConfigEdit { key: key.to_owned(), operation };
     let default_of = |key: &'static ConfigKey| key.default.map(str::to_owned);
     let apply =
         |current: &[(&str, &str)], edits: &[ConfigEdit]| TOPIC_TABLE.edit(&set(current), edits, default_of);
@@ -153,47 +121,22 @@ fn edits_set_delete_append_and_subtract() {
         ],
     );
     assert_eq!(changed, Ok(set(&[("segment.ms", "3")])));
-    let appended = apply(
-        &[(throttled, "0:1")],
-        &[edit(throttled, EditOperation::Append("0:1,1:1".to_owned()))],
-    );
+    let appended =
+        apply(&[(throttled, "0:1")], &[edit(throttled, EditOperation::Append("0:1,1:1".to_owned()))]);
     assert_eq!(appended, Ok(set(&[(throttled, "0:1,1:1")])));
-    let subtracted = apply(
-        &[(throttled, "0:1,1:1")],
-        &[edit(throttled, EditOperation::Subtract("0:1".to_owned()))],
-    );
+    let subtracted =
+        apply(&[(throttled, "0:1,1:1")], &[edit(throttled, EditOperation::Subtract("0:1".to_owned()))]);
     assert_eq!(subtracted, Ok(set(&[(throttled, "1:1")])));
-    let from_default = apply(
-        &[],
-        &[edit("cleanup.policy", EditOperation::Append("delete".to_owned()))],
-    );
+    let from_default = apply(&[], &[edit("cleanup.policy", EditOperation::Append("delete".to_owned()))]);
     assert_eq!(from_default, Ok(set(&[("cleanup.policy", "delete")])));
-    let compact = apply(
-        &[],
-        &[edit(
-            "cleanup.policy",
-            EditOperation::Append("compact".to_owned()),
-        )],
-    );
+    let compact = apply(&[], &[edit("cleanup.policy", EditOperation::Append("compact".to_owned()))]);
     assert!(matches!(compact, Err(EditError::InvalidValue(_))), "{compact:?}");
-    let not_a_list = apply(
-        &[],
-        &[edit("retention.ms", EditOperation::Append("1".to_owned()))],
-    );
+    let not_a_list = apply(&[], &[edit("retention.ms", EditOperation::Append("1".to_owned()))]);
     assert_eq!(not_a_list, Err(EditError::NotAList("retention.ms".to_owned())));
-    let twice = [
-        edit("retention.ms", EditOperation::Delete),
-        edit("retention.ms", EditOperation::Delete),
-    ];
-    assert_eq!(
-        apply(&[], &twice),
-        Err(EditError::DuplicateKey("retention.ms".to_owned()))
-    );
+    let twice = [edit("retention.ms", EditOperation::Delete), edit("retention.ms", EditOperation::Delete)];
+    assert_eq!(apply(&[], &twice), Err(EditError::DuplicateKey("retention.ms".to_owned())));
     let unknown = apply(&[], &[edit("x", EditOperation::Delete)]);
-    assert!(
-        matches!(unknown, Err(EditError::UnknownKey { scope: "topic", .. })),
-        "{unknown:?}"
-    );
+    assert!(matches!(unknown, Err(EditError::UnknownKey { scope: "topic", .. })), "{unknown:?}");
 }
 
 #[test]
@@ -202,9 +145,7 @@ fn keys_of_the_start_are_read_only() {
         let error = BROKER_TABLE.check_set(&set(&[(key, find_broker_key(key).unwrap().default.unwrap())]));
         assert_eq!(error, Err(EditError::ReadOnly(key.to_owned())));
     }
-    BROKER_TABLE
-        .check_set(&set(&[("log.retention.ms", "5"), ("message.max.bytes", "9")]))
-        .unwrap();
+    BROKER_TABLE.check_set(&set(&[("log.retention.ms", "5"), ("message.max.bytes", "9")])).unwrap();
 }
 
 #[test]
@@ -238,16 +179,8 @@ fn the_strongest_layer_counts_and_hours_become_milliseconds() {
     );
     let other = set(&[("log.retention.ms", "55")]);
     let strongest = |broker, cluster, fixed| fallback(broker, cluster, fixed).1;
-    assert_eq!(
-        strongest(&none, &other, &ms),
-        "55",
-        "the cluster's default over the start's"
-    );
-    assert_eq!(
-        strongest(&other, &ms, &ms),
-        "55",
-        "the broker's own over the cluster's"
-    );
+    assert_eq!(strongest(&none, &other, &ms), "55", "the cluster's default over the start's");
+    assert_eq!(strongest(&other, &ms, &ms), "55", "the broker's own over the cluster's");
     let forever = set(&[("log.retention.hours", "-1")]);
     assert_eq!(fallback(&none, &none, &forever).1, "-1");
 }
@@ -269,11 +202,8 @@ fn a_topics_settings_are_its_own_over_the_brokers() {
             timestamp_after_max_ms: 3_600_000,
         }
     );
-    let cluster = set(&[
-        ("log.retention.bytes", "500"),
-        ("message.max.bytes", "7"),
-        ("log.retention.ms", "9"),
-    ]);
+    let cluster =
+        set(&[("log.retention.bytes", "500"), ("message.max.bytes", "7"), ("log.retention.ms", "9")]);
     let own = set(&[
         ("retention.ms", "-1"),
         ("message.timestamp.type", "LogAppendTime"),
@@ -281,11 +211,7 @@ fn a_topics_settings_are_its_own_over_the_brokers() {
     ]);
     let settings = TopicSettings::resolve(&own, &layers(&none, &cluster, &none));
     assert_eq!(
-        (
-            settings.retention_ms,
-            settings.retention_bytes,
-            settings.message_bytes_max
-        ),
+        (settings.retention_ms, settings.retention_bytes, settings.message_bytes_max),
         (None, Some(500), 8)
     );
     assert_eq!(settings.timestamp_type, TimestampType::LogAppendTime);
@@ -293,28 +219,16 @@ fn a_topics_settings_are_its_own_over_the_brokers() {
 
 #[test]
 fn descriptions_name_every_key_with_source_and_synonyms() {
-    let (none, fixed) = (
-        ConfigSet::new(),
-        set(&[("log.retention.hours", "1"), ("flush", "async")]),
-    );
+    let (none, fixed) = (ConfigSet::new(), set(&[("log.retention.hours", "1"), ("flush", "async")]));
     let cluster = set(&[("log.retention.ms", "77")]);
     let broker = layers(&none, &cluster, &fixed);
     let topic = describe_topic(&set(&[("retention.ms", "5")]), &broker);
     assert_eq!(topic.len(), TOPIC_KEYS.len());
-    let retention = topic
-        .iter()
-        .find(|described| described.name == "retention.ms")
-        .unwrap();
-    assert_eq!(
-        (retention.value.as_deref(), retention.source),
-        (Some("5"), ConfigSource::Topic)
-    );
+    let retention = topic.iter().find(|described| described.name == "retention.ms").unwrap();
+    assert_eq!((retention.value.as_deref(), retention.source), (Some("5"), ConfigSource::Topic));
     assert!(!retention.read_only && !retention.sensitive);
-    let synonyms: Vec<_> = retention
-        .synonyms
-        .iter()
-        .map(|s| (s.name, s.value.clone().unwrap(), s.source))
-        .collect();
+    let synonyms: Vec<_> =
+        retention.synonyms.iter().map(|s| (s.name, s.value.clone().unwrap(), s.source)).collect();
     assert_eq!(
         synonyms,
         [
@@ -331,25 +245,13 @@ fn descriptions_name_every_key_with_source_and_synonyms() {
         (flush.value.as_deref(), flush.source, flush.read_only),
         (Some("async"), ConfigSource::Static, true)
     );
-    let unset = all
-        .iter()
-        .find(|described| described.name == "log.roll.ms")
-        .unwrap();
-    assert_eq!(
-        (unset.value.as_deref(), unset.source),
-        (None, ConfigSource::Default)
-    );
+    let unset = all.iter().find(|described| described.name == "log.roll.ms").unwrap();
+    assert_eq!((unset.value.as_deref(), unset.source), (None, ConfigSource::Default));
     assert_eq!(unset.synonyms.len(), 1, "log.roll.hours by default");
     assert_eq!(describe_cluster_default(&cluster).len(), 1);
     let group = describe_group(&set(&[("consumer.session.timeout.ms", "50000")]), &broker);
-    let session = group
-        .iter()
-        .find(|described| described.name == "consumer.session.timeout.ms")
-        .unwrap();
-    assert_eq!(
-        (session.value.as_deref(), session.source),
-        (Some("50000"), ConfigSource::Group)
-    );
+    let session = group.iter().find(|described| described.name == "consumer.session.timeout.ms").unwrap();
+    assert_eq!((session.value.as_deref(), session.source), (Some("50000"), ConfigSource::Group));
 }
 
 #[test]
@@ -358,11 +260,7 @@ fn a_groups_timeouts_stay_inside_the_brokers_bounds() {
     let broker = layers(&none, &none, &none);
     let check = |pairs: &[(&str, &str)]| check_group_bounds(&set(pairs), &broker);
     check(&[]).unwrap();
-    check(&[
-        ("consumer.session.timeout.ms", "60000"),
-        ("consumer.heartbeat.interval.ms", "15000"),
-    ])
-    .unwrap();
+    check(&[("consumer.session.timeout.ms", "60000"), ("consumer.heartbeat.interval.ms", "15000")]).unwrap();
     for (key, value) in [
         ("consumer.session.timeout.ms", "44999"),
         ("consumer.session.timeout.ms", "60001"),
@@ -371,17 +269,11 @@ fn a_groups_timeouts_stay_inside_the_brokers_bounds() {
     ] {
         assert!(check(&[(key, value)]).is_err(), "{key}={value}");
     }
-    let fixed = set(&[
-        ("group.consumer.min.session.timeout.ms", "1"),
-        ("group.consumer.session.timeout.ms", "2"),
-    ]);
+    let fixed =
+        set(&[("group.consumer.min.session.timeout.ms", "1"), ("group.consumer.session.timeout.ms", "2")]);
     assert!(
         check_group_bounds(&none, &layers(&none, &none, &fixed)).is_err(),
         "a session shorter than a heartbeat"
     );
-    assert!(
-        GROUP_TABLE
-            .check_set(&set(&[("share.session.timeout.ms", "1000")]))
-            .is_err()
-    );
+    assert!(GROUP_TABLE.check_set(&set(&[("share.session.timeout.ms", "1000")])).is_err());
 }

@@ -15,12 +15,7 @@ use crate::batches::{Draft, NOW, tp};
 
 fn open(partition: i32, epoch: i32) -> DataCommand {
     let leader_epoch = LeaderEpoch(epoch);
-    DataCommand::OpenPartitions {
-        partitions: vec![OpenPartition {
-            tp: tp(1, partition),
-            leader_epoch,
-        }],
-    }
+    DataCommand::OpenPartitions { partitions: vec![OpenPartition { tp: tp(1, partition), leader_epoch }] }
 }
 
 fn produce(partition: i32, draft: &Draft) -> DataCommand {
@@ -33,15 +28,8 @@ fn produce(partition: i32, draft: &Draft) -> DataCommand {
 }
 
 fn move_start(partition: i32, to: i64) -> DataCommand {
-    let why = LogStartReason::DeleteRecords {
-        by: "User:somebody".to_owned(),
-    };
-    DataCommand::MoveLogStart(MoveLogStart {
-        tp: tp(1, partition),
-        to: Offset(to),
-        why,
-        now: NOW,
-    })
+    let why = LogStartReason::DeleteRecords { by: "User:somebody".to_owned() };
+    DataCommand::MoveLogStart(MoveLogStart { tp: tp(1, partition), to: Offset(to), why, now: NOW })
 }
 
 fn commit(group: &str, partitions: &[i32], offset: i64) -> DataCommand {
@@ -53,25 +41,15 @@ fn commit(group: &str, partitions: &[i32], offset: i64) -> DataCommand {
         committed_at: NOW,
     };
     let positions = partitions.iter().map(position).collect();
-    DataCommand::Group(GroupCommand::CommitPositions {
-        group: group.into(),
-        fence: Fence::None,
-        positions,
-    })
+    DataCommand::Group(GroupCommand::CommitPositions { group: group.into(), fence: Fence::None, positions })
 }
 
 fn at(index: u64, term: u64) -> ApplyContext {
-    ApplyContext {
-        index: LogIndex(index),
-        term: Term(term),
-    }
+    ApplyContext { index: LogIndex(index), term: Term(term) }
 }
 
 fn records(count: i32) -> Draft {
-    Draft {
-        records: count,
-        ..Draft::default()
-    }
+    Draft { records: count, ..Draft::default() }
 }
 
 fn commands() -> impl Strategy<Value = DataCommand> {
@@ -178,11 +156,7 @@ fn offsets_are_assigned_without_a_hole_and_per_partition() {
     for (index, (partition, count)) in [(0, 3), (1, 1), (0, 1), (0, 10), (1, 2)].into_iter().enumerate() {
         let outcome = group.apply(at(index as u64 + 2, 1), &produce(partition, &records(count)));
         let base_offset = Offset(expected[partition as usize]);
-        let appended = Produced::Appended {
-            base_offset,
-            leader_epoch: LeaderEpoch(0),
-            log_start: Offset(0),
-        };
+        let appended = Produced::Appended { base_offset, leader_epoch: LeaderEpoch(0), log_start: Offset(0) };
         assert_eq!(outcome, DataOutcome::Produced(Ok(appended)));
         expected[partition as usize] += i64::from(count);
     }
@@ -193,16 +167,11 @@ fn offsets_are_assigned_without_a_hole_and_per_partition() {
 #[test]
 fn opening_and_closing_are_idempotent() {
     let mut group = DataGroup::new();
-    assert_eq!(
-        group.apply(at(1, 1), &open(0, 0)),
-        DataOutcome::Opened(vec![tp(1, 0)])
-    );
+    assert_eq!(group.apply(at(1, 1), &open(0, 0)), DataOutcome::Opened(vec![tp(1, 0)]));
     group.apply(at(2, 1), &produce(0, &records(5)));
     assert_eq!(group.apply(at(3, 1), &open(0, 0)), DataOutcome::Opened(vec![]));
     assert_eq!(group.partition(tp(1, 0)).unwrap().log_end(), Offset(5));
-    let close = DataCommand::ClosePartitions {
-        partitions: vec![tp(1, 0), tp(1, 1)],
-    };
+    let close = DataCommand::ClosePartitions { partitions: vec![tp(1, 0), tp(1, 1)] };
     assert_eq!(group.apply(at(4, 1), &close), DataOutcome::Closed(vec![tp(1, 0)]));
     assert_eq!(group.apply(at(5, 1), &close), DataOutcome::Closed(vec![]));
 }
@@ -219,38 +188,11 @@ fn the_leader_epoch_rises_with_the_term_and_starts_where_the_partition_came_from
     assert_eq!(first.leader_epoch(Term(7)), LeaderEpoch(2));
     assert_eq!(first.leader_epoch(Term(9)), LeaderEpoch(4));
     let end = |asked: i32| first.epoch_end(LeaderEpoch(asked), Term(9));
-    assert_eq!(
-        end(0),
-        EpochEnd {
-            epoch: LeaderEpoch(0),
-            end_offset: Offset(4)
-        }
-    );
-    assert_eq!(
-        end(1),
-        EpochEnd {
-            epoch: LeaderEpoch(0),
-            end_offset: Offset(4)
-        }
-    );
-    assert_eq!(
-        end(2),
-        EpochEnd {
-            epoch: LeaderEpoch(2),
-            end_offset: Offset(6)
-        }
-    );
-    assert_eq!(
-        end(5),
-        EpochEnd {
-            epoch: LeaderEpoch(-1),
-            end_offset: Offset(-1)
-        }
-    );
-    assert_eq!(
-        group.partition(tp(1, 1)).unwrap().leader_epoch(Term(7)),
-        LeaderEpoch(32)
-    );
+    assert_eq!(end(0), EpochEnd { epoch: LeaderEpoch(0), end_offset: Offset(4) });
+    assert_eq!(end(1), EpochEnd { epoch: LeaderEpoch(0), end_offset: Offset(4) });
+    assert_eq!(end(2), EpochEnd { epoch: LeaderEpoch(2), end_offset: Offset(6) });
+    assert_eq!(end(5), EpochEnd { epoch: LeaderEpoch(-1), end_offset: Offset(-1) });
+    assert_eq!(group.partition(tp(1, 1)).unwrap().leader_epoch(Term(7)), LeaderEpoch(32));
 }
 
 #[test]
@@ -262,38 +204,14 @@ fn the_log_start_moves_up_only_and_never_past_the_end() {
         DataOutcome::LogStartMoved(outcome) => outcome,
         other => panic!("{other:?}"),
     };
-    assert_eq!(
-        moved(4),
-        Ok(LogStartMoved {
-            from: Offset(0),
-            log_start: Offset(4)
-        })
-    );
-    assert_eq!(
-        moved(2),
-        Ok(LogStartMoved {
-            from: Offset(4),
-            log_start: Offset(4)
-        })
-    );
-    assert_eq!(
-        moved(10),
-        Ok(LogStartMoved {
-            from: Offset(4),
-            log_start: Offset(10)
-        })
-    );
-    let out_of_range = MoveLogStartError::OutOfRange {
-        to: Offset(11),
-        log_end: Offset(10),
-    };
+    assert_eq!(moved(4), Ok(LogStartMoved { from: Offset(0), log_start: Offset(4) }));
+    assert_eq!(moved(2), Ok(LogStartMoved { from: Offset(4), log_start: Offset(4) }));
+    assert_eq!(moved(10), Ok(LogStartMoved { from: Offset(4), log_start: Offset(10) }));
+    let out_of_range = MoveLogStartError::OutOfRange { to: Offset(11), log_end: Offset(10) };
     assert_eq!(moved(11), Err(out_of_range));
     assert!(moved(-1).is_err());
     let unknown = group.apply(at(4, 1), &move_start(3, 0));
-    assert_eq!(
-        unknown,
-        DataOutcome::LogStartMoved(Err(MoveLogStartError::UnknownPartition))
-    );
+    assert_eq!(unknown, DataOutcome::LogStartMoved(Err(MoveLogStartError::UnknownPartition)));
 }
 
 #[test]
@@ -309,29 +227,19 @@ fn epochs_before_the_log_start_are_forgotten() {
     assert_eq!(partition.epochs().entries(), &expected);
     assert_eq!(
         partition.epoch_end(LeaderEpoch(0), Term(3)),
-        EpochEnd {
-            epoch: LeaderEpoch(0),
-            end_offset: Offset(15)
-        }
+        EpochEnd { epoch: LeaderEpoch(0), end_offset: Offset(15) }
     );
 }
 
 #[test]
 fn ten_thousand_partitions_with_producers_fit_in_a_small_checkpoint() {
     let mut group = DataGroup::new();
-    let partitions = (0..10_000)
-        .map(|p| OpenPartition {
-            tp: tp(1, p),
-            leader_epoch: LeaderEpoch(0),
-        })
-        .collect();
+    let partitions =
+        (0..10_000).map(|p| OpenPartition { tp: tp(1, p), leader_epoch: LeaderEpoch(0) }).collect();
     group.apply(at(1, 1), &DataCommand::OpenPartitions { partitions });
     for partition in 0..10_000 {
         for sequence in 0..2 {
-            group.apply(
-                at(2, 1),
-                &produce(partition, &Draft::of_producer(1, 0, sequence, 1)),
-            );
+            group.apply(at(2, 1), &produce(partition, &Draft::of_producer(1, 0, sequence, 1)));
         }
     }
     let state = encoded(&group);
@@ -343,13 +251,8 @@ fn ten_thousand_partitions_with_producers_fit_in_a_small_checkpoint() {
 fn another_format_version_is_refused_by_name() {
     let mut newer = encoded(&DataGroup::new()).to_vec();
     newer[0] = 9;
-    let error = DataGroup::decode(&mut Bytes::from(newer))
-        .unwrap_err()
-        .to_string();
-    assert_eq!(
-        error,
-        "a data group's state has format version 9, this build knows up to 1"
-    );
+    let error = DataGroup::decode(&mut Bytes::from(newer)).unwrap_err().to_string();
+    assert_eq!(error, "a data group's state has format version 9, this build knows up to 1");
 }
 
 #[test]
@@ -357,31 +260,16 @@ fn a_commit_names_the_partitions_that_are_not_here() {
     let mut group = DataGroup::new();
     group.apply(at(1, 1), &open(0, 0));
     let committed = group.apply(at(2, 1), &commit("g", &[0, 3], 7));
-    let expected = DataOutcome::PositionsCommitted {
-        fenced: vec![],
-        unknown: vec![tp(1, 3)],
-    };
+    let expected = DataOutcome::PositionsCommitted { fenced: vec![], unknown: vec![tp(1, 3)] };
     assert_eq!(committed, expected);
     let position = |group: &DataGroup, partition| {
-        group
-            .groups()
-            .positions()
-            .position(&"g".into(), &tp(1, partition))
-            .map(|position| position.offset)
+        group.groups().positions().position(&"g".into(), &tp(1, partition)).map(|position| position.offset)
     };
     assert_eq!(position(&group, 0), Some(Offset(7)));
     assert_eq!(position(&group, 3), None);
     let mut state = encoded(&group);
-    assert_eq!(
-        position(&DataGroup::decode(&mut state).unwrap(), 0),
-        Some(Offset(7))
-    );
-    group.apply(
-        at(3, 1),
-        &DataCommand::ClosePartitions {
-            partitions: vec![tp(1, 0)],
-        },
-    );
+    assert_eq!(position(&DataGroup::decode(&mut state).unwrap(), 0), Some(Offset(7)));
+    group.apply(at(3, 1), &DataCommand::ClosePartitions { partitions: vec![tp(1, 0)] });
     assert_eq!(position(&group, 0), None, "positions go with their topic");
 }
 
@@ -390,9 +278,6 @@ fn group_commands_are_answered_by_the_groups() {
     let mut group = DataGroup::new();
     let created = GroupCommand::Created { group: "g".into() };
     let outcome = group.apply(at(1, 1), &DataCommand::Group(created));
-    assert!(
-        matches!(outcome, DataOutcome::Group(GroupOutcome::Changed(Some(_)))),
-        "{outcome:?}"
-    );
+    assert!(matches!(outcome, DataOutcome::Group(GroupOutcome::Changed(Some(_)))), "{outcome:?}");
     assert_eq!(group.groups().len(), 1);
 }

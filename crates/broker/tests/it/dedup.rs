@@ -78,11 +78,7 @@ struct Model {
 
 impl Model {
     fn of(&self, producer: i64) -> Vec<Stored> {
-        self.stored
-            .iter()
-            .filter(|(id, _)| *id == producer)
-            .map(|(_, stored)| *stored)
-            .collect()
+        self.stored.iter().filter(|(id, _)| *id == producer).map(|(_, stored)| *stored).collect()
     }
 
     fn expect(&mut self, producer: i64, batch: Stored) -> Result<Produced, ProduceRefusal> {
@@ -91,54 +87,31 @@ impl Model {
         if let Some(last) = history.last() {
             if batch.epoch < last.epoch {
                 let (got, current) = (ProducerEpoch(batch.epoch), ProducerEpoch(last.epoch));
-                return Err(ProduceRefusal::InvalidProducerEpoch {
-                    producer: id,
-                    got,
-                    current,
-                });
+                return Err(ProduceRefusal::InvalidProducerEpoch { producer: id, got, current });
             }
-            let same_epoch: Vec<_> = history
-                .iter()
-                .filter(|stored| stored.epoch == batch.epoch)
-                .collect();
+            let same_epoch: Vec<_> = history.iter().filter(|stored| stored.epoch == batch.epoch).collect();
             let repeats = |stored: &&&Stored| {
                 (stored.base_sequence, stored.records) == (batch.base_sequence, batch.records)
             };
             if let Some(first) = same_epoch.iter().rev().take(WINDOW_BATCHES).find(repeats) {
                 let base_offset = Offset(first.offset);
-                return Ok(Produced::Duplicate {
-                    base_offset,
-                    timestamp: NOW,
-                    log_start: Offset(0),
-                });
+                return Ok(Produced::Duplicate { base_offset, timestamp: NOW, log_start: Offset(0) });
             }
-            let expected = if batch.epoch > last.epoch {
-                0
-            } else {
-                last.next_sequence()
-            };
+            let expected = if batch.epoch > last.epoch { 0 } else { last.next_sequence() };
             if batch.base_sequence != expected {
                 let last = if batch.epoch > last.epoch {
                     -1
                 } else {
                     (i64::from(expected) - 1).rem_euclid(1 << 31) as i32
                 };
-                return Err(ProduceRefusal::OutOfOrderSequence {
-                    producer: id,
-                    got,
-                    last: Sequence(last),
-                });
+                return Err(ProduceRefusal::OutOfOrderSequence { producer: id, got, last: Sequence(last) });
             }
         }
         let offset = self.log_end;
         self.stored.push((producer, Stored { offset, ..batch }));
         self.log_end += i64::from(batch.records);
         let base_offset = Offset(offset);
-        Ok(Produced::Appended {
-            base_offset,
-            leader_epoch: LeaderEpoch(0),
-            log_start: Offset(0),
-        })
+        Ok(Produced::Appended { base_offset, leader_epoch: LeaderEpoch(0), log_start: Offset(0) })
     }
 
     fn draft(&self, producer: i64, first_sequence: i32, send: Send) -> Option<Stored> {
@@ -146,38 +119,24 @@ impl Model {
         let last = history.last();
         let epoch = last.map_or(0, |last| last.epoch);
         let next = last.map_or(first_sequence, Stored::next_sequence);
-        let batch = |epoch, base_sequence, records| {
-            Some(Stored {
-                epoch,
-                base_sequence,
-                records,
-                offset: 0,
-            })
-        };
+        let batch = |epoch, base_sequence, records| Some(Stored { epoch, base_sequence, records, offset: 0 });
         match send {
             Send::Next { records } => batch(epoch, next, records),
             Send::Repeat { back } => history.iter().rev().nth(back).copied(),
-            Send::Gap { missing } => batch(
-                epoch,
-                ((i64::from(next) + i64::from(missing)) % (1 << 31)) as i32,
-                1,
-            ),
+            Send::Gap { missing } => {
+                batch(epoch, ((i64::from(next) + i64::from(missing)) % (1 << 31)) as i32, 1)
+            }
             Send::NewEpoch { from_zero } => batch(epoch + 1, if from_zero { 0 } else { 7 }, 2),
             Send::OldEpoch => batch(epoch - 1, next, 1),
-            Send::OtherLength => last.map(|last| Stored {
-                records: last.records + 1,
-                ..*last
-            }),
+            Send::OtherLength => last.map(|last| Stored { records: last.records + 1, ..*last }),
             Send::SameEnd => last.filter(|last| last.records > 1).map(|last| Stored {
                 base_sequence: ((i64::from(last.base_sequence) + 1) % (1 << 31)) as i32,
                 records: last.records - 1,
                 ..*last
             }),
-            Send::RepeatUnderEpoch { back } => history
-                .iter()
-                .rev()
-                .nth(back)
-                .map(|stored| Stored { epoch, ..*stored }),
+            Send::RepeatUnderEpoch { back } => {
+                history.iter().rev().nth(back).map(|stored| Stored { epoch, ..*stored })
+            }
             Send::Restart => None,
         }
     }
@@ -185,14 +144,8 @@ impl Model {
 
 fn opened() -> (DataGroup, ApplyContext) {
     let mut group = DataGroup::new();
-    let at = ApplyContext {
-        index: LogIndex(1),
-        term: Term(1),
-    };
-    let partitions = vec![OpenPartition {
-        tp: tp(1, 0),
-        leader_epoch: LeaderEpoch(0),
-    }];
+    let at = ApplyContext { index: LogIndex(1), term: Term(1) };
+    let partitions = vec![OpenPartition { tp: tp(1, 0), leader_epoch: LeaderEpoch(0) }];
     group.apply(at, &DataCommand::OpenPartitions { partitions });
     (group, at)
 }
@@ -204,12 +157,7 @@ fn produce(
     now: Timestamp,
 ) -> Result<Produced, ProduceRefusal> {
     let batch = draft.build();
-    let command = DataCommand::Produce(Produce {
-        tp: tp(1, 0),
-        header: draft.header(),
-        batch,
-        now,
-    });
+    let command = DataCommand::Produce(Produce { tp: tp(1, 0), header: draft.header(), batch, now });
     match group.apply(at, &command) {
         DataOutcome::Produced(outcome) => outcome,
         other => panic!("{other:?} answers a produce"),
@@ -259,20 +207,10 @@ fn a_retry_after_a_restart_is_stored_once() {
     for sequence in 2..7 {
         let got = produce(&mut group, at, &Draft::of_producer(9, 0, sequence, 1), NOW).unwrap();
         let base_offset = Offset(i64::from(sequence));
-        assert_eq!(
-            got,
-            Produced::Duplicate {
-                base_offset,
-                timestamp: NOW,
-                log_start: Offset(0)
-            }
-        );
+        assert_eq!(got, Produced::Duplicate { base_offset, timestamp: NOW, log_start: Offset(0) });
     }
     let too_old = produce(&mut group, at, &Draft::of_producer(9, 0, 1, 1), NOW);
-    assert!(
-        matches!(too_old, Err(ProduceRefusal::OutOfOrderSequence { .. })),
-        "{too_old:?}"
-    );
+    assert!(matches!(too_old, Err(ProduceRefusal::OutOfOrderSequence { .. })), "{too_old:?}");
     assert_eq!(group.partition(tp(1, 0)).unwrap().log_end(), Offset(7));
 }
 
@@ -286,16 +224,7 @@ fn an_unknown_producer_may_begin_anywhere_and_an_expired_one_is_unknown() {
     assert_eq!(expired, DataOutcome::ProducersExpired { count: 1 });
     produce(&mut group, at, &Draft::of_producer(1, 0, 77, 1), later).unwrap();
     let gap = produce(&mut group, at, &Draft::of_producer(2, 0, 5, 1), later);
-    assert!(
-        matches!(
-            gap,
-            Err(ProduceRefusal::OutOfOrderSequence {
-                last: Sequence(0),
-                ..
-            })
-        ),
-        "{gap:?}"
-    );
+    assert!(matches!(gap, Err(ProduceRefusal::OutOfOrderSequence { last: Sequence(0), .. })), "{gap:?}");
 }
 
 #[test]

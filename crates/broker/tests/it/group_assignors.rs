@@ -16,24 +16,13 @@ fn members(subscriptions: &[BTreeSet<u8>]) -> Members {
     let member = |(at, topics): (usize, &BTreeSet<u8>)| {
         let id = format!("m{at:02}");
         let topics = topics.iter().map(|&topic| topic_id(u128::from(topic))).collect();
-        (
-            MemberId::from(id.clone()),
-            AssignedMember {
-                order: id,
-                topics,
-                before: PartitionSet::new(),
-            },
-        )
+        (MemberId::from(id.clone()), AssignedMember { order: id, topics, before: PartitionSet::new() })
     };
     subscriptions.iter().enumerate().map(member).collect()
 }
 
 fn topics(counts: &[u32]) -> BTreeMap<TopicId, u32> {
-    counts
-        .iter()
-        .enumerate()
-        .map(|(at, &count)| (topic_id(at as u128), count))
-        .collect()
+    counts.iter().enumerate().map(|(at, &count)| (topic_id(at as u128), count)).collect()
 }
 
 /// Everything that has a subscriber has exactly one holder, and that one is subscribed.
@@ -47,11 +36,7 @@ fn check(members: &Members, topics: &BTreeMap<TopicId, u32>, all: &BTreeMap<Memb
         }
     }
     let wanted = |topic: &TopicId| members.values().any(|member| member.topics.contains(topic));
-    let count: u32 = topics
-        .iter()
-        .filter(|(topic, _)| wanted(topic))
-        .map(|(_, count)| count)
-        .sum();
+    let count: u32 = topics.iter().filter(|(topic, _)| wanted(topic)).map(|(_, count)| count).sum();
     assert_eq!(held.len(), count as usize);
 }
 

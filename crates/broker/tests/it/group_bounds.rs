@@ -7,74 +7,44 @@ use tallymq_broker::group::*;
 use crate::group_world::*;
 
 fn options() -> CoordinatorOptions {
-    CoordinatorOptions {
-        initial_rebalance_delay_ms: 0,
-        ..CoordinatorOptions::default()
-    }
+    CoordinatorOptions { initial_rebalance_delay_ms: 0, ..CoordinatorOptions::default() }
 }
 
 #[test]
 fn groups_are_bounded_and_existing_ones_go_on() {
-    let mut world = World::new(CoordinatorOptions {
-        groups_max: 1,
-        ..options()
-    });
+    let mut world = World::new(CoordinatorOptions { groups_max: 1, ..options() });
     let first = join(&mut world, "g", "");
     let first = joined(world.ask(Request::Join(first)));
     let second = join(&mut world, "h", "");
-    assert_eq!(
-        join_error(world.ask(Request::Join(second))),
-        GroupError::CoordinatorLoadInProgress
-    );
+    assert_eq!(join_error(world.ask(Request::Join(second))), GroupError::CoordinatorLoadInProgress);
     let native = consumer_heartbeat(&mut world, "h", "m", 0);
     let native = world.ask(Request::ConsumerHeartbeat(native));
     assert_eq!(heartbeat_error(native), GroupError::CoordinatorLoadInProgress);
     let refused = Response::CommitCheck(Err(GroupError::CoordinatorLoadInProgress));
     assert_eq!(world.ask(commit_check("h", "", -1)), refused);
-    assert_eq!(
-        world.ask(heartbeat("g", &first.member, 1)),
-        Response::Heartbeat(Ok(()))
-    );
-    assert_eq!(
-        world.ask(Request::Delete("h".into())),
-        Response::Delete(Err(GroupError::GroupIdNotFound))
-    );
+    assert_eq!(world.ask(heartbeat("g", &first.member, 1)), Response::Heartbeat(Ok(())));
+    assert_eq!(world.ask(Request::Delete("h".into())), Response::Delete(Err(GroupError::GroupIdNotFound)));
     assert_eq!(world.coordinator.group_count(), 1);
 }
 
 #[test]
 fn requests_that_wait_for_one_command_are_bounded() {
-    let mut world = World::new(CoordinatorOptions {
-        waiting_requests_max: 2,
-        ..options()
-    });
+    let mut world = World::new(CoordinatorOptions { waiting_requests_max: 2, ..options() });
     world.slow = true;
     let first = join(&mut world, "g", "");
     world.send(Request::Join(first));
-    let waiting = [
-        world.send(commit_check("g", "", 1)),
-        world.send(commit_check("g", "", 1)),
-    ];
+    let waiting = [world.send(commit_check("g", "", 1)), world.send(commit_check("g", "", 1))];
     let one_more = world.ask(commit_check("g", "", 1));
-    assert_eq!(
-        one_more,
-        Response::CommitCheck(Err(GroupError::CoordinatorLoadInProgress))
-    );
+    assert_eq!(one_more, Response::CommitCheck(Err(GroupError::CoordinatorLoadInProgress)));
     world.apply_all();
     assert!(waiting.iter().all(|token| !world.is_waiting(*token)));
 }
 
 #[test]
 fn ids_that_were_given_out_are_bounded() {
-    let mut world = World::new(CoordinatorOptions {
-        classic_members_max: 2,
-        ..options()
-    });
+    let mut world = World::new(CoordinatorOptions { classic_members_max: 2, ..options() });
     let mut ask = || {
-        let join = Join {
-            requires_known_id: true,
-            ..join(&mut world, "g", "")
-        };
+        let join = Join { requires_known_id: true, ..join(&mut world, "g", "") };
         join_error(world.ask(Request::Join(join)))
     };
     assert!(matches!(ask(), GroupError::MemberIdRequired(_)));
@@ -90,31 +60,17 @@ fn what_a_member_brings_is_bounded() {
         ..options()
     });
     let is_invalid = |error| matches!(error, GroupError::InvalidRequest(_));
-    let big = Join {
-        protocols: protocols(&[("range", &"x".repeat(1_000))]),
-        ..join(&mut world, "g", "")
-    };
+    let big = Join { protocols: protocols(&[("range", &"x".repeat(1_000))]), ..join(&mut world, "g", "") };
     assert!(is_invalid(join_error(world.ask(Request::Join(big)))));
-    let many = Join {
-        protocols: protocols(&[("", ""); 20]),
-        ..join(&mut world, "g", "")
-    };
+    let many = Join { protocols: protocols(&[("", ""); 20]), ..join(&mut world, "g", "") };
     assert!(is_invalid(join_error(world.ask(Request::Join(many)))));
     let topics = Some(vec!["t".into(); 100]);
-    let many = ConsumerHeartbeat {
-        topics,
-        ..consumer_heartbeat(&mut world, "g", "m", 0)
-    };
-    assert!(is_invalid(heartbeat_error(
-        world.ask(Request::ConsumerHeartbeat(many))
-    )));
+    let many = ConsumerHeartbeat { topics, ..consumer_heartbeat(&mut world, "g", "m", 0) };
+    assert!(is_invalid(heartbeat_error(world.ask(Request::ConsumerHeartbeat(many)))));
     let first = join(&mut world, "g", "");
     let first = joined(world.ask(Request::Join(first))).member;
     let answer = world.ask(sync("g", &first, 1, &[(&first, &"x".repeat(1_000))]));
-    assert!(matches!(
-        answer,
-        Response::Sync(Err(GroupError::InvalidRequest(_)))
-    ));
+    assert!(matches!(answer, Response::Sync(Err(GroupError::InvalidRequest(_)))));
 }
 
 #[test]
@@ -156,39 +112,20 @@ fn a_consumer_group_goes_on_after_a_failed_proposal() {
     world.coordinator.handle_failed(world.now, ticket);
     world.slow = false;
     let again = consumer_heartbeat(&mut world, "g", "m", 0);
-    assert_eq!(
-        done(world.ask(Request::ConsumerHeartbeat(again)))
-            .assignment
-            .map(|all| all.len()),
-        Some(4)
-    );
-    assert_eq!(
-        heartbeat_error(world.take(token)),
-        GroupError::CoordinatorNotAvailable
-    );
+    assert_eq!(done(world.ask(Request::ConsumerHeartbeat(again))).assignment.map(|all| all.len()), Some(4));
+    assert_eq!(heartbeat_error(world.take(token)), GroupError::CoordinatorNotAvailable);
 }
 
 #[test]
 fn a_client_that_asks_for_no_time_at_all_does_not_keep_the_clock_busy() {
     let mut world = World::quick();
-    let first = Join {
-        instance: Some("i".into()),
-        rebalance_timeout_ms: 0,
-        ..join(&mut world, "g", "")
-    };
+    let first = Join { instance: Some("i".into()), rebalance_timeout_ms: 0, ..join(&mut world, "g", "") };
     let first = joined(world.ask(Request::Join(first))).member;
     let commands = world.applied.len();
     world.advance(600_000);
-    assert!(
-        world.applied.len() <= commands + 4,
-        "{:?}",
-        &world.applied[commands..]
-    );
+    assert!(world.applied.len() <= commands + 4, "{:?}", &world.applied[commands..]);
     assert_eq!(world.coordinator.poll_timeout(), None);
-    assert_eq!(
-        world.ask(heartbeat("g", &first, 1)),
-        Response::Heartbeat(Err(GroupError::UnknownMemberId))
-    );
+    assert_eq!(world.ask(heartbeat("g", &first, 1)), Response::Heartbeat(Err(GroupError::UnknownMemberId)));
 }
 
 #[test]
@@ -196,15 +133,9 @@ fn the_empty_group_has_positions_but_no_members() {
     let mut world = World::quick();
     let allowed = Response::CommitCheck(Ok(durable::Fence::None));
     assert_eq!(world.ask(commit_check("", "", -1)), allowed);
-    assert!(matches!(
-        world.ask(Request::Describe("".into())),
-        Response::Describe(Ok(_))
-    ));
+    assert!(matches!(world.ask(Request::Describe("".into())), Response::Describe(Ok(_))));
     let first = join(&mut world, "", "");
-    assert_eq!(
-        join_error(world.ask(Request::Join(first))),
-        GroupError::InvalidGroupId
-    );
+    assert_eq!(join_error(world.ask(Request::Join(first))), GroupError::InvalidGroupId);
     assert_eq!(world.ask(Request::Delete("".into())), Response::Delete(Ok(())));
 }
 
@@ -223,8 +154,5 @@ fn a_command_that_is_applied_after_it_was_given_up_does_no_harm() {
     let refused = world.ask(Request::ConsumerHeartbeat(second));
     assert_eq!(heartbeat_error(refused), GroupError::CoordinatorNotAvailable);
     let second = consumer_heartbeat(&mut world, "g", "m2", 0);
-    assert_eq!(
-        done(world.ask(Request::ConsumerHeartbeat(second))).assignment,
-        Some(set(&[]))
-    );
+    assert_eq!(done(world.ask(Request::ConsumerHeartbeat(second))).assignment, Some(set(&[])));
 }

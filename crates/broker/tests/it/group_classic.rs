@@ -26,10 +26,7 @@ fn stable_pair(world: &mut World) -> (MemberId, MemberId) {
     assert_eq!(follower.leader, leader.member);
     let follower_sync = world.send(sync("g", &follower.member, 2, &[]));
     let given = [(&leader.member, "one"), (&follower.member, "two")];
-    assert_eq!(
-        synced(world.ask(sync("g", &leader.member, 2, &given))),
-        opaque("one")
-    );
+    assert_eq!(synced(world.ask(sync("g", &leader.member, 2, &given))), opaque("one"));
     assert_eq!(synced(world.take(follower_sync)), opaque("two"));
     (leader.member, follower.member)
 }
@@ -71,17 +68,11 @@ fn the_initial_delay_is_extended_while_members_come_and_bounded_by_the_rebalance
     world.advance(2_000);
     assert!(world.is_waiting(first) && world.is_waiting(second));
     world.advance(2_000);
-    assert_eq!(
-        joined(world.take(first)).members.len() + joined(world.take(second)).members.len(),
-        2
-    );
+    assert_eq!(joined(world.take(first)).members.len() + joined(world.take(second)).members.len(), 2);
 
     let mut world = World::new(CoordinatorOptions::default());
     let join_quickly = |world: &mut World| {
-        let join = Join {
-            rebalance_timeout_ms: 10_000,
-            ..join(world, "g", "")
-        };
+        let join = Join { rebalance_timeout_ms: 10_000, ..join(world, "g", "") };
         world.send(Request::Join(join))
     };
     let first = join_quickly(&mut world);
@@ -95,28 +86,19 @@ fn the_initial_delay_is_extended_while_members_come_and_bounded_by_the_rebalance
 #[test]
 fn a_dynamic_member_is_asked_to_come_back_with_its_id() {
     let mut world = World::quick();
-    let first = Join {
-        requires_known_id: true,
-        ..join(&mut world, "g", "")
-    };
+    let first = Join { requires_known_id: true, ..join(&mut world, "g", "") };
     let GroupError::MemberIdRequired(id) = join_error(world.ask(Request::Join(first))) else {
         panic!("no id")
     };
     assert!(world.applied.is_empty());
-    let again = Join {
-        requires_known_id: true,
-        ..join(&mut world, "g", id.as_str())
-    };
+    let again = Join { requires_known_id: true, ..join(&mut world, "g", id.as_str()) };
     assert_eq!(joined(world.ask(Request::Join(again))).member, id);
 }
 
 #[test]
 fn an_id_that_nobody_comes_back_with_expires_and_leaves_nothing() {
     let mut world = World::quick();
-    let first = Join {
-        requires_known_id: true,
-        ..join(&mut world, "g", "")
-    };
+    let first = Join { requires_known_id: true, ..join(&mut world, "g", "") };
     let GroupError::MemberIdRequired(id) = join_error(world.ask(Request::Join(first))) else {
         panic!("no id")
     };
@@ -124,10 +106,7 @@ fn an_id_that_nobody_comes_back_with_expires_and_leaves_nothing() {
     assert_eq!(world.coordinator.group_count(), 0);
     assert_eq!(world.coordinator.poll_timeout(), None);
     let again = join(&mut world, "g", id.as_str());
-    assert_eq!(
-        join_error(world.ask(Request::Join(again))),
-        GroupError::UnknownMemberId
-    );
+    assert_eq!(join_error(world.ask(Request::Join(again))), GroupError::UnknownMemberId);
 }
 
 #[test]
@@ -135,25 +114,16 @@ fn a_silent_member_expires_and_the_others_rebalance() {
     let mut world = World::quick();
     let (leader, follower) = stable_pair(&mut world);
     world.advance(6_000);
-    assert_eq!(
-        world.ask(heartbeat("g", &follower, 2)),
-        Response::Heartbeat(Ok(()))
-    );
+    assert_eq!(world.ask(heartbeat("g", &follower, 2)), Response::Heartbeat(Ok(())));
     world.advance(6_000);
     assert_eq!(
         world.ask(heartbeat("g", &follower, 2)),
         Response::Heartbeat(Err(GroupError::RebalanceInProgress))
     );
-    assert_eq!(
-        world.ask(heartbeat("g", &leader, 2)),
-        Response::Heartbeat(Err(GroupError::UnknownMemberId))
-    );
+    assert_eq!(world.ask(heartbeat("g", &leader, 2)), Response::Heartbeat(Err(GroupError::UnknownMemberId)));
     let again = join(&mut world, "g", follower.as_str());
     let alone = joined(world.ask(Request::Join(again)));
-    assert_eq!(
-        (alone.generation, &alone.leader, alone.members.len()),
-        (3, &follower, 1)
-    );
+    assert_eq!((alone.generation, &alone.leader, alone.members.len()), (3, &follower, 1));
 }
 
 #[test]
@@ -186,14 +156,8 @@ fn a_leader_that_does_not_sync_is_removed_and_waiting_followers_rejoin() {
         world.advance(6_000);
         world.ask(heartbeat("g", &leader, 3));
     }
-    assert_eq!(
-        world.take(waiting),
-        Response::Sync(Err(GroupError::RebalanceInProgress))
-    );
-    assert_eq!(
-        world.ask(heartbeat("g", &leader, 3)),
-        Response::Heartbeat(Err(GroupError::UnknownMemberId))
-    );
+    assert_eq!(world.take(waiting), Response::Sync(Err(GroupError::RebalanceInProgress)));
+    assert_eq!(world.ask(heartbeat("g", &leader, 3)), Response::Heartbeat(Err(GroupError::UnknownMemberId)));
 }
 
 #[test]
@@ -203,10 +167,8 @@ fn an_unchanged_follower_gets_the_current_generation_and_a_changed_one_a_new_one
     let again = join(&mut world, "g", follower.as_str());
     assert_eq!(joined(world.ask(Request::Join(again))).generation, 2);
     assert_eq!(synced(world.ask(sync("g", &follower, 2, &[]))), opaque("two"));
-    let changed = Join {
-        protocols: protocols(&[("range", "other")]),
-        ..join(&mut world, "g", follower.as_str())
-    };
+    let changed =
+        Join { protocols: protocols(&[("range", "other")]), ..join(&mut world, "g", follower.as_str()) };
     let waiting = world.send(Request::Join(changed));
     assert!(world.is_waiting(waiting));
     assert_eq!(described(&mut world).state, "PreparingRebalance");
@@ -222,28 +184,13 @@ fn the_protocol_with_the_most_votes_wins_among_those_that_all_support() {
     ];
     let mut waiting = Vec::new();
     for list in lists {
-        let join = Join {
-            protocols: protocols(list),
-            ..join(&mut world, "g", "")
-        };
+        let join = Join { protocols: protocols(list), ..join(&mut world, "g", "") };
         waiting.push(world.send(Request::Join(join)));
     }
-    let stranger = Join {
-        protocols: protocols(&[("rare", "4")]),
-        ..join(&mut world, "g", "")
-    };
-    assert_eq!(
-        join_error(world.ask(Request::Join(stranger))),
-        GroupError::InconsistentGroupProtocol
-    );
-    let connect = Join {
-        protocol_type: "connect".into(),
-        ..join(&mut world, "g", "")
-    };
-    assert_eq!(
-        join_error(world.ask(Request::Join(connect))),
-        GroupError::InconsistentGroupProtocol
-    );
+    let stranger = Join { protocols: protocols(&[("rare", "4")]), ..join(&mut world, "g", "") };
+    assert_eq!(join_error(world.ask(Request::Join(stranger))), GroupError::InconsistentGroupProtocol);
+    let connect = Join { protocol_type: "connect".into(), ..join(&mut world, "g", "") };
+    assert_eq!(join_error(world.ask(Request::Join(connect))), GroupError::InconsistentGroupProtocol);
     world.advance(10_000);
     for token in waiting {
         assert_eq!(joined(world.take(token)).protocol.as_deref(), Some("range"));
@@ -254,9 +201,7 @@ fn the_protocol_with_the_most_votes_wins_among_those_that_all_support() {
 fn a_member_leaves_and_its_group_rebalances() {
     let mut world = World::quick();
     let (leader, follower) = stable_pair(&mut world);
-    let Response::Leave(Ok(lefts)) = world.ask(leave("g", &leader)) else {
-        panic!("not left")
-    };
+    let Response::Leave(Ok(lefts)) = world.ask(leave("g", &leader)) else { panic!("not left") };
     assert_eq!(lefts[0].result, Ok(()));
     assert_eq!(
         world.ask(heartbeat("g", &follower, 2)),
@@ -277,16 +222,10 @@ fn nothing_is_answered_before_it_is_durable() {
     let first = world.send(Request::Join(first));
     assert!(world.is_waiting(first) && world.log.len() == 1);
     let check = world.send(commit_check("g", "", -1));
-    assert!(
-        world.is_waiting(check),
-        "decisions wait for the command in the log"
-    );
+    assert!(world.is_waiting(check), "decisions wait for the command in the log");
     world.apply_all();
     let joined = joined(world.take(first));
-    assert_eq!(
-        world.take(check),
-        Response::CommitCheck(Err(GroupError::UnknownMemberId))
-    );
+    assert_eq!(world.take(check), Response::CommitCheck(Err(GroupError::UnknownMemberId)));
     let synced = world.send(sync("g", &joined.member, 1, &[(&joined.member, "all")]));
     let beat = world.send(heartbeat("g", &joined.member, 1));
     assert!(world.is_waiting(synced) && world.is_waiting(beat));
@@ -342,10 +281,7 @@ fn a_kill_between_join_and_sync_keeps_ids_and_generation() {
     let again = joined(world.ask(Request::Join(rejoin)));
     assert_eq!((again.generation, again.members.len()), (3, 2));
     let waiting = world.send(sync("g", &follower, 3, &[]));
-    assert_eq!(
-        synced(world.ask(sync("g", &leader, 3, &[(&follower, "f")]))),
-        opaque("")
-    );
+    assert_eq!(synced(world.ask(sync("g", &leader, 3, &[(&follower, "f")]))), opaque(""));
     assert_eq!(synced(world.take(waiting)), opaque("f"));
 }
 
@@ -366,32 +302,17 @@ fn a_kill_after_a_leave_makes_the_rest_join_again_with_their_ids() {
 
 #[test]
 fn a_group_is_full_and_a_session_timeout_out_of_bounds_is_refused() {
-    let options = CoordinatorOptions {
-        initial_rebalance_delay_ms: 0,
-        classic_members_max: 1,
-        ..Default::default()
-    };
+    let options =
+        CoordinatorOptions { initial_rebalance_delay_ms: 0, classic_members_max: 1, ..Default::default() };
     let mut world = World::new(options);
     let first = join(&mut world, "g", "");
     joined(world.ask(Request::Join(first)));
     let second = join(&mut world, "g", "");
-    assert_eq!(
-        join_error(world.ask(Request::Join(second))),
-        GroupError::GroupMaxSizeReached
-    );
-    let short = Join {
-        session_timeout_ms: 10,
-        ..join(&mut world, "h", "")
-    };
-    assert_eq!(
-        join_error(world.ask(Request::Join(short))),
-        GroupError::InvalidSessionTimeout
-    );
+    assert_eq!(join_error(world.ask(Request::Join(second))), GroupError::GroupMaxSizeReached);
+    let short = Join { session_timeout_ms: 10, ..join(&mut world, "h", "") };
+    assert_eq!(join_error(world.ask(Request::Join(short))), GroupError::InvalidSessionTimeout);
     let nameless = join(&mut world, "", "");
-    assert_eq!(
-        join_error(world.ask(Request::Join(nameless))),
-        GroupError::InvalidGroupId
-    );
+    assert_eq!(join_error(world.ask(Request::Join(nameless))), GroupError::InvalidGroupId);
 }
 
 #[test]
@@ -402,22 +323,10 @@ fn commits_are_checked_against_member_and_generation() {
     assert_eq!(described(&mut world).state, "Empty");
     let (leader, _) = stable_pair(&mut world);
     let refused = |error| Response::CommitCheck(Err(error));
-    assert_eq!(
-        world.ask(commit_check("g", leader.as_str(), 1)),
-        refused(GroupError::IllegalGeneration)
-    );
-    assert_eq!(
-        world.ask(commit_check("g", "nobody", 2)),
-        refused(GroupError::UnknownMemberId)
-    );
-    assert_eq!(
-        world.ask(commit_check("g", "", -1)),
-        refused(GroupError::UnknownMemberId)
-    );
-    assert_eq!(
-        world.ask(commit_check("none", "m", 3)),
-        refused(GroupError::IllegalGeneration)
-    );
+    assert_eq!(world.ask(commit_check("g", leader.as_str(), 1)), refused(GroupError::IllegalGeneration));
+    assert_eq!(world.ask(commit_check("g", "nobody", 2)), refused(GroupError::UnknownMemberId));
+    assert_eq!(world.ask(commit_check("g", "", -1)), refused(GroupError::UnknownMemberId));
+    assert_eq!(world.ask(commit_check("none", "m", 3)), refused(GroupError::IllegalGeneration));
 }
 
 #[test]
@@ -426,16 +335,9 @@ fn groups_are_listed_by_state_and_type_and_deleted_when_empty() {
     let (leader, follower) = stable_pair(&mut world);
     let list = |world: &mut World, state: &str, kind: &str| {
         let texts = |text: &str| {
-            if text.is_empty() {
-                vec![]
-            } else {
-                vec![text.into()]
-            }
+            if text.is_empty() { vec![] } else { vec![text.into()] }
         };
-        match world.ask(Request::List(List {
-            states: texts(state),
-            types: texts(kind),
-        })) {
+        match world.ask(Request::List(List { states: texts(state), types: texts(kind) })) {
             Response::List(listed) => listed.len(),
             other => panic!("{other:?}"),
         }
@@ -444,17 +346,11 @@ fn groups_are_listed_by_state_and_type_and_deleted_when_empty() {
     assert_eq!(list(&mut world, "stable", "classic"), 1);
     assert_eq!(list(&mut world, "Empty", ""), 0);
     assert_eq!(list(&mut world, "", "consumer"), 0);
-    assert_eq!(
-        world.ask(Request::Delete("g".into())),
-        Response::Delete(Err(GroupError::NonEmptyGroup))
-    );
+    assert_eq!(world.ask(Request::Delete("g".into())), Response::Delete(Err(GroupError::NonEmptyGroup)));
     world.ask(leave("g", &leader));
     world.ask(leave("g", &follower));
     assert_eq!(world.ask(Request::Delete("g".into())), Response::Delete(Ok(())));
-    assert_eq!(
-        world.ask(Request::Delete("g".into())),
-        Response::Delete(Err(GroupError::GroupIdNotFound))
-    );
+    assert_eq!(world.ask(Request::Delete("g".into())), Response::Delete(Err(GroupError::GroupIdNotFound)));
     assert_eq!(world.coordinator.group_count(), 0);
     let anew = join(&mut world, "g", "");
     assert_eq!(joined(world.ask(Request::Join(anew))).generation, 1);

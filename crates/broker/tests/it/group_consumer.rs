@@ -11,10 +11,7 @@ use crate::group_world::*;
 
 fn beat(world: &mut World, member: &str, epoch: i32, owned: Option<&PartitionSet>) -> Response {
     let owned = owned.map(|owned| owned.iter().copied().collect());
-    let request = ConsumerHeartbeat {
-        owned,
-        ..consumer_heartbeat(world, "g", member, epoch)
-    };
+    let request = ConsumerHeartbeat { owned, ..consumer_heartbeat(world, "g", member, epoch) };
     world.ask(Request::ConsumerHeartbeat(request))
 }
 
@@ -68,23 +65,15 @@ fn partitions_move_only_after_they_were_given_up() {
     enter(&mut world, "m1");
     let second = enter(&mut world, "m2");
     assert_eq!((second.member_epoch, second.assignment), (2, Some(set(&[]))));
-    assert_eq!(
-        member_of(&mut world, "m2").state,
-        MemberState::UnreleasedPartitions
-    );
+    assert_eq!(member_of(&mut world, "m2").state, MemberState::UnreleasedPartitions);
     let told = done(beat(&mut world, "m1", 1, Some(&all_of_a())));
     let keeps = told.assignment.expect("a new assignment");
     assert_eq!((told.member_epoch, keeps.len()), (1, 2));
-    assert_eq!(
-        member_of(&mut world, "m1").state,
-        MemberState::UnrevokedPartitions
-    );
+    assert_eq!(member_of(&mut world, "m1").state, MemberState::UnrevokedPartitions);
     assert_eq!(done(beat(&mut world, "m2", 2, Some(&set(&[])))).assignment, None);
     let released = done(beat(&mut world, "m1", 1, Some(&keeps)));
     assert_eq!((released.member_epoch, released.assignment), (2, None));
-    let rest = done(beat(&mut world, "m2", 2, Some(&set(&[]))))
-        .assignment
-        .expect("the rest");
+    let rest = done(beat(&mut world, "m2", 2, Some(&set(&[])))).assignment.expect("the rest");
     assert_eq!(keeps.union(&rest).copied().collect::<PartitionSet>(), all_of_a());
     assert!(keeps.is_disjoint(&rest));
     assert_eq!(described(&mut world).state, "Stable");
@@ -115,10 +104,7 @@ fn a_silent_member_expires_and_its_partitions_move() {
     world.advance(20_000);
     let all = done(beat(&mut world, "m2", 2, Some(&set(&[]))));
     assert_eq!((all.member_epoch, all.assignment), (3, Some(all_of_a())));
-    assert_eq!(
-        heartbeat_error(beat(&mut world, "m1", 1, None)),
-        GroupError::UnknownMemberId
-    );
+    assert_eq!(heartbeat_error(beat(&mut world, "m1", 1, None)), GroupError::UnknownMemberId);
 }
 
 #[test]
@@ -140,24 +126,13 @@ fn epochs_are_fenced_but_for_the_one_before_when_the_answer_was_lost() {
     let mut world = World::quick();
     enter(&mut world, "m1");
     enter(&mut world, "m2");
-    let keeps = done(beat(&mut world, "m1", 1, Some(&all_of_a())))
-        .assignment
-        .expect("fewer");
+    let keeps = done(beat(&mut world, "m1", 1, Some(&all_of_a()))).assignment.expect("fewer");
     done(beat(&mut world, "m1", 1, Some(&keeps)));
     // It is at epoch 2 now; the answer was lost, so it still says 1.
     assert_eq!(done(beat(&mut world, "m1", 1, Some(&keeps))).member_epoch, 2);
-    assert_eq!(
-        heartbeat_error(beat(&mut world, "m1", 1, Some(&all_of_a()))),
-        GroupError::FencedMemberEpoch
-    );
-    assert_eq!(
-        heartbeat_error(beat(&mut world, "m1", 1, None)),
-        GroupError::FencedMemberEpoch
-    );
-    assert_eq!(
-        heartbeat_error(beat(&mut world, "m1", 9, None)),
-        GroupError::FencedMemberEpoch
-    );
+    assert_eq!(heartbeat_error(beat(&mut world, "m1", 1, Some(&all_of_a()))), GroupError::FencedMemberEpoch);
+    assert_eq!(heartbeat_error(beat(&mut world, "m1", 1, None)), GroupError::FencedMemberEpoch);
+    assert_eq!(heartbeat_error(beat(&mut world, "m1", 9, None)), GroupError::FencedMemberEpoch);
     // Whoever was fenced joins again under the same id.
     let again = enter(&mut world, "m1");
     assert_eq!((again.member_epoch, again.assignment), (2, Some(keeps)));
@@ -171,35 +146,21 @@ fn leaving_frees_everything_at_once() {
     assert_eq!(done(beat(&mut world, "m1", -1, None)).member_epoch, -1);
     let all = done(beat(&mut world, "m2", 2, Some(&set(&[]))));
     assert_eq!(all.assignment, Some(all_of_a()));
-    assert_eq!(
-        heartbeat_error(beat(&mut world, "m1", -1, None)),
-        GroupError::UnknownMemberId
-    );
+    assert_eq!(heartbeat_error(beat(&mut world, "m1", -1, None)), GroupError::UnknownMemberId);
 }
 
 #[test]
 fn requests_that_contradict_the_protocol_are_refused() {
     let mut world = World::quick();
     let refused = |response| matches!(heartbeat_error(response), GroupError::InvalidRequest(_));
-    assert!(refused(join_with(&mut world, "m", |request| request
-        .rebalance_timeout_ms =
-        None)));
-    assert!(refused(
-        join_with(&mut world, "m", |request| request.owned = Some(vec![tp(1, 0)]))
-    ));
-    assert!(refused(
-        join_with(&mut world, "m", |request| request.topics = Some(vec![]))
-    ));
-    assert!(refused(
-        join_with(&mut world, "m", |request| request.instance = Some("".into()))
-    ));
+    assert!(refused(join_with(&mut world, "m", |request| request.rebalance_timeout_ms = None)));
+    assert!(refused(join_with(&mut world, "m", |request| request.owned = Some(vec![tp(1, 0)]))));
+    assert!(refused(join_with(&mut world, "m", |request| request.topics = Some(vec![]))));
+    assert!(refused(join_with(&mut world, "m", |request| request.instance = Some("".into()))));
     assert!(refused(beat(&mut world, "m", -3, None)));
     assert!(refused(beat(&mut world, "m", -2, None)));
     assert!(refused(beat(&mut world, "", 3, None)));
-    assert_eq!(
-        heartbeat_error(beat(&mut world, "m", 3, None)),
-        GroupError::GroupIdNotFound
-    );
+    assert_eq!(heartbeat_error(beat(&mut world, "m", 3, None)), GroupError::GroupIdNotFound);
     let unknown = join_with(&mut world, "m", |request| request.assignor = Some("best".into()));
     assert_eq!(heartbeat_error(unknown), GroupError::UnsupportedAssignor);
     assert_eq!(world.coordinator.group_count(), 0);
@@ -215,23 +176,13 @@ fn a_regular_expression_matches_whole_names_and_follows_new_topics() {
         })
     };
     for bad in ["(", "a{1000000}", &"x".repeat(5_000), "(?=a)"] {
-        assert_eq!(
-            heartbeat_error(regex(&mut world, bad)),
-            GroupError::InvalidRegularExpression,
-            "{bad}"
-        );
+        assert_eq!(heartbeat_error(regex(&mut world, bad)), GroupError::InvalidRegularExpression, "{bad}");
     }
     let first = done(regex(&mut world, "a|c.*"));
-    assert_eq!(
-        (first.member_epoch, first.assignment.map(|all| all.len())),
-        (1, Some(4))
-    );
+    assert_eq!((first.member_epoch, first.assignment.map(|all| all.len())), (1, Some(4)));
     world.change_topics(image(2, &[("a", 1, 4), ("ab", 3, 9), ("cd", 4, 2)]));
     let next = done(beat(&mut world, "m", 1, Some(&all_of_a())));
-    assert_eq!(
-        (next.member_epoch, next.assignment.map(|all| all.len())),
-        (2, Some(6))
-    );
+    assert_eq!((next.member_epoch, next.assignment.map(|all| all.len())), (2, Some(6)));
 }
 
 #[test]
@@ -239,17 +190,10 @@ fn topics_that_grow_or_go_change_the_assignment_at_the_next_heartbeat() {
     let mut world = World::quick();
     enter(&mut world, "m");
     world.change_topics(image(2, &[("a", 1, 4), ("b", 2, 9)]));
-    assert_eq!(
-        done(beat(&mut world, "m", 1, None)).member_epoch,
-        1,
-        "it is not subscribed to that one"
-    );
+    assert_eq!(done(beat(&mut world, "m", 1, None)).member_epoch, 1, "it is not subscribed to that one");
     world.change_topics(image(3, &[("a", 1, 6)]));
     let grown = done(beat(&mut world, "m", 1, Some(&all_of_a())));
-    assert_eq!(
-        (grown.member_epoch, grown.assignment.map(|all| all.len())),
-        (2, Some(6))
-    );
+    assert_eq!((grown.member_epoch, grown.assignment.map(|all| all.len())), (2, Some(6)));
     world.change_topics(image(4, &[]));
     let gone = done(beat(&mut world, "m", 2, Some(&set(&[]))));
     assert_eq!((gone.member_epoch, gone.assignment), (3, Some(set(&[]))));
@@ -262,17 +206,12 @@ fn a_topic_change_while_the_coordinator_was_away_is_found_after_a_kill() {
     world.image = image(7, &[("a", 1, 5)]);
     world.crash();
     let grown = done(beat(&mut world, "m", 1, Some(&all_of_a())));
-    assert_eq!(
-        (grown.member_epoch, grown.assignment.map(|all| all.len())),
-        (2, Some(5))
-    );
+    assert_eq!((grown.member_epoch, grown.assignment.map(|all| all.len())), (2, Some(5)));
 }
 
 fn join_static(world: &mut World, member: &str, epoch: i32) -> Response {
-    let request = ConsumerHeartbeat {
-        instance: Some("i".into()),
-        ..consumer_heartbeat(world, "g", member, epoch)
-    };
+    let request =
+        ConsumerHeartbeat { instance: Some("i".into()), ..consumer_heartbeat(world, "g", member, epoch) };
     world.ask(Request::ConsumerHeartbeat(request))
 }
 
@@ -280,31 +219,16 @@ fn join_static(world: &mut World, member: &str, epoch: i32) -> Response {
 fn a_static_member_leaves_for_a_while_and_finds_its_partitions_again() {
     let mut world = World::quick();
     done(join_static(&mut world, "m1", 0));
-    assert_eq!(
-        heartbeat_error(join_static(&mut world, "m2", 0)),
-        GroupError::UnreleasedInstanceId
-    );
-    assert_eq!(
-        heartbeat_error(join_static(&mut world, "m2", 1)),
-        GroupError::FencedInstanceId
-    );
-    assert_eq!(
-        heartbeat_error(join_static(&mut world, "m2", -2)),
-        GroupError::FencedInstanceId
-    );
+    assert_eq!(heartbeat_error(join_static(&mut world, "m2", 0)), GroupError::UnreleasedInstanceId);
+    assert_eq!(heartbeat_error(join_static(&mut world, "m2", 1)), GroupError::FencedInstanceId);
+    assert_eq!(heartbeat_error(join_static(&mut world, "m2", -2)), GroupError::FencedInstanceId);
     assert_eq!(done(join_static(&mut world, "m1", -2)).member_epoch, -2);
     let other = enter(&mut world, "m3");
     assert_eq!(other.assignment, Some(set(&[])), "what it left stays its own");
     world.crash();
     let back = done(join_static(&mut world, "m2", 0));
-    assert_eq!(
-        (back.member_epoch, back.assignment.map(|all| all.len())),
-        (2, Some(2))
-    );
-    assert_eq!(
-        heartbeat_error(join_static(&mut world, "m1", 1)),
-        GroupError::FencedInstanceId
-    );
+    assert_eq!((back.member_epoch, back.assignment.map(|all| all.len())), (2, Some(2)));
+    assert_eq!(heartbeat_error(join_static(&mut world, "m1", 1)), GroupError::FencedInstanceId);
     assert_eq!(described(&mut world).members.len(), 2);
 }
 
@@ -319,15 +243,10 @@ fn a_static_member_that_stays_away_is_removed() {
 
 #[test]
 fn a_full_group_takes_nobody_new() {
-    let mut world = World::new(CoordinatorOptions {
-        consumer_members_max: 1,
-        ..CoordinatorOptions::default()
-    });
+    let mut world =
+        World::new(CoordinatorOptions { consumer_members_max: 1, ..CoordinatorOptions::default() });
     enter(&mut world, "m1");
-    assert_eq!(
-        heartbeat_error(join_with(&mut world, "m2", |_| {})),
-        GroupError::GroupMaxSizeReached
-    );
+    assert_eq!(heartbeat_error(join_with(&mut world, "m2", |_| {})), GroupError::GroupMaxSizeReached);
     enter(&mut world, "m1");
 }
 
@@ -336,40 +255,18 @@ fn commits_and_fetches_are_checked_against_the_member_epoch() {
     let mut world = World::quick();
     enter(&mut world, "m1");
     let commit = |world: &mut World, member: &str, epoch| world.ask(commit_check("g", member, epoch));
-    assert_eq!(
-        commit(&mut world, "m1", 1),
-        Response::CommitCheck(Ok(Fence::MemberEpoch(1)))
-    );
-    assert_eq!(
-        commit(&mut world, "m1", 0),
-        Response::CommitCheck(Err(GroupError::StaleMemberEpoch))
-    );
-    assert_eq!(
-        commit(&mut world, "m2", 1),
-        Response::CommitCheck(Err(GroupError::UnknownMemberId))
-    );
-    assert_eq!(
-        commit(&mut world, "", -1),
-        Response::CommitCheck(Err(GroupError::UnknownMemberId))
-    );
+    assert_eq!(commit(&mut world, "m1", 1), Response::CommitCheck(Ok(Fence::MemberEpoch(1))));
+    assert_eq!(commit(&mut world, "m1", 0), Response::CommitCheck(Err(GroupError::StaleMemberEpoch)));
+    assert_eq!(commit(&mut world, "m2", 1), Response::CommitCheck(Err(GroupError::UnknownMemberId)));
+    assert_eq!(commit(&mut world, "", -1), Response::CommitCheck(Err(GroupError::UnknownMemberId)));
     let mut fetch = |member: Option<&str>, member_epoch| {
         let member = member.map(MemberId::from);
-        world.ask(Request::FetchCheck(FetchCheck {
-            group: "g".into(),
-            member,
-            member_epoch,
-        }))
+        world.ask(Request::FetchCheck(FetchCheck { group: "g".into(), member, member_epoch }))
     };
     assert_eq!(fetch(None, -1), Response::FetchCheck(Ok(())));
     assert_eq!(fetch(Some("m1"), 1), Response::FetchCheck(Ok(())));
-    assert_eq!(
-        fetch(Some("m1"), 2),
-        Response::FetchCheck(Err(GroupError::StaleMemberEpoch))
-    );
-    assert_eq!(
-        fetch(Some("m2"), 2),
-        Response::FetchCheck(Err(GroupError::UnknownMemberId))
-    );
+    assert_eq!(fetch(Some("m1"), 2), Response::FetchCheck(Err(GroupError::StaleMemberEpoch)));
+    assert_eq!(fetch(Some("m2"), 2), Response::FetchCheck(Err(GroupError::UnknownMemberId)));
 }
 
 #[test]
@@ -377,9 +274,7 @@ fn after_a_kill_members_go_on_at_their_epochs_and_a_handover_is_finished() {
     let mut world = World::quick();
     enter(&mut world, "m1");
     enter(&mut world, "m2");
-    let keeps = done(beat(&mut world, "m1", 1, Some(&all_of_a())))
-        .assignment
-        .expect("fewer");
+    let keeps = done(beat(&mut world, "m1", 1, Some(&all_of_a()))).assignment.expect("fewer");
     world.crash();
     assert_eq!(
         done(beat(&mut world, "m2", 2, Some(&set(&[])))).assignment,
@@ -388,9 +283,7 @@ fn after_a_kill_members_go_on_at_their_epochs_and_a_handover_is_finished() {
     );
     done(beat(&mut world, "m1", 1, Some(&keeps)));
     world.crash();
-    let rest = done(beat(&mut world, "m2", 2, Some(&set(&[]))))
-        .assignment
-        .expect("the rest");
+    let rest = done(beat(&mut world, "m2", 2, Some(&set(&[])))).assignment.expect("the rest");
     assert!(rest.is_disjoint(&keeps));
     assert_eq!(rest.len() + keeps.len(), 4);
 }

@@ -40,11 +40,7 @@ impl Actor {
         Actor {
             native,
             instance: is_static.then(|| format!("i{number}").into()),
-            id: if native {
-                format!("native-{number}").into()
-            } else {
-                "".into()
-            },
+            id: if native { format!("native-{number}").into() } else { "".into() },
             generation: 0,
             owned: PartitionSet::new(),
             assigned_from: None,
@@ -75,20 +71,9 @@ struct History {
 impl History {
     fn new(classic: usize, native: usize) -> History {
         let statics = |n: usize| n % 3 == 2;
-        let actors = (0..classic + native)
-            .map(|n| Actor::new(n >= classic, n, statics(n)))
-            .collect();
-        let options = CoordinatorOptions {
-            initial_rebalance_delay_ms: 500,
-            ..CoordinatorOptions::default()
-        };
-        History {
-            world: World::new(options),
-            actors,
-            formed: BTreeMap::new(),
-            partitions: 4,
-            version: 1,
-        }
+        let actors = (0..classic + native).map(|n| Actor::new(n >= classic, n, statics(n))).collect();
+        let options = CoordinatorOptions { initial_rebalance_delay_ms: 500, ..CoordinatorOptions::default() };
+        History { world: World::new(options), actors, formed: BTreeMap::new(), partitions: 4, version: 1 }
     }
 
     fn step(&mut self, at: usize) {
@@ -133,10 +118,7 @@ impl History {
         let join = Join {
             instance: actor.instance.clone(),
             requires_known_id: actor.instance.is_none(),
-            subscription: Some(Subscription {
-                topics: vec!["a".into()],
-                ..Subscription::default()
-            }),
+            subscription: Some(Subscription { topics: vec!["a".into()], ..Subscription::default() }),
             ..join(&mut self.world, "g", actor.id.as_str())
         };
         actor.state = State::Joining(self.world.send(Request::Join(join)));
@@ -205,11 +187,7 @@ impl History {
         }
         let mut assignments = Vec::new();
         if leads {
-            let ids: BTreeSet<MemberId> = joined
-                .members
-                .iter()
-                .map(|member| member.member.clone())
-                .collect();
+            let ids: BTreeSet<MemberId> = joined.members.iter().map(|member| member.member.clone()).collect();
             let before = self.formed.insert(joined.generation, ids.clone());
             assert!(
                 before.is_none_or(|before| before == ids),
@@ -217,9 +195,8 @@ impl History {
                 joined.generation
             );
             for (at, member) in joined.members.iter().enumerate() {
-                let own: Vec<i32> = (0..self.partitions)
-                    .filter(|n| *n as usize % joined.members.len() == at)
-                    .collect();
+                let own: Vec<i32> =
+                    (0..self.partitions).filter(|n| *n as usize % joined.members.len() == at).collect();
                 let text: Vec<String> = own.iter().map(i32::to_string).collect();
                 assignments.push(SyncAssignment {
                     member: member.member.clone(),
@@ -306,8 +283,7 @@ impl History {
     fn topics_change(&mut self, partitions: u16) {
         self.version += 1;
         let partitions = 3 + u32::from(partitions % 4);
-        self.world
-            .change_topics(image(self.version, &[("a", 1, partitions), ("b", 2, 3)]));
+        self.world.change_topics(image(self.version, &[("a", 1, partitions), ("b", 2, 3)]));
         self.partitions = partitions as i32;
     }
 
@@ -328,21 +304,12 @@ impl History {
         }
         let mut owned = PartitionSet::new();
         for actor in &self.actors {
-            assert!(
-                matches!(actor.state, State::In | State::Beating(_)),
-                "{:#?}",
-                self.actors
-            );
+            assert!(matches!(actor.state, State::In | State::Beating(_)), "{:#?}", self.actors);
             for tp in &actor.owned {
                 assert!(owned.insert(*tp), "{tp} has two owners: {:#?}", self.actors);
             }
         }
-        assert_eq!(
-            owned,
-            (0..self.partitions).map(|n| tp(1, n)).collect(),
-            "{:#?}",
-            self.actors
-        );
+        assert_eq!(owned, (0..self.partitions).map(|n| tp(1, n)).collect(), "{:#?}", self.actors);
     }
 
     /// Nobody does anything any more: whoever still waits is answered by the clock alone.
@@ -350,11 +317,7 @@ impl History {
         self.world.slow = false;
         self.world.apply_all();
         self.world.advance(2_000_000);
-        assert!(
-            self.world.waiting.is_empty(),
-            "{:?} wait forever",
-            self.world.waiting
-        );
+        assert!(self.world.waiting.is_empty(), "{:?} wait forever", self.world.waiting);
         for (_, group) in self.world.groups.iter() {
             assert!(group.is_empty(), "silent members stay: {group:?}");
         }

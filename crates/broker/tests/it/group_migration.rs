@@ -9,15 +9,9 @@ use tallymq_broker::group::*;
 use crate::group_world::*;
 
 fn classic_join(world: &mut World, member: &str, owned: &[NamedPartitions]) -> Join {
-    let subscription = Subscription {
-        topics: vec!["a".into()],
-        owned: owned.to_vec(),
-        ..Subscription::default()
-    };
-    Join {
-        subscription: Some(subscription),
-        ..join(world, "g", member)
-    }
+    let subscription =
+        Subscription { topics: vec!["a".into()], owned: owned.to_vec(), ..Subscription::default() };
+    Join { subscription: Some(subscription), ..join(world, "g", member) }
 }
 
 fn assigning(member: &MemberId, partitions: &[i32]) -> Request {
@@ -26,23 +20,15 @@ fn assigning(member: &MemberId, partitions: &[i32]) -> Request {
         assignment: "bytes".into(),
         partitions: vec![named("a", partitions)],
     };
-    let Request::Sync(sync) = sync("g", member, 1, &[]) else {
-        unreachable!()
-    };
-    Request::Sync(Sync {
-        assignments: vec![given],
-        ..sync
-    })
+    let Request::Sync(sync) = sync("g", member, 1, &[]) else { unreachable!() };
+    Request::Sync(Sync { assignments: vec![given], ..sync })
 }
 
 /// One classic member of the embedded consumer protocol, stable, with all of topic `a`.
 fn classic_one(world: &mut World) -> MemberId {
     let first = classic_join(world, "", &[]);
     let member = joined(world.ask(Request::Join(first))).member;
-    assert_eq!(
-        synced(world.ask(assigning(&member, &[0, 1, 2, 3]))),
-        opaque("bytes")
-    );
+    assert_eq!(synced(world.ask(assigning(&member, &[0, 1, 2, 3]))), opaque("bytes"));
     member
 }
 
@@ -52,10 +38,7 @@ fn enter(world: &mut World, member: &str) -> Response {
 }
 
 fn beat(world: &mut World, member: &str, epoch: i32) -> Response {
-    let request = ConsumerHeartbeat {
-        owned: Some(vec![]),
-        ..consumer_heartbeat(world, "g", member, epoch)
-    };
+    let request = ConsumerHeartbeat { owned: Some(vec![]), ..consumer_heartbeat(world, "g", member, epoch) };
     world.ask(Request::ConsumerHeartbeat(request))
 }
 
@@ -93,18 +76,9 @@ fn upgraded_pair(world: &mut World, kill: bool) -> MemberId {
     assert_eq!(world.ask(heartbeat("g", &classic, 1)), rebalance);
     let again = classic_join(world, classic.as_str(), &keeps);
     assert_eq!(joined(world.ask(Request::Join(again))).generation, 2);
-    assert_eq!(
-        synced(world.ask(sync("g", &classic, 2, &[]))),
-        Assignment::Partitions(keeps)
-    );
-    assert_eq!(
-        done(beat(world, "n", 2)).assignment.map(|rest| rest.len()),
-        Some(2)
-    );
-    assert_eq!(
-        world.ask(heartbeat("g", &classic, 2)),
-        Response::Heartbeat(Ok(()))
-    );
+    assert_eq!(synced(world.ask(sync("g", &classic, 2, &[]))), Assignment::Partitions(keeps));
+    assert_eq!(done(beat(world, "n", 2)).assignment.map(|rest| rest.len()), Some(2));
+    assert_eq!(world.ask(heartbeat("g", &classic, 2)), Response::Heartbeat(Ok(())));
     classic
 }
 
@@ -157,11 +131,8 @@ fn the_policy_decides_which_way_is_open() {
         (MigrationPolicy::Downgrade, false, true),
         (MigrationPolicy::Disabled, false, false),
     ] {
-        let options = CoordinatorOptions {
-            migration: policy,
-            initial_rebalance_delay_ms: 0,
-            ..Default::default()
-        };
+        let options =
+            CoordinatorOptions { migration: policy, initial_rebalance_delay_ms: 0, ..Default::default() };
         let mut world = World::new(options.clone());
         classic_one(&mut world);
         match enter(&mut world, "n") {
@@ -176,11 +147,7 @@ fn the_policy_decides_which_way_is_open() {
         let classic = classic_join(&mut world, "", &[]);
         joined(world.ask(Request::Join(classic)));
         done(beat(&mut world, "n", -1));
-        assert_eq!(
-            kind(&world),
-            if down { "classic" } else { "consumer" },
-            "{policy:?}"
-        );
+        assert_eq!(kind(&world), if down { "classic" } else { "consumer" }, "{policy:?}");
     }
 }
 
@@ -210,78 +177,44 @@ fn members_who_wait_when_the_type_changes_are_told_to_join_again() {
 fn classic_members_are_asked_for_their_id_and_leave_by_their_own_api() {
     let mut world = World::quick();
     done(enter(&mut world, "n"));
-    let first = Join {
-        requires_known_id: true,
-        ..classic_join(&mut world, "", &[])
-    };
+    let first = Join { requires_known_id: true, ..classic_join(&mut world, "", &[]) };
     let GroupError::MemberIdRequired(id) = join_error(world.ask(Request::Join(first))) else {
         panic!("no id")
     };
-    let again = Join {
-        requires_known_id: true,
-        ..classic_join(&mut world, id.as_str(), &[])
-    };
+    let again = Join { requires_known_id: true, ..classic_join(&mut world, id.as_str(), &[]) };
     joined(world.ask(Request::Join(again)));
-    let Response::Leave(Ok(lefts)) = world.ask(leave("g", &"n".into())) else {
-        panic!("refused")
-    };
-    assert_eq!(
-        lefts[0].result,
-        Err(GroupError::UnknownMemberId),
-        "a native member does not use this one"
-    );
-    let Response::Leave(Ok(lefts)) = world.ask(leave("g", &id)) else {
-        panic!("refused")
-    };
+    let Response::Leave(Ok(lefts)) = world.ask(leave("g", &"n".into())) else { panic!("refused") };
+    assert_eq!(lefts[0].result, Err(GroupError::UnknownMemberId), "a native member does not use this one");
+    let Response::Leave(Ok(lefts)) = world.ask(leave("g", &id)) else { panic!("refused") };
     assert_eq!(lefts[0].result, Ok(()));
-    let stranger = Join {
-        protocol_type: "connect".into(),
-        ..classic_join(&mut world, "", &[])
-    };
-    assert_eq!(
-        join_error(world.ask(Request::Join(stranger))),
-        GroupError::InconsistentGroupProtocol
-    );
+    let stranger = Join { protocol_type: "connect".into(), ..classic_join(&mut world, "", &[]) };
+    assert_eq!(join_error(world.ask(Request::Join(stranger))), GroupError::InconsistentGroupProtocol);
 }
 
 #[test]
 fn a_classic_member_that_does_not_sync_or_join_again_is_removed() {
     let mut world = World::quick();
     done(enter(&mut world, "n"));
-    let first = Join {
-        session_timeout_ms: 300_000,
-        ..classic_join(&mut world, "", &[])
-    };
+    let first = Join { session_timeout_ms: 300_000, ..classic_join(&mut world, "", &[]) };
     let member = joined(world.ask(Request::Join(first))).member;
     for _ in 0..6 {
         world.advance(10_000);
         beat(&mut world, "n", 1);
     }
-    assert_eq!(
-        world.ask(heartbeat("g", &member, 2)),
-        Response::Heartbeat(Err(GroupError::UnknownMemberId))
-    );
+    assert_eq!(world.ask(heartbeat("g", &member, 2)), Response::Heartbeat(Err(GroupError::UnknownMemberId)));
 }
 
 #[test]
 fn a_static_classic_member_takes_over_from_a_native_one() {
     let mut world = World::quick();
-    let native = ConsumerHeartbeat {
-        instance: Some("i".into()),
-        ..consumer_heartbeat(&mut world, "g", "n", 0)
-    };
+    let native =
+        ConsumerHeartbeat { instance: Some("i".into()), ..consumer_heartbeat(&mut world, "g", "n", 0) };
     done(world.ask(Request::ConsumerHeartbeat(native)));
-    let classic = Join {
-        instance: Some("i".into()),
-        ..classic_join(&mut world, "", &[])
-    };
+    let classic = Join { instance: Some("i".into()), ..classic_join(&mut world, "", &[]) };
     let classic = joined(world.ask(Request::Join(classic)));
     assert_eq!(kind(&world), "classic");
     let stale = consumer_heartbeat(&mut world, "g", "n", 1);
-    assert_eq!(
-        heartbeat_error(world.ask(Request::ConsumerHeartbeat(stale))),
-        GroupError::GroupIdNotFound
-    );
+    assert_eq!(heartbeat_error(world.ask(Request::ConsumerHeartbeat(stale))), GroupError::GroupIdNotFound);
     assert_eq!(
         world.ask(heartbeat("g", &classic.member, classic.generation)),
         Response::Heartbeat(Err(GroupError::RebalanceInProgress))

@@ -7,20 +7,14 @@ use tallymq_broker::group::*;
 use crate::group_world::*;
 
 fn join_static(world: &mut World, member: &str, instance: &str) -> Join {
-    Join {
-        instance: Some(instance.into()),
-        ..join(world, "g", member)
-    }
+    Join { instance: Some(instance.into()), ..join(world, "g", member) }
 }
 
 /// One static member, stable at generation 1.
 fn stable_one(world: &mut World) -> MemberId {
     let first = join_static(world, "", "i");
     let leader = joined(world.ask(Request::Join(first))).member;
-    assert_eq!(
-        synced(world.ask(sync("g", &leader, 1, &[(&leader, "all")]))),
-        opaque("all")
-    );
+    assert_eq!(synced(world.ask(sync("g", &leader, 1, &[(&leader, "all")]))), opaque("all"));
     leader
 }
 
@@ -35,60 +29,34 @@ fn a_static_member_comes_back_without_a_rebalance_and_fences_its_old_id() {
     assert_eq!(back.leader, back.member);
     assert_eq!(synced(world.ask(sync("g", &back.member, 1, &[]))), opaque("all"));
 
-    let stale = Heartbeat {
-        group: "g".into(),
-        member: old.clone(),
-        instance: Some("i".into()),
-        generation: 1,
-    };
-    assert_eq!(
-        world.ask(Request::Heartbeat(stale)),
-        Response::Heartbeat(Err(GroupError::FencedInstanceId))
-    );
+    let stale =
+        Heartbeat { group: "g".into(), member: old.clone(), instance: Some("i".into()), generation: 1 };
+    assert_eq!(world.ask(Request::Heartbeat(stale)), Response::Heartbeat(Err(GroupError::FencedInstanceId)));
     let stale = join_static(&mut world, old.as_str(), "i");
-    assert_eq!(
-        join_error(world.ask(Request::Join(stale))),
-        GroupError::FencedInstanceId
-    );
+    assert_eq!(join_error(world.ask(Request::Join(stale))), GroupError::FencedInstanceId);
     world.crash();
-    assert_eq!(
-        world.ask(heartbeat("g", &back.member, 1)),
-        Response::Heartbeat(Ok(()))
-    );
-    assert_eq!(
-        world.ask(heartbeat("g", &old, 1)),
-        Response::Heartbeat(Err(GroupError::UnknownMemberId))
-    );
+    assert_eq!(world.ask(heartbeat("g", &back.member, 1)), Response::Heartbeat(Ok(())));
+    assert_eq!(world.ask(heartbeat("g", &old, 1)), Response::Heartbeat(Err(GroupError::UnknownMemberId)));
 }
 
 #[test]
 fn a_leader_that_cannot_skip_the_assignment_is_told_that_another_one_leads() {
     let mut world = World::quick();
     let old = stable_one(&mut world);
-    let back = Join {
-        supports_skip_assignment: false,
-        ..join_static(&mut world, "", "i")
-    };
+    let back = Join { supports_skip_assignment: false, ..join_static(&mut world, "", "i") };
     let back = joined(world.ask(Request::Join(back)));
-    assert_eq!(
-        (back.leader, back.skip_assignment, back.members.len()),
-        (old, false, 0)
-    );
+    assert_eq!((back.leader, back.skip_assignment, back.members.len()), (old, false, 0));
 }
 
 #[test]
 fn a_static_member_with_another_protocol_makes_the_group_rebalance() {
     let mut world = World::quick();
     stable_one(&mut world);
-    let back = Join {
-        protocols: protocols(&[("range", ""), ("sticky", "")]),
-        ..join_static(&mut world, "", "i")
-    };
+    let back =
+        Join { protocols: protocols(&[("range", ""), ("sticky", "")]), ..join_static(&mut world, "", "i") };
     assert_eq!(joined(world.ask(Request::Join(back))).generation, 1);
-    let only = Join {
-        protocols: protocols(&[("sticky", ""), ("range", "")]),
-        ..join_static(&mut world, "", "i")
-    };
+    let only =
+        Join { protocols: protocols(&[("sticky", ""), ("range", "")]), ..join_static(&mut world, "", "i") };
     let only = joined(world.ask(Request::Join(only)));
     assert_eq!((only.generation, only.protocol.as_deref()), (2, Some("sticky")));
 }
@@ -117,23 +85,14 @@ fn an_administrator_removes_a_static_member_by_its_instance_id() {
     let by_instance = |instance: &str, member: &str| {
         Request::Leave(Leave {
             group: "g".into(),
-            members: vec![Leaving {
-                member: member.into(),
-                instance: Some(instance.into()),
-            }],
+            members: vec![Leaving { member: member.into(), instance: Some(instance.into()) }],
         })
     };
-    let Response::Leave(Ok(lefts)) = world.ask(by_instance("none", "")) else {
-        panic!("refused")
-    };
+    let Response::Leave(Ok(lefts)) = world.ask(by_instance("none", "")) else { panic!("refused") };
     assert_eq!(lefts[0].result, Err(GroupError::UnknownMemberId));
-    let Response::Leave(Ok(lefts)) = world.ask(by_instance("i", "other")) else {
-        panic!("refused")
-    };
+    let Response::Leave(Ok(lefts)) = world.ask(by_instance("i", "other")) else { panic!("refused") };
     assert_eq!(lefts[0].result, Err(GroupError::FencedInstanceId));
-    let Response::Leave(Ok(lefts)) = world.ask(by_instance("i", "")) else {
-        panic!("refused")
-    };
+    let Response::Leave(Ok(lefts)) = world.ask(by_instance("i", "")) else { panic!("refused") };
     assert_eq!(lefts[0].result, Ok(()));
     assert_eq!(world.ask(Request::Delete("g".into())), Response::Delete(Ok(())));
 }

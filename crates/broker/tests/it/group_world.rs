@@ -38,21 +38,12 @@ pub fn topic_id(n: u128) -> TopicId {
 }
 
 pub fn tp(topic: u128, partition: i32) -> TopicPartition {
-    TopicPartition {
-        topic: topic_id(topic),
-        partition: PartitionIndex(partition),
-    }
+    TopicPartition { topic: topic_id(topic), partition: PartitionIndex(partition) }
 }
 
 pub fn image(version: u64, topics: &[(&str, u128, u32)]) -> Arc<TopicImage> {
     let entry = |&(name, id, partitions): &(&str, u128, u32)| {
-        (
-            name.into(),
-            TopicEntry {
-                id: topic_id(id),
-                partitions,
-            },
-        )
+        (name.into(), TopicEntry { id: topic_id(id), partitions })
     };
     Arc::new(TopicImage::new(version, topics.iter().map(entry)))
 }
@@ -82,10 +73,7 @@ impl World {
 
     /// No delay for the first members.
     pub fn quick() -> World {
-        World::new(CoordinatorOptions {
-            initial_rebalance_delay_ms: 0,
-            ..CoordinatorOptions::default()
-        })
+        World::new(CoordinatorOptions { initial_rebalance_delay_ms: 0, ..CoordinatorOptions::default() })
     }
 
     pub fn send(&mut self, request: Request) -> Token {
@@ -104,9 +92,7 @@ impl World {
     }
 
     pub fn take(&mut self, token: Token) -> Response {
-        self.replies
-            .remove(&token)
-            .unwrap_or_else(|| panic!("{token:?} has no answer yet"))
+        self.replies.remove(&token).unwrap_or_else(|| panic!("{token:?} has no answer yet"))
     }
 
     pub fn is_waiting(&self, token: Token) -> bool {
@@ -153,10 +139,7 @@ impl World {
         let decoded = GroupCommand::decode(&mut bytes).expect("a command decodes");
         assert!(bytes.is_empty());
         assert_eq!(decoded, command);
-        let at = ApplyContext {
-            index: LogIndex(self.applied.len() as u64 + 1),
-            term: Term(1),
-        };
+        let at = ApplyContext { index: LogIndex(self.applied.len() as u64 + 1), term: Term(1) };
         let outcome = self.groups.apply(at, decoded);
         self.applied.push(command);
         self.check_state();
@@ -166,10 +149,7 @@ impl World {
 
     /// Applies a command whose proposer was told that it failed.
     pub fn apply_late(&mut self, command: GroupCommand) {
-        let at = ApplyContext {
-            index: LogIndex(self.applied.len() as u64 + 1),
-            term: Term(1),
-        };
+        let at = ApplyContext { index: LogIndex(self.applied.len() as u64 + 1), term: Term(1) };
         self.groups.apply(at, command.clone());
         self.applied.push(command);
         self.check_state();
@@ -230,11 +210,7 @@ impl World {
     fn check_state(&mut self) {
         for (id, state) in self.groups.iter() {
             let before = self.epochs.insert(id.clone(), state.epoch()).unwrap_or(0);
-            assert!(
-                state.epoch() >= before,
-                "the epoch of {id} fell from {before} to {}",
-                state.epoch()
-            );
+            assert!(state.epoch() >= before, "the epoch of {id} fell from {before} to {}", state.epoch());
             let GroupState::Consumer(group) = state.as_ref() else {
                 continue;
             };
@@ -247,12 +223,8 @@ impl World {
                 }
             }
         }
-        let gone: Vec<GroupId> = self
-            .epochs
-            .keys()
-            .filter(|group| self.groups.group(group).is_none())
-            .cloned()
-            .collect();
+        let gone: Vec<GroupId> =
+            self.epochs.keys().filter(|group| self.groups.group(group).is_none()).cloned().collect();
         for group in gone {
             self.epochs.remove(&group);
         }
@@ -280,10 +252,7 @@ impl World {
                 let known = self.groups.iter().any(|(_, group)| match group.as_ref() {
                     GroupState::Consumer(group) => group.members.get(&done.member).is_some_and(|member| {
                         member.epoch == done.member_epoch
-                            && done
-                                .assignment
-                                .as_ref()
-                                .is_none_or(|told| *told == member.assigned)
+                            && done.assignment.as_ref().is_none_or(|told| *told == member.assigned)
                     }),
                     GroupState::Classic(_) => false,
                 });
@@ -295,10 +264,7 @@ impl World {
 }
 
 pub fn client() -> Client {
-    Client {
-        id: "client".into(),
-        host: "/127.0.0.1".into(),
-    }
+    Client { id: "client".into(), host: "/127.0.0.1".into() }
 }
 
 pub fn protocols(names: &[(&str, &str)]) -> Vec<Protocol> {
@@ -319,10 +285,7 @@ pub fn join(world: &mut World, group: &str, member: &str) -> Join {
         rebalance_timeout_ms: 60_000,
         protocol_type: "consumer".into(),
         protocols: protocols(&[("range", "m")]),
-        subscription: Some(Subscription {
-            topics: vec!["a".into()],
-            ..Subscription::default()
-        }),
+        subscription: Some(Subscription { topics: vec!["a".into()], ..Subscription::default() }),
         fresh_id: world.fresh(),
         requires_known_id: false,
         supports_skip_assignment: true,
@@ -347,21 +310,13 @@ pub fn sync(group: &str, member: &MemberId, generation: i32, assignments: &[(&Me
 }
 
 pub fn heartbeat(group: &str, member: &MemberId, generation: i32) -> Request {
-    Request::Heartbeat(Heartbeat {
-        group: group.into(),
-        member: member.clone(),
-        instance: None,
-        generation,
-    })
+    Request::Heartbeat(Heartbeat { group: group.into(), member: member.clone(), instance: None, generation })
 }
 
 pub fn leave(group: &str, member: &MemberId) -> Request {
     Request::Leave(Leave {
         group: group.into(),
-        members: vec![Leaving {
-            member: member.clone(),
-            instance: None,
-        }],
+        members: vec![Leaving { member: member.clone(), instance: None }],
     })
 }
 

@@ -16,27 +16,12 @@ use uuid::Uuid;
 
 use crate::batches::NOW;
 
-const AT: ApplyContext = ApplyContext {
-    index: LogIndex(1),
-    term: Term(1),
-};
+const AT: ApplyContext = ApplyContext { index: LogIndex(1), term: Term(1) };
 
 fn cluster(data_groups: u32) -> Metadata {
     let mut metadata = Metadata::new();
-    metadata.apply(
-        AT,
-        &MetadataCommand::Bootstrap {
-            cluster_id: "c".to_owned(),
-            data_groups,
-        },
-    );
-    metadata.apply(
-        AT,
-        &MetadataCommand::RegisterNode {
-            node: NodeId(1),
-            directory: Uuid::from_u128(1),
-        },
-    );
+    metadata.apply(AT, &MetadataCommand::Bootstrap { cluster_id: "c".to_owned(), data_groups });
+    metadata.apply(AT, &MetadataCommand::RegisterNode { node: NodeId(1), directory: Uuid::from_u128(1) });
     metadata
 }
 
@@ -46,26 +31,14 @@ fn id(number: u128) -> TopicId {
 
 fn topic(number: u128, name: &str, count: i32) -> CreateTopic {
     let partitions = PartitionPlan::Count { count, replicas: 1 };
-    CreateTopic {
-        id: id(number),
-        name: name.to_owned(),
-        partitions,
-        configs: ConfigSet::new(),
-        now: NOW,
-    }
+    CreateTopic { id: id(number), name: name.to_owned(), partitions, configs: ConfigSet::new(), now: NOW }
 }
 
 fn create(metadata: &mut Metadata, create: CreateTopic) -> Result<Arc<Topic>, CreateTopicError> {
     let tried = metadata.try_create_topic(&create);
     match metadata.apply(AT, &MetadataCommand::CreateTopic(create)) {
         MetadataOutcome::TopicCreated(outcome) => {
-            assert_eq!(
-                tried,
-                outcome
-                    .as_ref()
-                    .map(|topic| Topic::clone(topic))
-                    .map_err(Clone::clone)
-            );
+            assert_eq!(tried, outcome.as_ref().map(|topic| Topic::clone(topic)).map_err(Clone::clone));
             outcome
         }
         other => panic!("{other:?}"),
@@ -73,10 +46,7 @@ fn create(metadata: &mut Metadata, create: CreateTopic) -> Result<Arc<Topic>, Cr
 }
 
 fn set(pairs: &[(&str, &str)]) -> ConfigSet {
-    pairs
-        .iter()
-        .map(|(key, value)| (key.to_string(), value.to_string()))
-        .collect()
+    pairs.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect()
 }
 
 fn encoded(metadata: &Metadata) -> Bytes {
@@ -88,13 +58,7 @@ fn encoded(metadata: &Metadata) -> Bytes {
 #[test]
 fn partitions_go_to_the_least_loaded_groups_in_turn() {
     let mut metadata = cluster(3);
-    let groups = |topic: &Topic| {
-        topic
-            .partitions
-            .iter()
-            .map(|place| place.group.0)
-            .collect::<Vec<_>>()
-    };
+    let groups = |topic: &Topic| topic.partitions.iter().map(|place| place.group.0).collect::<Vec<_>>();
     let first = create(&mut metadata, topic(1, "a", 4)).unwrap();
     assert_eq!(groups(&first), [1, 2, 3, 1]);
     let second = create(&mut metadata, topic(2, "b", 2)).unwrap();
@@ -116,19 +80,10 @@ fn a_name_is_taken_once_and_dots_collide_with_underscores() {
         create(&mut metadata, topic(2, "a.b", 1)),
         Err(CreateTopicError::TopicExists("a.b".to_owned()))
     );
-    let collides = CreateTopicError::Collides {
-        name: "a_b".to_owned(),
-        existing: "a.b".to_owned(),
-    };
+    let collides = CreateTopicError::Collides { name: "a_b".to_owned(), existing: "a.b".to_owned() };
     assert_eq!(create(&mut metadata, topic(2, "a_b", 1)), Err(collides));
-    assert!(matches!(
-        create(&mut metadata, topic(2, "no good", 1)),
-        Err(CreateTopicError::InvalidName(_))
-    ));
-    assert_eq!(
-        create(&mut metadata, topic(1, "other", 1)),
-        Err(CreateTopicError::IdTaken(id(1)))
-    );
+    assert!(matches!(create(&mut metadata, topic(2, "no good", 1)), Err(CreateTopicError::InvalidName(_))));
+    assert_eq!(create(&mut metadata, topic(1, "other", 1)), Err(CreateTopicError::IdTaken(id(1))));
     metadata.apply(AT, &MetadataCommand::DeleteTopic { topic: id(1) });
     create(&mut metadata, topic(2, "a_b", 1)).unwrap();
     assert!(metadata.topics().by_name("a.b").is_none());
@@ -140,10 +95,7 @@ fn a_name_is_taken_once_and_dots_collide_with_underscores() {
 #[test]
 fn plans_that_cannot_be_met_are_refused() {
     let mut metadata = cluster(2);
-    let plan = |partitions: PartitionPlan| CreateTopic {
-        partitions,
-        ..topic(1, "a", 1)
-    };
+    let plan = |partitions: PartitionPlan| CreateTopic { partitions, ..topic(1, "a", 1) };
     let mut refusal = |partitions| match create(&mut metadata, plan(partitions)) {
         Err(CreateTopicError::Plan(error)) => error,
         other => panic!("{other:?}"),
@@ -151,10 +103,7 @@ fn plans_that_cannot_be_met_are_refused() {
     let count = |count, replicas| PartitionPlan::Count { count, replicas };
     assert_eq!(refusal(count(0, 1)), PartitionPlanError::InvalidPartitions(0));
     assert_eq!(refusal(count(-5, 1)), PartitionPlanError::InvalidPartitions(-5));
-    assert!(matches!(
-        refusal(count(i32::MAX, 1)),
-        PartitionPlanError::TooManyPartitions { .. }
-    ));
+    assert!(matches!(refusal(count(i32::MAX, 1)), PartitionPlanError::TooManyPartitions { .. }));
     for replicas in [-1, 0, 2] {
         assert!(matches!(
             refusal(count(1, replicas)),
@@ -162,16 +111,8 @@ fn plans_that_cannot_be_met_are_refused() {
         ));
     }
     let one = NodeId(1);
-    for plan in [
-        vec![vec![]],
-        vec![vec![NodeId(7)]],
-        vec![vec![one, one]],
-        vec![vec![one], vec![]],
-    ] {
-        assert!(matches!(
-            refusal(PartitionPlan::Assigned(plan)),
-            PartitionPlanError::InvalidAssignment(_)
-        ));
+    for plan in [vec![vec![]], vec![vec![NodeId(7)]], vec![vec![one, one]], vec![vec![one], vec![]]] {
+        assert!(matches!(refusal(PartitionPlan::Assigned(plan)), PartitionPlanError::InvalidAssignment(_)));
     }
     let assigned = create(&mut metadata, plan(PartitionPlan::Assigned(vec![vec![one]; 3]))).unwrap();
     assert_eq!(assigned.partitions.len(), 3);
@@ -184,40 +125,20 @@ fn partitions_are_only_ever_added() {
     let mut metadata = cluster(2);
     create(&mut metadata, topic(1, "a", 3)).unwrap();
     let mut grow = |topic: u128, count: i32, assigned: Option<Vec<Vec<NodeId>>>| {
-        let create = CreatePartitions {
-            topic: id(topic),
-            count,
-            assigned,
-        };
+        let create = CreatePartitions { topic: id(topic), count, assigned };
         match metadata.apply(AT, &MetadataCommand::CreatePartitions(create)) {
             MetadataOutcome::PartitionsCreated(outcome) => outcome,
             other => panic!("{other:?}"),
         }
     };
     for asked in [-1, 0, 2, 3] {
-        assert_eq!(
-            grow(1, asked, None),
-            Err(CreatePartitionsError::NotAnIncrease { current: 3, asked })
-        );
+        assert_eq!(grow(1, asked, None), Err(CreatePartitionsError::NotAnIncrease { current: 3, asked }));
     }
-    assert_eq!(
-        grow(9, 5, None),
-        Err(CreatePartitionsError::UnknownTopic(UnknownTopic(id(9))))
-    );
-    assert!(
-        grow(1, 5, Some(vec![vec![NodeId(1)]])).is_err(),
-        "one assignment for two partitions"
-    );
+    assert_eq!(grow(9, 5, None), Err(CreatePartitionsError::UnknownTopic(UnknownTopic(id(9)))));
+    assert!(grow(1, 5, Some(vec![vec![NodeId(1)]])).is_err(), "one assignment for two partitions");
     let (topic, first) = grow(1, 5, Some(vec![vec![NodeId(1)]; 2])).unwrap();
     assert_eq!((topic.partitions.len(), first), (5, PartitionIndex(3)));
-    assert_eq!(
-        topic
-            .partitions
-            .iter()
-            .map(|place| place.group.0)
-            .collect::<Vec<_>>(),
-        [1, 2, 1, 2, 1]
-    );
+    assert_eq!(topic.partitions.iter().map(|place| place.group.0).collect::<Vec<_>>(), [1, 2, 1, 2, 1]);
 }
 
 #[test]
@@ -233,29 +154,16 @@ fn an_edit_that_missed_another_one_is_refused() {
     for scope in scopes {
         let mut apply = |based_on: u64, pairs: &[(&str, &str)]| {
             let (scope, based_on) = (scope.clone(), ConfigVersion(based_on));
-            match metadata.apply(
-                AT,
-                &MetadataCommand::SetConfigs {
-                    scope,
-                    based_on,
-                    configs: set(pairs),
-                },
-            ) {
+            match metadata.apply(AT, &MetadataCommand::SetConfigs { scope, based_on, configs: set(pairs) }) {
                 MetadataOutcome::ConfigsSet(outcome) => outcome,
                 other => panic!("{other:?}"),
             }
         };
         assert_eq!(apply(0, &[("k", "1")]), Ok(ConfigVersion(1)));
-        assert_eq!(
-            apply(0, &[("k", "2")]),
-            Err(SetConfigsError::Changed(ConfigVersion(1)))
-        );
+        assert_eq!(apply(0, &[("k", "2")]), Err(SetConfigsError::Changed(ConfigVersion(1))));
         assert_eq!(apply(1, &[("k", "3")]), Ok(ConfigVersion(2)));
     }
-    assert_eq!(
-        metadata.topics().by_name("a").unwrap().configs,
-        set(&[("k", "3")])
-    );
+    assert_eq!(metadata.topics().by_name("a").unwrap().configs, set(&[("k", "3")]));
     assert_eq!(metadata.broker_configs(None).unwrap().configs, set(&[("k", "3")]));
     assert_eq!(metadata.broker_configs(Some(NodeId(2))), None);
     assert_eq!(metadata.group_configs("g").unwrap().version, ConfigVersion(2));
@@ -281,59 +189,31 @@ fn producer_ids_are_never_handed_out_twice() {
 #[test]
 fn a_consumer_group_stays_where_it_was_placed_until_it_is_forgotten() {
     let mut metadata = cluster(2);
-    let mut place = |group: &str| match metadata.apply(
-        AT,
-        &MetadataCommand::PlaceGroup {
-            group: group.to_owned(),
-        },
-    ) {
-        MetadataOutcome::GroupPlaced(outcome) => outcome,
-        other => panic!("{other:?}"),
-    };
+    let mut place =
+        |group: &str| match metadata.apply(AT, &MetadataCommand::PlaceGroup { group: group.to_owned() }) {
+            MetadataOutcome::GroupPlaced(outcome) => outcome,
+            other => panic!("{other:?}"),
+        };
     assert_eq!(place("a"), Ok(RaftGroup(1)));
     assert_eq!(place("b"), Ok(RaftGroup(2)));
     assert_eq!(place("c"), Ok(RaftGroup(1)));
     assert_eq!(place("b"), Ok(RaftGroup(2)));
-    let forget = MetadataCommand::ForgetGroup {
-        group: "b".to_owned(),
-    };
+    let forget = MetadataCommand::ForgetGroup { group: "b".to_owned() };
     assert_eq!(metadata.apply(AT, &forget), MetadataOutcome::GroupForgotten(true));
-    assert_eq!(
-        metadata.apply(AT, &forget),
-        MetadataOutcome::GroupForgotten(false)
-    );
+    assert_eq!(metadata.apply(AT, &forget), MetadataOutcome::GroupForgotten(false));
     assert_eq!(metadata.placed_group("b"), None);
     assert_eq!(metadata.placed_groups().collect::<BTreeMap<_, _>>().len(), 2);
-    let place = MetadataCommand::PlaceGroup {
-        group: "x".to_owned(),
-    };
-    assert_eq!(
-        Metadata::new().apply(AT, &place),
-        MetadataOutcome::GroupPlaced(Err(NotBootstrapped))
-    );
+    let place = MetadataCommand::PlaceGroup { group: "x".to_owned() };
+    assert_eq!(Metadata::new().apply(AT, &place), MetadataOutcome::GroupPlaced(Err(NotBootstrapped)));
 }
 
 #[test]
 fn the_first_bootstrap_counts() {
     let mut metadata = cluster(3);
-    let again = metadata.apply(
-        AT,
-        &MetadataCommand::Bootstrap {
-            cluster_id: "other".to_owned(),
-            data_groups: 9,
-        },
-    );
-    assert_eq!(
-        again,
-        MetadataOutcome::Bootstrapped {
-            cluster_id: "c".to_owned(),
-            data_groups: 3
-        }
-    );
-    assert_eq!(
-        metadata.data_groups().collect::<Vec<_>>(),
-        [RaftGroup(1), RaftGroup(2), RaftGroup(3)]
-    );
+    let again =
+        metadata.apply(AT, &MetadataCommand::Bootstrap { cluster_id: "other".to_owned(), data_groups: 9 });
+    assert_eq!(again, MetadataOutcome::Bootstrapped { cluster_id: "c".to_owned(), data_groups: 3 });
+    assert_eq!(metadata.data_groups().collect::<Vec<_>>(), [RaftGroup(1), RaftGroup(2), RaftGroup(3)]);
 }
 
 #[test]
@@ -342,13 +222,8 @@ fn topics_are_listed_by_name_and_in_pages() {
     for (number, name) in ["c", "a", "d", "b"].into_iter().enumerate() {
         create(&mut metadata, topic(number as u128 + 1, name, 1)).unwrap();
     }
-    let names = |topics: Vec<&Arc<Topic>>| {
-        topics
-            .iter()
-            .map(|topic| topic.name.clone())
-            .collect::<Vec<_>>()
-            .join("")
-    };
+    let names =
+        |topics: Vec<&Arc<Topic>>| topics.iter().map(|topic| topic.name.clone()).collect::<Vec<_>>().join("");
     assert_eq!(names(metadata.topics().iter().collect()), "abcd");
     assert_eq!(names(metadata.topics().after("b").take(1).collect()), "c");
     assert_eq!(names(metadata.topics().after("bb").collect()), "cd");
@@ -370,36 +245,23 @@ fn commands() -> impl Strategy<Value = MetadataCommand> {
         "[a-c]".prop_map(ConfigScope::Group),
     ];
     prop_oneof![
-        ("[a-z]{0,4}", 0..5_u32).prop_map(|(cluster_id, data_groups)| MetadataCommand::Bootstrap {
-            cluster_id,
-            data_groups
-        }),
+        ("[a-z]{0,4}", 0..5_u32)
+            .prop_map(|(cluster_id, data_groups)| MetadataCommand::Bootstrap { cluster_id, data_groups }),
         (0..3, any::<u128>()).prop_map(|(node, directory)| MetadataCommand::RegisterNode {
             node: NodeId(node),
             directory: Uuid::from_u128(directory)
         }),
         (0..8_u128, "[a-c._]{0,3}", plan, configs()).prop_map(|(number, name, partitions, configs)| {
-            MetadataCommand::CreateTopic(CreateTopic {
-                id: id(number),
-                name,
-                partitions,
-                configs,
-                now: NOW,
-            })
+            MetadataCommand::CreateTopic(CreateTopic { id: id(number), name, partitions, configs, now: NOW })
         }),
         (0..8_u128).prop_map(|number| MetadataCommand::DeleteTopic { topic: id(number) }),
-        (
-            0..8_u128,
-            0..9,
-            prop::option::of(prop::collection::vec(nodes(), 0..4))
-        )
-            .prop_map(|(number, count, assigned)| MetadataCommand::CreatePartitions(
-                CreatePartitions {
-                    topic: id(number),
-                    count,
-                    assigned
-                }
-            )),
+        (0..8_u128, 0..9, prop::option::of(prop::collection::vec(nodes(), 0..4))).prop_map(
+            |(number, count, assigned)| MetadataCommand::CreatePartitions(CreatePartitions {
+                topic: id(number),
+                count,
+                assigned
+            })
+        ),
         (scope, 0..3_u64, configs()).prop_map(|(scope, based_on, configs)| MetadataCommand::SetConfigs {
             scope,
             based_on: ConfigVersion(based_on),

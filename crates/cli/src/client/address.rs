@@ -28,17 +28,11 @@ impl FromStr for Address {
             }
             _ => (text, DEFAULT_PORT),
         };
-        let host = host
-            .strip_prefix('[')
-            .and_then(|host| host.strip_suffix(']'))
-            .unwrap_or(host);
+        let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
         if host.is_empty() {
             return Err(bad());
         }
-        Ok(Address {
-            host: host.to_owned(),
-            port,
-        })
+        Ok(Address { host: host.to_owned(), port })
     }
 }
 
@@ -60,11 +54,7 @@ pub fn parse_list(text: &str) -> Result<Vec<Address>, ClientError> {
         .filter(|part| !part.is_empty())
         .map(str::parse)
         .collect::<Result<_, _>>()?;
-    if addresses.is_empty() {
-        Err(ClientError::Address(text.to_owned()))
-    } else {
-        Ok(addresses)
-    }
+    if addresses.is_empty() { Err(ClientError::Address(text.to_owned())) } else { Ok(addresses) }
 }
 
 #[cfg(test)]

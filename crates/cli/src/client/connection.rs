@@ -74,10 +74,7 @@ impl Connection {
     /// Connects and asks which versions the broker speaks.
     pub async fn open(address: &Address, limit: Duration) -> Result<Connection, ClientError> {
         let connect = TcpStream::connect((address.host.as_str(), address.port));
-        let failed = |source| ClientError::Connect {
-            address: address.to_string(),
-            source,
-        };
+        let failed = |source| ClientError::Connect { address: address.to_string(), source };
         let stream = match timeout(limit, connect).await {
             Ok(connected) => connected.map_err(failed)?,
             Err(_) => return Err(failed(std::io::ErrorKind::TimedOut.into())),
@@ -121,10 +118,7 @@ impl Connection {
         let request = request.into();
         let api = request.api();
         let version = self.versions.get(&api).copied();
-        let version = version.ok_or(ClientError::Unsupported {
-            address: self.address.to_string(),
-            api,
-        })?;
+        let version = version.ok_or(ClientError::Unsupported { address: self.address.to_string(), api })?;
         Ok(self.begin(request, version))
     }
 
@@ -132,16 +126,8 @@ impl Connection {
         let (reply, answer) = oneshot::channel();
         let api = request.api();
         // If the connection has ended, the reply is dropped with the message and the answer says so.
-        drop(self.outgoing.send(Outgoing {
-            version,
-            request,
-            reply,
-        }));
-        Pending {
-            connection: self.clone(),
-            api,
-            answer,
-        }
+        drop(self.outgoing.send(Outgoing { version, request, reply }));
+        Pending { connection: self.clone(), api, answer }
     }
 
     /// Sends a request and waits for its answer.
@@ -208,12 +194,7 @@ async fn write_all(
     shared: Arc<Mutex<Shared>>,
 ) {
     let mut correlation_id = 0_i32;
-    while let Some(Outgoing {
-        version,
-        request,
-        reply,
-    }) = queue.recv().await
-    {
+    while let Some(Outgoing { version, request, reply }) = queue.recv().await {
         correlation_id = correlation_id.wrapping_add(1);
         let frame = match encode_request(version, correlation_id, Some(CLIENT_ID), &request) {
             Ok(frame) => frame,
@@ -227,12 +208,7 @@ async fn write_all(
             if shared.ended.is_some() {
                 return;
             }
-            shared.waiting.push_back(Waiting {
-                correlation_id,
-                api: request.api(),
-                version,
-                reply,
-            });
+            shared.waiting.push_back(Waiting { correlation_id, api: request.api(), version, reply });
         }
         if let Err(error) = write_parts(&mut write, frame).await {
             return end(&shared, error.to_string());
@@ -272,11 +248,7 @@ async fn loop_frames(read: &mut OwnedReadHalf, shared: &Mutex<Shared>) -> String
                 return format!("answer {correlation_id} where {} was due", waiting.correlation_id);
             }
             // Who asked may have given up.
-            drop(
-                waiting
-                    .reply
-                    .send(answer.map(|(_, response)| response).map_err(ClientError::from)),
-            );
+            drop(waiting.reply.send(answer.map(|(_, response)| response).map_err(ClientError::from)));
         }
         input.reserve(READ_BYTES);
         match read.read_buf(&mut input).await {

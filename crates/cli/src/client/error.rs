@@ -12,10 +12,7 @@ pub enum ClientError {
     #[error("`{0}` is not HOST:PORT")]
     Address(String),
     /// No connection.
-    #[error(
-        "cannot reach {address}: {}; is the broker running? `tallymq serve` starts one",
-        plain(source)
-    )]
+    #[error("cannot reach {address}: {}; is the broker running? `tallymq serve` starts one", plain(source))]
     Connect {
         /// Where.
         address: String,
@@ -98,19 +95,12 @@ fn plain(error: &io::Error) -> String {
 impl ClientError {
     /// A refusal with this code.
     pub fn refused(what: impl Into<String>, code: ErrorCode, message: Option<String>) -> ClientError {
-        ClientError::Refused {
-            what: what.into(),
-            code,
-            message,
-        }
+        ClientError::Refused { what: what.into(), code, message }
     }
 
     /// Whether no broker could be talked to, rather than refused.
     pub fn is_connectivity(&self) -> bool {
-        matches!(
-            self,
-            ClientError::Connect { .. } | ClientError::Lost { .. } | ClientError::Timeout { .. }
-        )
+        matches!(self, ClientError::Connect { .. } | ClientError::Lost { .. } | ClientError::Timeout { .. })
     }
 
     /// Whether asking again, possibly somebody else, may help.
@@ -125,9 +115,5 @@ impl ClientError {
 
 /// Nothing if there was no error, else a refusal.
 pub fn check(what: impl Into<String>, code: ErrorCode, message: Option<String>) -> Result<(), ClientError> {
-    if code.is_error() {
-        Err(ClientError::refused(what, code, message))
-    } else {
-        Ok(())
-    }
+    if code.is_error() { Err(ClientError::refused(what, code, message)) } else { Ok(()) }
 }

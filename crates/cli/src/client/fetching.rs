@@ -39,10 +39,7 @@ pub struct Fetcher {
 impl Fetcher {
     /// Reads nothing yet.
     pub fn new(topic: TopicInfo) -> Fetcher {
-        Fetcher {
-            topic,
-            positions: BTreeMap::new(),
-        }
+        Fetcher { topic, positions: BTreeMap::new() }
     }
 
     /// The topic.
@@ -81,10 +78,7 @@ impl Fetcher {
                 partition_max_bytes: PARTITION_BYTES_MAX,
                 ..FetchPartition::default()
             };
-            by_leader
-                .entry(self.topic.leader(partition)?.clone())
-                .or_default()
-                .push(asked);
+            by_leader.entry(self.topic.leader(partition)?.clone()).or_default().push(asked);
         }
         let mut pending: Vec<Pending> = Vec::new();
         for (address, partitions) in by_leader {
@@ -106,11 +100,7 @@ impl Fetcher {
     }
 
     fn request(&self, partitions: Vec<FetchPartition>, wait: Duration) -> FetchRequest {
-        let topic = FetchTopic {
-            topic: self.topic.name.clone(),
-            topic_id: self.topic.id,
-            partitions,
-        };
+        let topic = FetchTopic { topic: self.topic.name.clone(), topic_id: self.topic.id, partitions };
         FetchRequest {
             max_wait_ms: wait.as_millis() as i32,
             min_bytes: 1,
@@ -145,9 +135,7 @@ impl Fetcher {
                 what: format!("{}-{partition} at offset {}", self.topic.name, header.base_offset),
                 reason,
             };
-            header
-                .check_crc(&batch)
-                .map_err(|error| failed(error.to_string()))?;
+            header.check_crc(&batch).map_err(|error| failed(error.to_string()))?;
             let read = read_batch(&header, &batch).map_err(failed)?;
             records.extend(read.into_iter().filter(|record| record.offset.0 >= from));
             if records.is_empty() && header.next_offset().0 > from {

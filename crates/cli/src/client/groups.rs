@@ -21,22 +21,12 @@ impl Client {
         {
             return Ok(connection);
         }
-        let request = FindCoordinatorRequest {
-            key: group.to_owned(),
-            ..FindCoordinatorRequest::default()
-        };
+        let request = FindCoordinatorRequest { key: group.to_owned(), ..FindCoordinatorRequest::default() };
         let answer = call!(self.any().await?, FindCoordinator, request)?;
-        check(
-            format!("coordinator of group {group}"),
-            answer.error_code,
-            answer.error_message,
-        )?;
+        check(format!("coordinator of group {group}"), answer.error_code, answer.error_message)?;
         let port = u16::try_from(answer.port);
         let port = port.map_err(|_| ClientError::Address(format!("{}:{}", answer.host, answer.port)))?;
-        let address = Address {
-            host: answer.host,
-            port,
-        };
+        let address = Address { host: answer.host, port };
         self.coordinators.insert(group.to_owned(), address.clone());
         self.to(&address).await
     }
@@ -48,11 +38,8 @@ impl Client {
 
     /// All committed positions of a group.
     pub async fn committed(&mut self, group: &str) -> Result<BTreeMap<Position, i64>, ClientError> {
-        let request = OffsetFetchRequest {
-            group_id: group.to_owned(),
-            topics: None,
-            ..OffsetFetchRequest::default()
-        };
+        let request =
+            OffsetFetchRequest { group_id: group.to_owned(), topics: None, ..OffsetFetchRequest::default() };
         let answer = call!(self.coordinator(group).await?, OffsetFetch, request)?;
         check(format!("positions of group {group}"), answer.error_code, None)?;
         let mut committed = BTreeMap::new();
@@ -98,14 +85,11 @@ impl Client {
 fn by_topic(positions: &BTreeMap<Position, i64>) -> Vec<OffsetCommitRequestTopic> {
     let mut topics: BTreeMap<&str, Vec<OffsetCommitRequestPartition>> = BTreeMap::new();
     for ((topic, partition), offset) in positions {
-        topics
-            .entry(topic)
-            .or_default()
-            .push(OffsetCommitRequestPartition {
-                partition_index: *partition,
-                committed_offset: *offset,
-                ..OffsetCommitRequestPartition::default()
-            });
+        topics.entry(topic).or_default().push(OffsetCommitRequestPartition {
+            partition_index: *partition,
+            committed_offset: *offset,
+            ..OffsetCommitRequestPartition::default()
+        });
     }
     let topics = topics.into_iter();
     topics

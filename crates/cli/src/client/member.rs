@@ -75,13 +75,7 @@ impl Member {
             owned: owned_receiver,
             interval: HEARTBEAT_FIRST,
         };
-        Member {
-            id,
-            view,
-            owned,
-            leave,
-            task: tokio::spawn(heart.beat(left)),
-        }
+        Member { id, view, owned, leave, task: tokio::spawn(heart.beat(left)) }
     }
 
     /// Its id, for commits.
@@ -102,10 +96,7 @@ impl Member {
 
     /// Tells the broker what is owned now; `fenced_count` is that of the view that it follows from.
     pub fn own(&self, partitions: BTreeSet<i32>, fenced_count: u64) {
-        let now = Owned {
-            fenced_count,
-            partitions,
-        };
+        let now = Owned { fenced_count, partitions };
         self.owned.send_if_modified(|owned| {
             let changed = *owned != now;
             *owned = now;
@@ -144,8 +135,7 @@ impl Heart {
                 Err(error) => {
                     let since = *failing_since.get_or_insert_with(Instant::now);
                     if !error.is_retriable() || since.elapsed() > self.client.timeout() {
-                        self.view
-                            .send_modify(|view| view.failed = Some(error.to_string()));
+                        self.view.send_modify(|view| view.failed = Some(error.to_string()));
                         return;
                     }
                     self.client.forget_coordinator(&self.group);
@@ -170,11 +160,7 @@ impl Heart {
         };
         let joining = epoch == EPOCH_JOIN;
         let owned = self.owned.borrow_and_update().clone();
-        let owned = if owned.fenced_count == fenced_count {
-            owned.partitions
-        } else {
-            BTreeSet::new()
-        };
+        let owned = if owned.fenced_count == fenced_count { owned.partitions } else { BTreeSet::new() };
         let answer = self.send(self.request(epoch, joining, &owned)).await?;
         match answer.error_code {
             ErrorCode::UnknownMemberId | ErrorCode::FencedMemberEpoch if !joining => {
@@ -191,11 +177,7 @@ impl Heart {
             }
             _ => {}
         }
-        check(
-            format!("group {}", self.group),
-            answer.error_code,
-            answer.error_message.clone(),
-        )?;
+        check(format!("group {}", self.group), answer.error_code, answer.error_message.clone())?;
         self.interval = Duration::from_millis(answer.heartbeat_interval_ms.clamp(1, 60_000) as u64);
         self.take(answer);
         Ok(())
@@ -205,10 +187,7 @@ impl Heart {
         let topic_partitions = match owned.is_empty() {
             true => Vec::new(),
             false => {
-                vec![TopicPartitions {
-                    topic_id: self.topic_id,
-                    partitions: owned.iter().copied().collect(),
-                }]
+                vec![TopicPartitions { topic_id: self.topic_id, partitions: owned.iter().copied().collect() }]
             }
         };
         ConsumerGroupHeartbeatRequest {
@@ -232,10 +211,8 @@ impl Heart {
 
     fn take(&self, answer: ConsumerGroupHeartbeatResponse) {
         let assigned = answer.assignment.map(|assignment| {
-            let ours = assignment
-                .topic_partitions
-                .into_iter()
-                .filter(|topic| topic.topic_id == self.topic_id);
+            let ours =
+                assignment.topic_partitions.into_iter().filter(|topic| topic.topic_id == self.topic_id);
             ours.flat_map(|topic| topic.partitions).collect::<BTreeSet<i32>>()
         });
         self.view.send_if_modified(|view| {

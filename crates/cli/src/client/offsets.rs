@@ -29,19 +29,13 @@ impl Client {
                 timestamp,
                 ..ListOffsetsPartition::default()
             };
-            by_leader
-                .entry(topic.leader(partition)?.clone())
-                .or_default()
-                .push(asked);
+            by_leader.entry(topic.leader(partition)?.clone()).or_default().push(asked);
         }
         let mut found = BTreeMap::new();
         for (address, partitions) in by_leader {
             let request = ListOffsetsRequest {
                 replica_id: -1,
-                topics: vec![ListOffsetsTopic {
-                    name: topic.name.clone(),
-                    partitions,
-                }],
+                topics: vec![ListOffsetsTopic { name: topic.name.clone(), partitions }],
                 timeout_ms: self.timeout.as_millis() as i32,
                 ..ListOffsetsRequest::default()
             };

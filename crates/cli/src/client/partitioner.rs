@@ -35,11 +35,7 @@ pub struct Partitioner {
 impl Partitioner {
     /// For a topic of this many partitions (at least one); `fixed` sends everything to one of them.
     pub fn new(partitions: i32, fixed: Option<i32>) -> Partitioner {
-        Partitioner {
-            partitions: partitions.max(1),
-            fixed,
-            turn: 0,
-        }
+        Partitioner { partitions: partitions.max(1), fixed, turn: 0 }
     }
 
     /// The partition of the next record.

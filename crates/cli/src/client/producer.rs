@@ -77,13 +77,7 @@ impl Producer {
             match check("producer id", answer.error_code, None) {
                 Ok(()) => {
                     let (id, epoch) = (answer.producer_id, answer.producer_epoch);
-                    return Ok(Producer {
-                        topic,
-                        compression,
-                        id,
-                        epoch,
-                        sequences: HashMap::new(),
-                    });
+                    return Ok(Producer { topic, compression, id, epoch, sequences: HashMap::new() });
                 }
                 Err(error) if error.is_retriable() && Instant::now() < deadline => {
                     tokio::time::sleep(BACKOFF).await;
@@ -103,11 +97,8 @@ impl Producer {
     pub async fn send(&mut self, client: &mut Client, batches: &[Batch]) -> Vec<Outcome> {
         let deadline = Instant::now() + client.timeout();
         let mut outcomes: Vec<Option<Outcome>> = batches.iter().map(|_| None).collect();
-        let mut open: Vec<InFlight> = batches
-            .iter()
-            .enumerate()
-            .map(|(at, batch)| self.in_flight(at, batch))
-            .collect();
+        let mut open: Vec<InFlight> =
+            batches.iter().enumerate().map(|(at, batch)| self.in_flight(at, batch)).collect();
         while !open.is_empty() {
             let mut again = Vec::new();
             for (sent, result) in self.round(client, open).await {
@@ -126,10 +117,8 @@ impl Producer {
                 }
             }
         }
-        let outcomes: Vec<_> = outcomes
-            .into_iter()
-            .map(|outcome| outcome.expect("each batch ended"))
-            .collect();
+        let outcomes: Vec<_> =
+            outcomes.into_iter().map(|outcome| outcome.expect("each batch ended")).collect();
         for (batch, outcome) in batches.iter().zip(&outcomes) {
             if matches!(outcome, Outcome::Acknowledged(_)) {
                 let next = self.sequences.entry(batch.partition).or_default();
@@ -141,20 +130,9 @@ impl Producer {
 
     fn in_flight(&self, at: usize, batch: &Batch) -> InFlight {
         let sequence = self.sequences.get(&batch.partition).copied().unwrap_or_default();
-        let producer = records::Producer {
-            id: self.id,
-            epoch: self.epoch,
-            base_sequence: sequence.0,
-        };
-        let options = BatchOptions {
-            compression: self.compression,
-            producer: Some(producer),
-        };
-        InFlight {
-            at,
-            partition: batch.partition,
-            bytes: build_batch(&batch.records, &options),
-        }
+        let producer = records::Producer { id: self.id, epoch: self.epoch, base_sequence: sequence.0 };
+        let options = BatchOptions { compression: self.compression, producer: Some(producer) };
+        InFlight { at, partition: batch.partition, bytes: build_batch(&batch.records, &options) }
     }
 
     /// Sends all to their leaders at once, then collects the answers.
@@ -198,11 +176,8 @@ impl Producer {
                 records: Some(Records::from(sent.bytes.clone())),
             })
             .collect();
-        let topic = TopicProduceData {
-            name: self.topic.name.clone(),
-            topic_id: self.topic.id,
-            partition_data,
-        };
+        let topic =
+            TopicProduceData { name: self.topic.name.clone(), topic_id: self.topic.id, partition_data };
         ProduceRequest {
             transactional_id: None,
             acks: ACKS_ALL,
@@ -223,11 +198,7 @@ impl Producer {
             Err(error) => {
                 // Not known whether it was stored: sent again with the same sequence.
                 let lost = |partition| ClientError::Lost {
-                    address: self
-                        .topic
-                        .leader(partition)
-                        .map(Address::to_string)
-                        .unwrap_or_default(),
+                    address: self.topic.leader(partition).map(Address::to_string).unwrap_or_default(),
                     reason: error.to_string(),
                 };
                 return sent
@@ -255,10 +226,7 @@ impl Producer {
 
     fn outcome_of(&self, partition: i32, answer: &ProduceResponse) -> Result<i64, ClientError> {
         let what = format!("{}-{partition}", self.topic.name);
-        let mut partitions = answer
-            .responses
-            .iter()
-            .flat_map(|topic| &topic.partition_responses);
+        let mut partitions = answer.responses.iter().flat_map(|topic| &topic.partition_responses);
         let Some(found) = partitions.find(|known| known.index == partition) else {
             let reason = "the broker's answer does not mention it".to_owned();
             return Err(ClientError::Records { what, reason });

@@ -68,10 +68,7 @@ impl TopicInfo {
         let found = self.partitions.iter().find(|known| known.index == partition);
         found
             .and_then(|known| known.address.as_ref())
-            .ok_or_else(|| ClientError::NoLeader {
-                topic: self.name.clone(),
-                partition,
-            })
+            .ok_or_else(|| ClientError::NoLeader { topic: self.name.clone(), partition })
     }
 }
 
@@ -80,20 +77,15 @@ impl Client {
     pub async fn topics(&mut self) -> Result<Vec<TopicInfo>, ClientError> {
         let answer = self.metadata(None, false).await?;
         let brokers = addresses(&answer);
-        let mut topics: Vec<_> = answer
-            .topics
-            .into_iter()
-            .map(|topic| TopicInfo::new(topic, &brokers))
-            .collect();
+        let mut topics: Vec<_> =
+            answer.topics.into_iter().map(|topic| TopicInfo::new(topic, &brokers)).collect();
         topics.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(topics)
     }
 
     /// The addresses of all brokers.
     pub async fn brokers(&mut self) -> Result<Vec<Address>, ClientError> {
-        Ok(addresses(&self.metadata(None, false).await?)
-            .into_values()
-            .collect())
+        Ok(addresses(&self.metadata(None, false).await?).into_values().collect())
     }
 
     /// One topic; made by the broker if `create` and it is configured to. A topic that was just made may have no
@@ -116,20 +108,12 @@ impl Client {
             let error = match self.topic(name, create).await {
                 Ok(topic) => match topic.partitions.iter().find(|known| known.address.is_none()) {
                     None => return Ok(topic),
-                    Some(known) => ClientError::NoLeader {
-                        topic: name.to_owned(),
-                        partition: known.index,
-                    },
+                    Some(known) => ClientError::NoLeader { topic: name.to_owned(), partition: known.index },
                 },
                 Err(error) => error,
             };
-            let unknown = matches!(
-                &error,
-                ClientError::Refused {
-                    code: ErrorCode::UnknownTopicOrPartition,
-                    ..
-                }
-            );
+            let unknown =
+                matches!(&error, ClientError::Refused { code: ErrorCode::UnknownTopicOrPartition, .. });
             if !error.is_retriable() || (unknown && !create) || tokio::time::Instant::now() >= deadline {
                 return Err(error);
             }
@@ -139,27 +123,17 @@ impl Client {
 
     async fn metadata(&mut self, name: Option<&str>, create: bool) -> Result<MetadataResponse, ClientError> {
         let topics = name.map(|name| {
-            vec![MetadataRequestTopic {
-                name: Some(name.to_owned()),
-                ..MetadataRequestTopic::default()
-            }]
+            vec![MetadataRequestTopic { name: Some(name.to_owned()), ..MetadataRequestTopic::default() }]
         });
-        let request = MetadataRequest {
-            topics,
-            allow_auto_topic_creation: create,
-            ..MetadataRequest::default()
-        };
+        let request =
+            MetadataRequest { topics, allow_auto_topic_creation: create, ..MetadataRequest::default() };
         call!(self.any().await?, Metadata, request)
     }
 }
 
 fn addresses(answer: &MetadataResponse) -> BTreeMap<i32, Address> {
-    let address = |host: &str, port: i32| {
-        Some(Address {
-            host: host.to_owned(),
-            port: u16::try_from(port).ok()?,
-        })
-    };
+    let address =
+        |host: &str, port: i32| Some(Address { host: host.to_owned(), port: u16::try_from(port).ok()? });
     answer
         .brokers
         .iter()

@@ -49,10 +49,7 @@ pub async fn run(arguments: ProduceArguments, json: bool) -> Result<(), Failure>
     let mut client = Client::connect(&arguments.connection).await?;
     let producer = Producer::start(&mut client, &arguments.topic, compression(arguments.compression)).await?;
     let partitions = producer.topic().partitions.len() as i32;
-    if arguments
-        .partition
-        .is_some_and(|fixed| !(0..partitions).contains(&fixed))
-    {
+    if arguments.partition.is_some_and(|fixed| !(0..partitions).contains(&fixed)) {
         return Err(Failure::Usage(format!(
             "topic {} has partitions 0 to {}",
             arguments.topic,
@@ -83,9 +80,7 @@ pub async fn run(arguments: ProduceArguments, json: bool) -> Result<(), Failure>
     sent?;
     match reader.join() {
         Ok(read) => read,
-        Err(_) => Err(Failure::Failed(
-            "the thread that reads the input panicked".to_owned(),
-        )),
+        Err(_) => Err(Failure::Failed("the thread that reads the input panicked".to_owned())),
     }
 }
 
@@ -95,10 +90,7 @@ fn headers(texts: &[String]) -> Result<Vec<Header>, Failure> {
         Some((name.to_owned(), Some(Bytes::from(value.to_owned()))))
     };
     let bad = |text: &String| Failure::Usage(format!("`{text}` is not NAME=VALUE"));
-    texts
-        .iter()
-        .map(|text| header(text).ok_or_else(|| bad(text)))
-        .collect()
+    texts.iter().map(|text| header(text).ok_or_else(|| bad(text))).collect()
 }
 
 fn compression(codec: Codec) -> Compression {
@@ -116,13 +108,7 @@ fn read(files: &[PathBuf], sender: &mpsc::Sender<Input>) -> Result<(), Failure> 
     for path in files {
         let name = path.display().to_string();
         let bytes = std::fs::read(path).map_err(|error| Failure::Failed(format!("{name}: {error}")))?;
-        if sender
-            .blocking_send(Input {
-                name,
-                bytes: bytes.into(),
-            })
-            .is_err()
-        {
+        if sender.blocking_send(Input { name, bytes: bytes.into() }).is_err() {
             return Ok(());
         }
     }
@@ -143,13 +129,7 @@ fn read(files: &[PathBuf], sender: &mpsc::Sender<Input>) -> Result<(), Failure> 
             line.pop();
         }
         number += 1;
-        if sender
-            .blocking_send(Input {
-                name: number.to_string(),
-                bytes: line.into(),
-            })
-            .is_err()
-        {
+        if sender.blocking_send(Input { name: number.to_string(), bytes: line.into() }).is_err() {
             return Ok(());
         }
     }
@@ -186,9 +166,7 @@ impl Run {
         let partition = self.partitioner.partition(key.as_deref());
         gathered.bytes += key.as_ref().map_or(0, Bytes::len) + value.len();
         gathered.records += 1;
-        let now = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .map_or(0, |since| since.as_millis() as i64);
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64);
         let record = Record {
             offset: Offset::ZERO,
             timestamp: Timestamp(now),
@@ -196,15 +174,7 @@ impl Run {
             value: Some(value),
             headers: self.headers.clone(),
         };
-        let empty = || {
-            (
-                Batch {
-                    partition,
-                    records: Vec::new(),
-                },
-                Vec::new(),
-            )
-        };
+        let empty = || (Batch { partition, records: Vec::new() }, Vec::new());
         let (batch, names) = gathered.batches.entry(partition).or_insert_with(empty);
         batch.records.push(record);
         names.push(input.name);
@@ -214,10 +184,7 @@ impl Run {
         let Some(separator) = &self.key_separator else {
             return (None, line);
         };
-        match line
-            .windows(separator.len())
-            .position(|part| part == separator.as_bytes())
-        {
+        match line.windows(separator.len()).position(|part| part == separator.as_bytes()) {
             Some(at) => (Some(line.slice(..at)), line.slice(at + separator.len()..)),
             None => (None, line),
         }
@@ -250,11 +217,7 @@ impl Run {
         let mut lines = Vec::with_capacity(names.len());
         for (delta, name) in names.iter().enumerate() {
             // -1: a repeat of something stored long ago; where is not known.
-            let offset = if base_offset < 0 {
-                base_offset
-            } else {
-                base_offset + delta as i64
-            };
+            let offset = if base_offset < 0 { base_offset } else { base_offset + delta as i64 };
             lines.push(match self.json {
                 true => json!({ "topic": topic, "partition": partition, "offset": offset, "input": name })
                     .to_string(),

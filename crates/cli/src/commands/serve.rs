@@ -50,11 +50,8 @@ fn load(arguments: ServeArguments) -> Result<Config, ConfigError> {
         }
         None => None,
     };
-    let mut flags = arguments
-        .settings
-        .iter()
-        .map(|pair| Config::pair(pair))
-        .collect::<Result<Vec<_>, _>>()?;
+    let mut flags =
+        arguments.settings.iter().map(|pair| Config::pair(pair)).collect::<Result<Vec<_>, _>>()?;
     if let Some(path) = arguments.data_dir {
         flags.push(("data.dir".to_owned(), path.display().to_string()));
     }
@@ -64,11 +61,7 @@ fn load(arguments: ServeArguments) -> Result<Config, ConfigError> {
     if !arguments.http_listen.is_empty() {
         flags.push(("http.listen".to_owned(), arguments.http_listen.join(",")));
     }
-    Config::load(Sources {
-        file,
-        environment: std::env::vars().collect(),
-        flags,
-    })
+    Config::load(Sources { file, environment: std::env::vars().collect(), flags })
 }
 
 async fn serve(config: Config) -> ExitCode {
@@ -95,15 +88,8 @@ async fn serve(config: Config) -> ExitCode {
 /// The first lines that a person or a script reads; scripts wait for `ready`.
 fn announce(server: &Server) {
     let node = server.node();
-    println!(
-        "tallymq {} · data in {}",
-        env!("CARGO_PKG_VERSION"),
-        node.startup.data_dir.display()
-    );
-    println!(
-        "cluster {} · node {}",
-        node.identity.cluster_id, node.identity.node_id
-    );
+    println!("tallymq {} · data in {}", env!("CARGO_PKG_VERSION"), node.startup.data_dir.display());
+    println!("cluster {} · node {}", node.identity.cluster_id, node.identity.node_id);
     println!("durability {}", node.durability());
     println!("recovery {}", node.recovered());
     println!("commit thread {}", node.scheduling());

@@ -28,10 +28,7 @@ pub fn run(arguments: &VerifyArguments, json: bool) -> Result<(), Failure> {
     let path = &arguments.data_dir;
     // Opening would make it.
     if !path.is_dir() {
-        return Err(Failure::Usage(format!(
-            "there is no data directory at {}",
-            path.display()
-        )));
+        return Err(Failure::Usage(format!("there is no data directory at {}", path.display())));
     }
     let disk = RealDisk::open(path).map_err(|error| Failure::Failed(error.to_string()))?;
     let bar = Bar(output::progress(Some(0), "partitions"));
@@ -51,9 +48,7 @@ pub fn run(arguments: &VerifyArguments, json: bool) -> Result<(), Failure> {
 fn as_json(report: &Report) -> Value {
     let findings = |found: &[Finding]| -> Vec<Value> {
         let found = found.iter();
-        found
-            .map(|one| json!({ "file": one.file, "position": one.position, "reason": one.reason }))
-            .collect()
+        found.map(|one| json!({ "file": one.file, "position": one.position, "reason": one.reason })).collect()
     };
     let counts = &report.counts;
     json!({
@@ -88,10 +83,7 @@ fn print(report: &Report) -> Result<(), Failure> {
     output::print_table(&table)?;
     for (kind, found) in [("note", &report.notes), ("DAMAGE", &report.damages)] {
         for one in found {
-            output::print_line(&format!(
-                "{kind}: {} at byte {}: {}",
-                one.file, one.position, one.reason
-            ))?;
+            output::print_line(&format!("{kind}: {} at byte {}: {}", one.file, one.position, one.reason))?;
         }
     }
     if report.damages.is_empty() {

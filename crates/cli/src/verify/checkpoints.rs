@@ -33,11 +33,7 @@ pub fn read(disk: &dyn Disk, group: RaftGroup, report: &mut Report) -> Vec<Check
             Ok(Ok(found)) => {
                 let mut state = BytesMut::new();
                 found.state.iter().for_each(|part| state.extend_from_slice(part));
-                whole.push(Checkpoint {
-                    applied: found.applied,
-                    path: file.path,
-                    state: state.freeze(),
-                });
+                whole.push(Checkpoint { applied: found.applied, path: file.path, state: state.freeze() });
             }
             Ok(Err(damage)) => report.damage(&damage.file, damage.position, damage.reason),
             Err(error) => report.damage(&file.path, 0, error.to_string()),

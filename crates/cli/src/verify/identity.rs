@@ -15,9 +15,7 @@ pub fn check(disk: &dyn Disk, report: &mut Report) -> Option<Identity> {
         return None;
     }
     // The file is there, so this reads it and makes nothing.
-    Identity::open(disk, None, 1)
-        .map_err(|error| report.damage(FILE, 0, error.to_string()))
-        .ok()
+    Identity::open(disk, None, 1).map_err(|error| report.damage(FILE, 0, error.to_string())).ok()
 }
 
 /// Compares it with what the metadata group says.
@@ -26,18 +24,13 @@ pub fn compare(identity: &Identity, metadata: &Metadata, report: &mut Report) {
         return;
     };
     if cluster_id != identity.cluster_id {
-        let reason = format!(
-            "the cluster is {}, but the metadata belongs to {cluster_id}",
-            identity.cluster_id
-        );
+        let reason =
+            format!("the cluster is {}, but the metadata belongs to {cluster_id}", identity.cluster_id);
         report.damage(FILE, 0, reason);
     }
     let groups = metadata.data_groups().count();
     if groups != identity.data_groups as usize {
-        let reason = format!(
-            "there are {} data groups, but {groups} by the metadata",
-            identity.data_groups
-        );
+        let reason = format!("there are {} data groups, but {groups} by the metadata", identity.data_groups);
         report.damage(FILE, 0, reason);
     }
 }

@@ -36,9 +36,7 @@ pub struct MetadataMachine {
 
 impl Machine for MetadataMachine {
     fn new() -> Self {
-        MetadataMachine {
-            state: Metadata::new(),
-        }
+        MetadataMachine { state: Metadata::new() }
     }
 
     fn restore(mut state: Bytes) -> Result<Self, String> {
@@ -83,19 +81,14 @@ pub struct DataMachine {
 
 impl Machine for DataMachine {
     fn new() -> Self {
-        DataMachine {
-            state: DataGroup::new(),
-            positions: HashMap::new(),
-            expected: BTreeMap::new(),
-        }
+        DataMachine { state: DataGroup::new(), positions: HashMap::new(), expected: BTreeMap::new() }
     }
 
     fn restore(state: Bytes) -> Result<Self, String> {
         let (state, positions) = decode_data_checkpoint(state).map_err(|error| error.to_string())?;
         for (tp, partition) in state.partitions() {
-            let (log_start, log_end) = positions
-                .get(&tp)
-                .map_or_else(Default::default, |found| (found.log_start, found.log_end));
+            let (log_start, log_end) =
+                positions.get(&tp).map_or_else(Default::default, |found| (found.log_start, found.log_end));
             if (log_start, log_end) != (partition.log_start(), partition.log_end()) {
                 return Err(format!(
                     "partition {tp} holds offsets {} to {} by the state, {log_start} to {log_end} by the log's position",
@@ -104,28 +97,17 @@ impl Machine for DataMachine {
                 ));
             }
         }
-        Ok(DataMachine {
-            state,
-            positions,
-            expected: BTreeMap::new(),
-        })
+        Ok(DataMachine { state, positions, expected: BTreeMap::new() })
     }
 
     fn apply(&mut self, at: ApplyContext, mut command: Bytes, place: &EntryPlace) -> Result<(), String> {
         let command = DataCommand::decode(&mut command).map_err(|error| error.to_string())?;
         if let DataCommand::Produce(produce) = &command {
-            produce
-                .header
-                .check_crc(&produce.batch)
-                .map_err(|error| error.to_string())?;
+            produce.header.check_crc(&produce.batch).map_err(|error| error.to_string())?;
         }
         let outcome = self.state.apply(at, &command);
         if let (
-            DataOutcome::Produced(Ok(Produced::Appended {
-                base_offset,
-                leader_epoch,
-                ..
-            })),
+            DataOutcome::Produced(Ok(Produced::Appended { base_offset, leader_epoch, .. })),
             DataCommand::Produce(produce),
         ) = (outcome, command)
         {
@@ -135,10 +117,7 @@ impl Machine for DataMachine {
                 file: place.file.clone(),
                 position: place.position,
             };
-            self.expected
-                .entry(produce.tp)
-                .or_default()
-                .insert(base_offset, expected);
+            self.expected.entry(produce.tp).or_default().insert(base_offset, expected);
         }
         Ok(())
     }

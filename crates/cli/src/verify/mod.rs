@@ -44,9 +44,7 @@ pub fn verify(disk: &dyn Disk, progress: &dyn Progress) -> Report {
     let identity = identity::check(disk, &mut report);
     let log = wal::read(disk, &mut report);
     let known = identity.as_ref().map(|identity| identity.data_groups);
-    let last = known
-        .or_else(|| log.groups.keys().last().map(|group| group.0))
-        .unwrap_or(0);
+    let last = known.or_else(|| log.groups.keys().last().map(|group| group.0)).unwrap_or(0);
     for group in log.groups.keys().filter(|group| group.0 > last) {
         report.damage(
             "wal",
@@ -87,10 +85,6 @@ fn check_partitions(
     }
     for tp in on_disk.iter().filter(|tp| !partitions.contains_key(tp)) {
         let place = format!("topics/{}/{}", tp.topic, tp.partition);
-        report.note(
-            &place,
-            0,
-            "belongs to no partition: what is left of a deleted one",
-        );
+        report.note(&place, 0, "belongs to no partition: what is left of a deleted one");
     }
 }

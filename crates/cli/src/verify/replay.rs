@@ -31,9 +31,7 @@ pub fn group<M: Machine>(disk: &dyn Disk, group: RaftGroup, log: &Log, report: &
             (M::new(), LogIndex(0))
         } else {
             // The oldest that the log continues; else the newest, without what is missing behind it.
-            let at = states
-                .iter()
-                .position(|(checkpoint, _)| log.reaches_back_to(checkpoint.applied.next()));
+            let at = states.iter().position(|(checkpoint, _)| log.reaches_back_to(checkpoint.applied.next()));
             let at = at.or(states.len().checked_sub(1))?;
             let (checkpoint, state) = states.drain(..=at).next_back()?;
             (state, checkpoint.applied)
@@ -90,21 +88,11 @@ fn apply<M: Machine>(
     report: &mut Report,
 ) -> Result<(), String> {
     let payload: Bytes = wal::payload(disk, place)?;
-    let at = EntryId {
-        term: place.term,
-        index,
-    };
+    let at = EntryId { term: place.term, index };
     let commands = stored_commands(payload, at).map_err(|error| error.to_string())?;
     report.counts.wal_entries += 1;
     for command in commands {
-        machine.apply(
-            ApplyContext {
-                index,
-                term: place.term,
-            },
-            command,
-            place,
-        )?;
+        machine.apply(ApplyContext { index, term: place.term }, command, place)?;
     }
     Ok(())
 }

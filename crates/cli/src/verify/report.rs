@@ -48,11 +48,7 @@ pub struct Report {
 impl Report {
     /// Something that must not be.
     pub fn damage(&mut self, file: &str, position: u64, reason: impl Into<String>) {
-        let found = Finding {
-            file: file.to_owned(),
-            position,
-            reason: reason.into(),
-        };
+        let found = Finding { file: file.to_owned(), position, reason: reason.into() };
         if !self.damages.contains(&found) {
             self.damages.push(found);
         }
@@ -60,10 +56,6 @@ impl Report {
 
     /// Something harmless.
     pub fn note(&mut self, file: &str, position: u64, reason: impl Into<String>) {
-        self.notes.push(Finding {
-            file: file.to_owned(),
-            position,
-            reason: reason.into(),
-        });
+        self.notes.push(Finding { file: file.to_owned(), position, reason: reason.into() });
     }
 }

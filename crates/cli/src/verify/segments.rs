@@ -27,18 +27,8 @@ pub fn check(disk: &dyn Disk, tp: TopicPartition, partition: &Partition, report:
     let mut sequences = Sequences::default();
     let mut seen: BTreeSet<Offset> = BTreeSet::new();
     let scanned = scan::partition(disk, tp, Some(&partition.position), &mut |found| match found {
-        Finding::Batch {
-            file,
-            position,
-            header,
-            behind_checkpoint,
-            ..
-        } => {
-            let place = Place {
-                file,
-                position,
-                behind_checkpoint,
-            };
+        Finding::Batch { file, position, header, behind_checkpoint, .. } => {
+            let place = Place { file, position, behind_checkpoint };
             compare(partition, header, &place, report);
             if !behind_checkpoint {
                 seen.insert(header.base_offset);
@@ -49,17 +39,10 @@ pub fn check(disk: &dyn Disk, tp: TopicPartition, partition: &Partition, report:
         }
         Finding::Damage(damage) => report.damage(&damage.file, damage.position, damage.reason),
         Finding::IndexDamage(damage) => {
-            report.note(
-                &damage.file,
-                damage.position,
-                format!("{}; it is made again", damage.reason),
-            );
+            report.note(&damage.file, damage.position, format!("{}; it is made again", damage.reason));
         }
         Finding::TornTail(damage) => {
-            let reason = format!(
-                "behind the checkpoint, comes again from the WAL: {}",
-                damage.reason
-            );
+            let reason = format!("behind the checkpoint, comes again from the WAL: {}", damage.reason);
             report.note(&damage.file, damage.position, reason);
         }
         Finding::Leftover { file } => report.note(&file, 0, "no log needs it any more"),

@@ -66,27 +66,18 @@ impl Known {
         if header.producer_epoch > self.epoch {
             return match got {
                 Sequence(0) => Ok(()),
-                _ => Err(format!(
-                    "epoch {} of producer {producer} begins with {got}",
-                    header.producer_epoch
-                )),
+                _ => Err(format!("epoch {} of producer {producer} begins with {got}", header.producer_epoch)),
             };
         }
         let forgotten = crowded || header.max_timestamp.0 - self.timestamp.0 >= FORGOTTEN_AFTER_MS;
         if header.producer_epoch < self.epoch && !forgotten {
-            return Err(format!(
-                "producer {producer} goes back to epoch {}",
-                header.producer_epoch
-            ));
+            return Err(format!("producer {producer} goes back to epoch {}", header.producer_epoch));
         }
         if self.recent.contains(&got) && !forgotten {
             return Err(format!("sequence {got} of producer {producer} is stored twice"));
         }
         if got != self.next && !forgotten {
-            return Err(format!(
-                "producer {producer} goes on with sequence {got}, {} was due",
-                self.next
-            ));
+            return Err(format!("producer {producer} goes on with sequence {got}, {} was due", self.next));
         }
         Ok(())
     }
@@ -104,15 +95,8 @@ mod tests {
             value: Some(Bytes::from_static(b"v")),
             ..Record::default()
         };
-        let producer = Some(Producer {
-            id: 7,
-            epoch,
-            base_sequence,
-        });
-        let options = BatchOptions {
-            compression: Compression::None,
-            producer,
-        };
+        let producer = Some(Producer { id: 7, epoch, base_sequence });
+        let options = BatchOptions { compression: Compression::None, producer };
         BatchHeader::parse(&build_batch(&vec![record; count], &options)).unwrap()
     }
 
@@ -120,17 +104,9 @@ mod tests {
     fn what_follows_is_fine_and_wraps() {
         let mut sequences = Sequences::default();
         for (sequence, count) in [(i32::MAX - 4, 3), (i32::MAX - 1, 2), (0, 5), (5, 1)] {
-            assert_eq!(
-                sequences.check(&header(0, sequence, count, 0)),
-                Ok(()),
-                "{sequence}"
-            );
+            assert_eq!(sequences.check(&header(0, sequence, count, 0)), Ok(()), "{sequence}");
         }
-        assert_eq!(
-            sequences.check(&header(1, 0, 1, 0)),
-            Ok(()),
-            "a new epoch begins with 0"
-        );
+        assert_eq!(sequences.check(&header(1, 0, 1, 0)), Ok(()), "a new epoch begins with 0");
     }
 
     #[test]
@@ -138,14 +114,9 @@ mod tests {
         for (epoch, sequence) in [(3, 0), (3, 3), (3, 12), (2, 10), (4, 1)] {
             let mut sequences = Sequences::default();
             for base in [0, 3, 6] {
-                sequences
-                    .check(&header(3, base, if base == 6 { 4 } else { 3 }, 0))
-                    .unwrap();
+                sequences.check(&header(3, base, if base == 6 { 4 } else { 3 }, 0)).unwrap();
             }
-            assert!(
-                sequences.check(&header(epoch, sequence, 1, 0)).is_err(),
-                "{epoch} {sequence}"
-            );
+            assert!(sequences.check(&header(epoch, sequence, 1, 0)).is_err(), "{epoch} {sequence}");
         }
     }
 

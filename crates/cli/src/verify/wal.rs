@@ -48,24 +48,11 @@ pub fn read(disk: &dyn Disk, report: &mut Report) -> Log {
     let mut log = Log::default();
     let scanned = scan(disk, DIRECTORY, &mut |item| match item {
         ScanItem::Group { .. } => report.counts.wal_groups += 1,
-        ScanItem::Record {
-            file,
-            position,
-            record,
-        } => log.take(file, position, record),
-        ScanItem::Damage {
-            file,
-            position,
-            reason,
-            group,
-        } => {
+        ScanItem::Record { file, position, record } => log.take(file, position, record),
+        ScanItem::Damage { file, position, reason, group } => {
             report.damage(file, position, format!("{reason} (commit group {group})"));
         }
-        ScanItem::TornTail {
-            file,
-            position,
-            reason,
-        } => {
+        ScanItem::TornTail { file, position, reason } => {
             report.note(
                 file,
                 position,
@@ -82,29 +69,15 @@ pub fn read(disk: &dyn Disk, report: &mut Report) -> Log {
 impl Log {
     fn take(&mut self, file: &str, position: u64, record: ScanRecord) {
         match record {
-            ScanRecord::Entry {
-                group,
-                index,
-                term,
-                bytes,
-            } => {
-                let place = EntryPlace {
-                    term,
-                    file: file.to_owned(),
-                    position,
-                    bytes,
-                };
+            ScanRecord::Entry { group, index, term, bytes } => {
+                let place = EntryPlace { term, file: file.to_owned(), position, bytes };
                 self.groups.entry(group).or_default().entries.insert(index, place);
             }
             ScanRecord::Truncate { group, from } => {
                 self.groups.entry(group).or_default().entries.split_off(&from);
             }
             ScanRecord::Purge { group, through } => self.purge(group, through),
-            ScanRecord::Snapshot {
-                group,
-                purged_through,
-                ..
-            } => self.purge(group, purged_through),
+            ScanRecord::Snapshot { group, purged_through, .. } => self.purge(group, purged_through),
             ScanRecord::Vote { .. } => {}
         }
     }
@@ -148,20 +121,9 @@ mod tests {
     use super::*;
 
     fn log(indexes: &[u64]) -> GroupLog {
-        let place = EntryPlace {
-            term: Term(1),
-            file: String::new(),
-            position: 0,
-            bytes: 0,
-        };
-        let entries = indexes
-            .iter()
-            .map(|index| (LogIndex(*index), place.clone()))
-            .collect();
-        GroupLog {
-            purged_through: LogIndex(0),
-            entries,
-        }
+        let place = EntryPlace { term: Term(1), file: String::new(), position: 0, bytes: 0 };
+        let entries = indexes.iter().map(|index| (LogIndex(*index), place.clone())).collect();
+        GroupLog { purged_through: LogIndex(0), entries }
     }
 
     #[test]

@@ -43,10 +43,7 @@ pub fn stderr(output: &Output) -> String {
 
 /// Each line of standard output as JSON.
 pub fn json_lines(output: &Output) -> Vec<Value> {
-    stdout(output)
-        .lines()
-        .map(|line| serde_json::from_str(line).unwrap())
-        .collect()
+    stdout(output).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
 /// A process whose output lines can be waited for; killed if it is dropped.
@@ -74,11 +71,7 @@ impl Process {
     pub fn start_with_input(arguments: &[&str]) -> (Process, ChildStdin) {
         let mut command = tallymq();
         let command = command.args(arguments).stdin(Stdio::piped());
-        let mut child = command
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         let stdin = child.stdin.take().unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
         (Process { child, lines }, stdin)
@@ -97,9 +90,7 @@ impl Process {
     /// The next line that begins with `start`, without that.
     pub fn line_after(&mut self, start: &str) -> String {
         loop {
-            let line = self
-                .line()
-                .expect("the process ended before it said what is waited for");
+            let line = self.line().expect("the process ended before it said what is waited for");
             if let Some(rest) = line.strip_prefix(start) {
                 return rest.to_owned();
             }
@@ -108,10 +99,7 @@ impl Process {
 
     /// Asks it to end, and waits until it did.
     pub fn terminate(mut self) -> ExitStatus {
-        let killed = Command::new("kill")
-            .args([SIGTERM, &self.child.id().to_string()])
-            .status()
-            .unwrap();
+        let killed = Command::new("kill").args([SIGTERM, &self.child.id().to_string()]).status().unwrap();
         assert!(killed.success());
         self.child.wait().unwrap()
     }
@@ -152,15 +140,7 @@ impl Broker {
     /// On this address, with more flags.
     pub fn start_with(data_dir: &Path, address: &str, flags: &[&str]) -> Broker {
         let data_dir = data_dir.to_str().unwrap();
-        let serve = [
-            "serve",
-            "--listen",
-            address,
-            "--http-listen",
-            "127.0.0.1:0",
-            "--data-dir",
-            data_dir,
-        ];
+        let serve = ["serve", "--listen", address, "--http-listen", "127.0.0.1:0", "--data-dir", data_dir];
         let mut process = Process::start(&[&serve[..], flags].concat());
         let address = process.line_after("kafka listening on ");
         process.line_after("ready");
@@ -183,10 +163,7 @@ impl Broker {
     pub fn run_with_input(&self, arguments: &[&str], input: &[u8]) -> Output {
         let mut command = tallymq();
         command.args(arguments).args(["-b", &self.address]);
-        let command = command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
+        let command = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let mut stdin: ChildStdin = child.stdin.take().unwrap();
         let input = input.to_vec();

@@ -11,37 +11,18 @@ fn a_topic_lives_from_create_to_delete() {
     let dir = tempfile::tempdir().unwrap();
     let broker = Broker::start(dir.path());
     let created = &json_lines(&broker.ok(&["topic", "create", "t", "-p", "3", "--json"]))[0];
-    assert_eq!(
-        (&created["topic"], &created["partitions"]),
-        (&json!("t"), &json!(3))
-    );
+    assert_eq!((&created["topic"], &created["partitions"]), (&json!("t"), &json!(3)));
 
     let again = broker.run(&["topic", "create", "t"]);
     assert_eq!(code(&again), 1);
-    assert!(
-        stderr(&again).contains("TOPIC_ALREADY_EXISTS"),
-        "{}",
-        stderr(&again)
-    );
+    assert!(stderr(&again).contains("TOPIC_ALREADY_EXISTS"), "{}", stderr(&again));
     broker.ok(&["topic", "create", "t", "--if-not-exists"]);
 
     let refused = broker.run(&["topic", "create", "u", "--config", "cleanup.policy=compact"]);
     assert_eq!(code(&refused), 1);
-    assert!(
-        stderr(&refused).contains("INVALID_CONFIG"),
-        "{}",
-        stderr(&refused)
-    );
+    assert!(stderr(&refused).contains("INVALID_CONFIG"), "{}", stderr(&refused));
 
-    broker.ok(&[
-        "topic",
-        "alter",
-        "t",
-        "--set",
-        "retention.ms=1234",
-        "--partitions",
-        "4",
-    ]);
+    broker.ok(&["topic", "alter", "t", "--set", "retention.ms=1234", "--partitions", "4"]);
     let described = &json_lines(&broker.ok(&["topic", "describe", "t", "--json"]))[0];
     assert_eq!(described["partitions"].as_array().unwrap().len(), 4);
     let configs = described["configs"].as_array().unwrap();
@@ -49,19 +30,11 @@ fn a_topic_lives_from_create_to_delete() {
 
     let listed = json_lines(&broker.ok(&["topic", "list", "--json"]));
     assert_eq!(listed[0][0]["topic"], json!("t"));
-    assert_eq!(
-        code(&broker.run(&["topic", "delete", "t"])),
-        2,
-        "nobody was there to say yes"
-    );
+    assert_eq!(code(&broker.run(&["topic", "delete", "t"])), 2, "nobody was there to say yes");
     broker.ok(&["topic", "delete", "t", "--yes"]);
     let gone = broker.run(&["topic", "describe", "t"]);
     assert_eq!(code(&gone), 1);
-    assert!(
-        stderr(&gone).contains("UNKNOWN_TOPIC_OR_PARTITION"),
-        "{}",
-        stderr(&gone)
-    );
+    assert!(stderr(&gone).contains("UNKNOWN_TOPIC_OR_PARTITION"), "{}", stderr(&gone));
     broker.stop();
 }
 
@@ -76,17 +49,7 @@ fn what_was_acknowledged_is_where_it_was_said_to_be() {
     }
     input.extend_from_slice(b"raw:\xff\xfe\n");
     for codec in ["none", "gzip", "snappy", "lz4", "zstd"] {
-        let produce = [
-            "produce",
-            "t",
-            "-k",
-            ":",
-            "-H",
-            "codec=x",
-            "--compression",
-            codec,
-            "--json",
-        ];
+        let produce = ["produce", "t", "-k", ":", "-H", "codec=x", "--compression", codec, "--json"];
         let produced = broker.run_with_input(&produce, &input);
         assert_eq!(code(&produced), 0, "{}", stderr(&produced));
         let mut acknowledged = json_lines(&produced);
@@ -97,10 +60,8 @@ fn what_was_acknowledged_is_where_it_was_said_to_be() {
         for ack in &acknowledged {
             let line: usize = ack["input"].as_str().unwrap().parse().unwrap();
             let place = (&ack["partition"], &ack["offset"]);
-            let record = consumed
-                .iter()
-                .find(|record| (&record["partition"], &record["offset"]) == place)
-                .unwrap();
+            let record =
+                consumed.iter().find(|record| (&record["partition"], &record["offset"]) == place).unwrap();
             assert_eq!(record["headers"], json!([{ "name": "codec", "value": "x" }]));
             if line == 1001 {
                 assert_eq!(record["value_base64"], json!("//4="));
@@ -111,10 +72,7 @@ fn what_was_acknowledged_is_where_it_was_said_to_be() {
         }
     }
     let some = broker.ok(&["consume", "t", "-p", "1", "-o", "3", "-n", "2", "--json"]);
-    let offsets: Vec<_> = json_lines(&some)
-        .iter()
-        .map(|record| record["offset"].as_i64().unwrap())
-        .collect();
+    let offsets: Vec<_> = json_lines(&some).iter().map(|record| record["offset"].as_i64().unwrap()).collect();
     assert_eq!(offsets, [3, 4]);
     assert_eq!(stdout(&broker.ok(&["consume", "t", "-o", "latest"])), "");
     broker.stop();
@@ -128,10 +86,7 @@ fn a_record_that_is_too_large_is_named_and_fails() {
     let produced = broker.run_with_input(&["produce", "t"], &[b'x'; 2000]);
     assert_eq!(code(&produced), 1);
     let said = stderr(&produced);
-    assert!(
-        said.contains("MESSAGE_TOO_LARGE") && said.contains("input 1"),
-        "{said}"
-    );
+    assert!(said.contains("MESSAGE_TOO_LARGE") && said.contains("input 1"), "{said}");
     assert_eq!(stdout(&produced), "");
     broker.stop();
 }
@@ -139,18 +94,10 @@ fn a_record_that_is_too_large_is_named_and_fails() {
 #[test]
 fn a_broker_that_is_not_there_is_exit_code_3_and_nonsense_is_2() {
     // A port that was free a moment ago.
-    let free = std::net::TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .to_string();
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
     let output = run(&["topic", "list", "-b", &free]);
     assert_eq!(code(&output), 3);
-    assert!(
-        stderr(&output).contains("is the broker running?"),
-        "{}",
-        stderr(&output)
-    );
+    assert!(stderr(&output).contains("is the broker running?"), "{}", stderr(&output));
     assert_eq!(code(&run(&["topic", "fly"])), 2);
     assert_eq!(code(&run(&["consume", "t", "-o", "soon", "-b", &free])), 2);
     assert_eq!(code(&run(&["verify", "--data-dir", "/nowhere/at/all"])), 2);
@@ -164,17 +111,11 @@ fn a_group_goes_on_where_it_stopped() {
     let broker = Broker::start(dir.path());
     broker.ok(&["topic", "create", "t", "-p", "2"]);
     broker.run_with_input(&["produce", "t"], b"1\n2\n3\n4\n");
-    let mut lines: Vec<_> = stdout(&broker.ok(&["consume", "t", "-g", "g"]))
-        .lines()
-        .map(str::to_owned)
-        .collect();
+    let mut lines: Vec<_> =
+        stdout(&broker.ok(&["consume", "t", "-g", "g"])).lines().map(str::to_owned).collect();
     lines.sort();
     assert_eq!(lines, ["1", "2", "3", "4"]);
-    assert_eq!(
-        stdout(&broker.ok(&["consume", "t", "-g", "g"])),
-        "",
-        "all is committed"
-    );
+    assert_eq!(stdout(&broker.ok(&["consume", "t", "-g", "g"])), "", "all is committed");
 
     broker.run_with_input(&["produce", "t"], b"5\n6\n");
     let described = &json_lines(&broker.ok(&["group", "describe", "g", "--json"]))[0];
@@ -184,18 +125,13 @@ fn a_group_goes_on_where_it_stopped() {
 
     broker.ok(&["group", "reset", "g", "-t", "t", "--to", "earliest"]);
     assert_eq!(
-        stdout(&broker.ok(&["consume", "t", "-g", "g", "-n", "2"]))
-            .lines()
-            .count(),
+        stdout(&broker.ok(&["consume", "t", "-g", "g", "-n", "2"])).lines().count(),
         2,
         "a dry run moved nothing"
     );
     assert_eq!(stdout(&broker.ok(&["consume", "t", "-g", "g"])), "");
     broker.ok(&["group", "reset", "g", "-t", "t", "--to", "-1", "--execute"]);
-    assert_eq!(
-        stdout(&broker.ok(&["consume", "t", "-g", "g"])).lines().count(),
-        2
-    );
+    assert_eq!(stdout(&broker.ok(&["consume", "t", "-g", "g"])).lines().count(), 2);
 
     let listed = json_lines(&broker.ok(&["group", "list", "--json"]));
     assert_eq!(listed[0][0]["group"], json!("g"));
@@ -236,10 +172,7 @@ fn a_follower_survives_a_kill_of_the_broker_and_members_share() {
         said_by_second = waiting.join().unwrap();
     });
     assert_eq!(said_by_second.as_deref(), Some("shared"));
-    assert!(
-        first.terminate().success(),
-        "a follower that is asked to end ends well"
-    );
+    assert!(first.terminate().success(), "a follower that is asked to end ends well");
     assert!(second.terminate().success());
     broker.stop();
 }
@@ -264,21 +197,13 @@ fn a_bench_counts_what_was_acknowledged() {
     ];
     let measured = &json_lines(&broker.ok(&bench))[0];
     assert_eq!(measured["errors"], json!(0));
-    assert_eq!(
-        measured["records"],
-        json!(1000),
-        "open loop: a second's worth, however slow the machine"
-    );
+    assert_eq!(measured["records"], json!(1000), "open loop: a second's worth, however slow the machine");
     let latency = &measured["latency_ms"];
     let [p50, max] = ["p50", "max"].map(|name| latency[name].as_f64().unwrap());
     assert!(p50 > 0.01 && max >= p50, "{latency}");
     let described = &json_lines(&broker.ok(&["topic", "describe", "b", "--json"]))[0];
     let ends = described["partitions"].as_array().unwrap().iter();
-    assert_eq!(
-        ends.map(|partition| partition["log_end"].as_i64().unwrap())
-            .sum::<i64>(),
-        1000
-    );
+    assert_eq!(ends.map(|partition| partition["log_end"].as_i64().unwrap()).sum::<i64>(), 1000);
     broker.stop();
 }
 

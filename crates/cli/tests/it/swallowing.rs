@@ -74,16 +74,8 @@ fn a_batch_whose_answers_were_lost_is_stored_once() {
     let produced = broker.run_with_input(&["produce", "t", "-p", "0", "--json"], b"a\nb\nc\n");
     assert_eq!(code(&produced), 0, "{}", stderr(&produced));
     assert_eq!(swallow.load(Ordering::Relaxed), 0, "three answers were lost");
-    let offsets: Vec<_> = json_lines(&produced)
-        .iter()
-        .take(3)
-        .map(|ack| ack["offset"].clone())
-        .collect();
-    assert_eq!(
-        offsets,
-        [json!(0), json!(1), json!(2)],
-        "the place of the first time"
-    );
+    let offsets: Vec<_> = json_lines(&produced).iter().take(3).map(|ack| ack["offset"].clone()).collect();
+    assert_eq!(offsets, [json!(0), json!(1), json!(2)], "the place of the first time");
     assert_eq!(stdout(&broker.ok(&["consume", "t", "-p", "0"])), "a\nb\nc\n");
     broker.stop();
 }

@@ -10,9 +10,8 @@ use std::{
 const FILE_LINES_MAX: usize = 500;
 const MEDIAN_LINES_MAX: usize = 150;
 const FUNCTION_LINES_MAX: usize = 70;
-const BANNED_NAMES: [&str; 9] = [
-    "util", "utils", "helper", "helpers", "common", "misc", "manager", "impl", "base",
-];
+const BANNED_NAMES: [&str; 9] =
+    ["util", "utils", "helper", "helpers", "common", "misc", "manager", "impl", "base"];
 
 /// Crate → the crates of ours that it may import.
 const ARROWS: [(&str, &[&str]); 9] = [
@@ -22,30 +21,13 @@ const ARROWS: [(&str, &[&str]); 9] = [
     ("broker", &["model"]),
     ("replica", &["model", "storage", "broker"]),
     ("gateway", &["model", "broker"]),
-    (
-        "server",
-        &["model", "storage", "consensus", "broker", "replica", "gateway"],
-    ),
-    (
-        "cli",
-        &[
-            "model",
-            "storage",
-            "consensus",
-            "broker",
-            "replica",
-            "gateway",
-            "server",
-        ],
-    ),
+    ("server", &["model", "storage", "consensus", "broker", "replica", "gateway"]),
+    ("cli", &["model", "storage", "consensus", "broker", "replica", "gateway", "server"]),
     ("sim", &["model", "storage", "consensus", "broker", "replica"]),
 ];
 
 fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../..")
-        .canonicalize()
-        .unwrap()
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
 }
 
 fn files_below(dir: &Path, found: &mut Vec<PathBuf>) {
@@ -67,19 +49,13 @@ fn sources(with_tests: bool) -> Vec<(PathBuf, String)> {
     found.sort();
     found
         .into_iter()
-        .map(|path| {
-            (
-                path.strip_prefix(&root).unwrap().to_owned(),
-                fs::read_to_string(&path).unwrap(),
-            )
-        })
+        .map(|path| (path.strip_prefix(&root).unwrap().to_owned(), fs::read_to_string(&path).unwrap()))
         .filter(|(path, _)| with_tests || !is_test(path))
         .collect()
 }
 
 fn is_test(path: &Path) -> bool {
-    path.components()
-        .any(|part| matches!(part.as_os_str().to_str(), Some("tests" | "benches" | "fuzz")))
+    path.components().any(|part| matches!(part.as_os_str().to_str(), Some("tests" | "benches" | "fuzz")))
 }
 
 fn fail_if_any(rule: &str, broken: &str) {
@@ -92,16 +68,9 @@ fn crates_import_only_along_the_arrows() {
     for (name, allowed) in ARROWS {
         let manifest = fs::read_to_string(root().join("crates").join(name).join("Cargo.toml")).unwrap();
         let dependencies = manifest.split("[dependencies]").nth(1).unwrap_or_default();
-        let dependencies = dependencies
-            .split("[dev-dependencies]")
-            .next()
-            .unwrap_or_default();
+        let dependencies = dependencies.split("[dev-dependencies]").next().unwrap_or_default();
         for line in dependencies.lines().filter(|line| line.starts_with("tallymq-")) {
-            let imported = line
-                .trim_start_matches("tallymq-")
-                .split(['.', ' ', '='])
-                .next()
-                .unwrap();
+            let imported = line.trim_start_matches("tallymq-").split(['.', ' ', '=']).next().unwrap();
             if !allowed.contains(&imported) {
                 writeln!(broken, "  {name} imports {imported}").unwrap();
             }
@@ -137,9 +106,8 @@ fn only_consensus_names_openraft() {
 fn only_the_disk_is_unsafe() {
     let mut broken = String::new();
     for (path, text) in sources(false) {
-        let unsafe_code = text
-            .lines()
-            .any(|line| line.trim_start().starts_with("unsafe ") || line.contains("= unsafe {"));
+        let unsafe_code =
+            text.lines().any(|line| line.trim_start().starts_with("unsafe ") || line.contains("= unsafe {"));
         if unsafe_code && !path.starts_with("crates/storage/src/disk") {
             writeln!(broken, "  {}", path.display()).unwrap();
         }
@@ -184,16 +152,10 @@ fn functions_fit_on_a_page() {
         let lines: Vec<&str> = text.lines().collect();
         for (at, line) in lines.iter().enumerate() {
             let code = line.trim_start();
-            let is_function = [
-                "fn ",
-                "pub fn ",
-                "pub(crate) fn ",
-                "pub(super) fn ",
-                "async fn ",
-                "pub async fn ",
-            ]
-            .iter()
-            .any(|start| code.starts_with(start));
+            let is_function =
+                ["fn ", "pub fn ", "pub(crate) fn ", "pub(super) fn ", "async fn ", "pub async fn "]
+                    .iter()
+                    .any(|start| code.starts_with(start));
             if !is_function || line.trim_end().ends_with(';') {
                 continue;
             }
@@ -225,15 +187,12 @@ fn names_say_something() {
 #[test]
 fn tests_neither_sleep_nor_skip() {
     // Spelled in two halves, or this file would find itself.
-    let words = [
-        concat!("thread::", "sleep"),
-        concat!("#[ign", "ore"),
-        concat!("todo", "!("),
-        concat!("unimpl", "emented!("),
-    ];
+    let anywhere = [concat!("#[ign", "ore"), concat!("todo", "!("), concat!("unimpl", "emented!(")];
+    let in_tests = [concat!("thread::", "sleep("), concat!("time::", "sleep(")];
     let mut broken = String::new();
     for (path, text) in sources(true) {
-        for word in words.iter().filter(|word| text.contains(**word)) {
+        let in_tests = in_tests.iter().filter(|_| is_test(&path));
+        for word in anywhere.iter().chain(in_tests).filter(|word| text.contains(**word)) {
             writeln!(broken, "  {} has {word}", path.display()).unwrap();
         }
     }

@@ -12,20 +12,13 @@ use crate::broker::{Broker, code, json_lines, run, stderr};
 fn verify(dir: &Path) -> (i32, Value) {
     let output = run(&["verify", "--data-dir", dir.to_str().unwrap(), "--json"]);
     let report = json_lines(&output).into_iter().next();
-    (
-        code(&output),
-        report.unwrap_or_else(|| panic!("{}", stderr(&output))),
-    )
+    (code(&output), report.unwrap_or_else(|| panic!("{}", stderr(&output))))
 }
 
 fn files(dir: &Path, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(dir).unwrap() {
         let path = entry.unwrap().path();
-        if path.is_dir() {
-            files(&path, found)
-        } else {
-            found.push(path)
-        }
+        if path.is_dir() { files(&path, found) } else { found.push(path) }
     }
 }
 
@@ -33,10 +26,7 @@ fn find(dir: &Path, below: &str, wanted: impl Fn(&Path) -> bool) -> PathBuf {
     let mut found = Vec::new();
     files(&dir.join(below), &mut found);
     found.sort();
-    found
-        .into_iter()
-        .find(|path| wanted(path) && fs::metadata(path).unwrap().len() > 0)
-        .unwrap()
+    found.into_iter().find(|path| wanted(path) && fs::metadata(path).unwrap().len() > 0).unwrap()
 }
 
 fn fill(broker: &Broker) {
@@ -91,30 +81,18 @@ fn no_damaged_byte_goes_unnoticed() {
     broker.stop();
     assert_eq!(verify(dir.path()).0, 0);
 
-    let segment = find(dir.path(), "topics", |path| {
-        path.extension().is_some_and(|extension| extension == "log")
-    });
+    let segment =
+        find(dir.path(), "topics", |path| path.extension().is_some_and(|extension| extension == "log"));
     let bytes = fs::metadata(&segment).unwrap().len() as usize;
     // Each field of the first batch's header that the CRC does not cover, then all over the file.
-    let places = [0, 7, 11, 15, 16, 20]
-        .into_iter()
-        .chain((0..bytes).step_by(bytes / 10))
-        .chain([bytes - 1]);
+    let places = [0, 7, 11, 15, 16, 20].into_iter().chain((0..bytes).step_by(bytes / 10)).chain([bytes - 1]);
     for position in places {
-        assert!(
-            is_found(dir.path(), &segment, position),
-            "{} at byte {position}",
-            segment.display()
-        );
+        assert!(is_found(dir.path(), &segment, position), "{} at byte {position}", segment.display());
     }
     let checkpoint = find(dir.path(), "groups", |_| true);
     let bytes = fs::metadata(&checkpoint).unwrap().len() as usize;
     for position in (0..bytes).step_by(bytes.div_ceil(8)).chain([bytes - 1]) {
-        assert!(
-            is_found(dir.path(), &checkpoint, position),
-            "{} at byte {position}",
-            checkpoint.display()
-        );
+        assert!(is_found(dir.path(), &checkpoint, position), "{} at byte {position}", checkpoint.display());
     }
     let identity = dir.path().join("identity.toml");
     assert!(is_found(dir.path(), &identity, 0));
@@ -132,20 +110,11 @@ fn a_damaged_entry_of_the_log_is_found_where_it_is() {
     let broker = Broker::start(dir.path());
     fill(&broker);
     broker.stop();
-    let wal = find(dir.path(), "wal", |path| {
-        path.extension().is_some_and(|extension| extension == "wal")
-    });
+    let wal = find(dir.path(), "wal", |path| path.extension().is_some_and(|extension| extension == "wal"));
     let text = b"a line of text";
     let bytes = fs::read(&wal).unwrap();
-    let position = bytes
-        .windows(text.len())
-        .position(|window| window == text)
-        .unwrap();
-    assert!(
-        is_found(dir.path(), &wal, position),
-        "byte {position} of {}",
-        wal.display()
-    );
+    let position = bytes.windows(text.len()).position(|window| window == text).unwrap();
+    assert!(is_found(dir.path(), &wal, position), "byte {position} of {}", wal.display());
 }
 
 #[test]
@@ -154,9 +123,8 @@ fn a_batch_with_a_good_checksum_that_is_not_the_one_in_the_log_is_found() {
     let broker = Broker::start(dir.path());
     fill(&broker);
     broker.stop();
-    let segment = find(dir.path(), "topics", |path| {
-        path.extension().is_some_and(|extension| extension == "log")
-    });
+    let segment =
+        find(dir.path(), "topics", |path| path.extension().is_some_and(|extension| extension == "log"));
     // Base sequence and CRC changed together: only the sequences and the WAL know better.
     let mut bytes = fs::read(&segment).unwrap();
     let size = 12 + u32::from_be_bytes(bytes[8..12].try_into().unwrap()) as usize;
@@ -172,10 +140,5 @@ fn a_batch_with_a_good_checksum_that_is_not_the_one_in_the_log_is_found() {
         .iter()
         .map(|damage| damage["reason"].as_str().unwrap())
         .collect();
-    assert!(
-        reasons
-            .iter()
-            .any(|reason| reason.contains("is not the one in wal/")),
-        "{reasons:?}"
-    );
+    assert!(reasons.iter().any(|reason| reason.contains("is not the one in wal/")), "{reasons:?}");
 }

@@ -51,11 +51,7 @@ impl CheckpointHeader {
         check_version(&mut bytes, WHAT)?;
         let vote_bytes = take_u8(&mut bytes, WHAT)? as usize;
         let vote = take_slice(&mut bytes, vote_bytes, WHAT)?;
-        let vote = if vote.is_empty() {
-            None
-        } else {
-            Some(decode_vote(vote)?)
-        };
+        let vote = if vote.is_empty() { None } else { Some(decode_vote(vote)?) };
         let at = match take_u8(&mut bytes, WHAT)? {
             0 => None,
             1 => {
@@ -64,9 +60,7 @@ impl CheckpointHeader {
                 Some(EntryId { term, index })
             }
             other => {
-                return Err(DecodeError::new(format!(
-                    "the checkpoint header has flag {other}, not 0 or 1"
-                )));
+                return Err(DecodeError::new(format!("the checkpoint header has flag {other}, not 0 or 1")));
             }
         };
         if at.is_some_and(|at| at.index == LogIndex(0)) {
@@ -74,9 +68,6 @@ impl CheckpointHeader {
         }
         let membership = membership::decode(&mut bytes)?;
         check_end(&bytes, WHAT)?;
-        Ok(CheckpointHeader {
-            vote,
-            membership: StoredMembership::new(at.map(engine_log_id), membership),
-        })
+        Ok(CheckpointHeader { vote, membership: StoredMembership::new(at.map(engine_log_id), membership) })
     }
 }

@@ -81,10 +81,7 @@ pub(crate) fn decode_entry(mut bytes: Bytes, at: EntryId) -> Result<Entry, Decod
         }
         kind => return Err(DecodeError::new(format!("unknown entry kind {kind}"))),
     };
-    Ok(Entry {
-        log_id: engine_log_id(at),
-        payload,
-    })
+    Ok(Entry { log_id: engine_log_id(at), payload })
 }
 
 /// The encoded commands of a stored entry, for tools that look at the log of a stopped node; none if it is a blank or a

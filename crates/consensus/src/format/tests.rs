@@ -24,41 +24,22 @@ impl Command for Number {
         out.buffer().put_u16(self.0);
     }
     fn decode(bytes: &mut Bytes) -> Result<Number, DecodeError> {
-        bytes
-            .try_get_u16()
-            .map(Number)
-            .map_err(|_| DecodeError::new("short"))
+        bytes.try_get_u16().map(Number).map_err(|_| DecodeError::new("short"))
     }
     fn size_bytes(&self) -> usize {
         2
     }
 }
 
-const AT: EntryId = EntryId {
-    term: Term(3),
-    index: LogIndex(0x0102),
-};
+const AT: EntryId = EntryId { term: Term(3), index: LogIndex(0x0102) };
 
 fn entry(payload: EntryPayload<Batch, NodeId, BasicNode>) -> Entry {
-    Entry {
-        log_id: engine_log_id(AT),
-        payload,
-    }
+    Entry { log_id: engine_log_id(AT), payload }
 }
 
 fn membership() -> Membership {
-    let nodes = BTreeMap::from([
-        (NodeId(1), BasicNode::new("a:1")),
-        (NodeId(2), BasicNode::new("")),
-    ]);
-    Membership::new(
-        vec![
-            BTreeSet::from([NodeId(1)]),
-            BTreeSet::from([NodeId(1), NodeId(2)]),
-        ],
-        nodes,
-    )
-    .unwrap()
+    let nodes = BTreeMap::from([(NodeId(1), BasicNode::new("a:1")), (NodeId(2), BasicNode::new(""))]);
+    Membership::new(vec![BTreeSet::from([NodeId(1)]), BTreeSet::from([NodeId(1), NodeId(2)])], nodes).unwrap()
 }
 
 fn commands(numbers: &[u16]) -> Bytes {
@@ -82,9 +63,7 @@ fn entries_have_the_recorded_bytes() {
     let blank = joined(encode_entry(&entry(EntryPayload::Blank)));
     assert_eq!(blank[..], [&[1, 0][..], &PREFIX].concat());
 
-    let two = joined(encode_entry(&entry(EntryPayload::Normal(Batch::stored(
-        commands(&[0x0a0b, 0x0c0d]),
-    )))));
+    let two = joined(encode_entry(&entry(EntryPayload::Normal(Batch::stored(commands(&[0x0a0b, 0x0c0d]))))));
     let body = [0, 0, 0, 2, 0, 0, 0, 2, 0, 0, 0, 2, 0x0a, 0x0b, 0x0c, 0x0d];
     assert_eq!(two[..], [&[1, 1][..], &PREFIX, &body].concat());
 
@@ -92,10 +71,7 @@ fn entries_have_the_recorded_bytes() {
     let configs = [0, 2, 0, 1, 0, 0, 0, 1, 0, 2, 0, 0, 0, 1, 0, 0, 0, 2];
     let nodes = [0, 2, 0, 0, 0, 1, 0, 3, b'a', b':', b'1', 0, 0, 0, 2, 0, 0];
     assert_eq!(members[..], [&[1, 2][..], &PREFIX, &configs, &nodes].concat());
-    assert_eq!(
-        decode_entry(members, AT).unwrap().payload.get_membership_of(),
-        Some(membership())
-    );
+    assert_eq!(decode_entry(members, AT).unwrap().payload.get_membership_of(), Some(membership()));
 }
 
 trait MembershipOf {
@@ -104,11 +80,7 @@ trait MembershipOf {
 
 impl MembershipOf for EntryPayload<Batch, NodeId, BasicNode> {
     fn get_membership_of(self) -> Option<Membership> {
-        if let EntryPayload::Membership(membership) = self {
-            Some(membership)
-        } else {
-            None
-        }
+        if let EntryPayload::Membership(membership) = self { Some(membership) } else { None }
     }
 }
 
@@ -119,21 +91,12 @@ fn votes_and_checkpoint_headers_have_the_recorded_bytes() {
     assert_eq!(encode_vote(&vote)[..], vote_bytes);
     assert_eq!(decode_vote(encode_vote(&vote)).unwrap(), vote);
 
-    let header = CheckpointHeader {
-        vote: None,
-        membership: StoredMembership::default(),
-    };
+    let header = CheckpointHeader { vote: None, membership: StoredMembership::default() };
     assert_eq!(header.encode()[..], [1, 0, 0, 0, 0, 0, 0]);
     let membership = StoredMembership::new(Some(engine_log_id(AT)), membership());
-    let header = CheckpointHeader {
-        vote: Some(vote),
-        membership,
-    };
+    let header = CheckpointHeader { vote: Some(vote), membership };
     let bytes = header.encode();
-    assert_eq!(
-        bytes[..],
-        [&[1, 14][..], &vote_bytes, &[1], &PREFIX, &bytes[33..]].concat()
-    );
+    assert_eq!(bytes[..], [&[1, 14][..], &vote_bytes, &[1], &PREFIX, &bytes[33..]].concat());
     let read = CheckpointHeader::decode(bytes).unwrap();
     assert_eq!((read.vote, read.membership), (header.vote, header.membership));
 }
@@ -143,16 +106,7 @@ fn an_entry_is_refused_in_another_place_and_in_an_unknown_format() {
     let bytes = joined(encode_entry(&entry(EntryPayload::Blank)));
     assert!(decode_entry(bytes.clone(), AT).is_ok());
     assert!(decode_entry(bytes.clone(), EntryId { term: Term(4), ..AT }).is_err());
-    assert!(
-        decode_entry(
-            bytes.clone(),
-            EntryId {
-                index: LogIndex(5),
-                ..AT
-            }
-        )
-        .is_err()
-    );
+    assert!(decode_entry(bytes.clone(), EntryId { index: LogIndex(5), ..AT }).is_err());
     for (position, value) in [(0, 2), (1, 3)] {
         let mut changed = bytes.to_vec();
         changed[position] = value;

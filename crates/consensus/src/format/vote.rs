@@ -27,15 +27,9 @@ pub(crate) fn decode_vote(mut bytes: Bytes) -> Result<Vote, DecodeError> {
         0 => false,
         1 => true,
         other => {
-            return Err(DecodeError::new(format!(
-                "the vote's last byte is {other}, not 0 or 1"
-            )));
+            return Err(DecodeError::new(format!("the vote's last byte is {other}, not 0 or 1")));
         }
     };
     check_end(&bytes, "the vote")?;
-    Ok(if committed {
-        Vote::new_committed(term, node)
-    } else {
-        Vote::new(term, node)
-    })
+    Ok(if committed { Vote::new_committed(term, node) } else { Vote::new(term, node) })
 }

@@ -19,9 +19,7 @@ impl Cache {
 
     pub(super) fn push(&mut self, entry: Entry) {
         debug_assert!(
-            self.entries
-                .back()
-                .is_none_or(|last| last.log_id.index + 1 == entry.log_id.index),
+            self.entries.back().is_none_or(|last| last.log_id.index + 1 == entry.log_id.index),
             "no holes"
         );
         self.entries.push_back(entry);
@@ -34,22 +32,14 @@ impl Cache {
 
     /// Forgets entries through `applied`.
     pub(super) fn applied(&mut self, applied: &EngineLogId) {
-        while self
-            .entries
-            .front()
-            .is_some_and(|entry| entry.log_id.index <= applied.index)
-        {
+        while self.entries.front().is_some_and(|entry| entry.log_id.index <= applied.index) {
             self.entries.pop_front();
         }
     }
 
     /// Removes entries from `from` on.
     pub(super) fn truncate(&mut self, from: u64) {
-        while self
-            .entries
-            .back()
-            .is_some_and(|entry| entry.log_id.index >= from)
-        {
+        while self.entries.back().is_some_and(|entry| entry.log_id.index >= from) {
             self.entries.pop_back();
         }
     }

@@ -30,11 +30,7 @@ pub(crate) fn engine_config(
         heartbeat_interval: 100,
         election_timeout_min: 500,
         election_timeout_max: 1000,
-        removed_leader_step_down: if alone {
-            StepDownPolicy::Never
-        } else {
-            StepDownPolicy::After(500)
-        },
+        removed_leader_step_down: if alone { StepDownPolicy::Never } else { StepDownPolicy::After(500) },
         allow_log_reversion: Some(false),
         // These count entries, and an entry is large: few are ever queued. Bytes are bounded where commands are proposed
         // and where entries are read.

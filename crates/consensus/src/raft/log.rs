@@ -98,10 +98,7 @@ impl RaftLog {
         let entries: Vec<Entry> = self.cache.lock().drain().collect();
         for entry in &entries {
             if let openraft::EntryPayload::Normal(batch) = &entry.payload {
-                batch
-                    .live()
-                    .into_iter()
-                    .for_each(|live| live.refuse(&ProposeError::Unknown));
+                batch.live().into_iter().for_each(|live| live.refuse(&ProposeError::Unknown));
             }
         }
     }
@@ -109,17 +106,13 @@ impl RaftLog {
     /// Waits until entries through `through` have been purged.
     pub(crate) async fn purged_through(&self, through: LogIndex) {
         let mut purged = self.purged.subscribe();
-        purged
-            .wait_for(|purged| *purged >= through)
-            .await
-            .expect("the sender is borrowed");
+        purged.wait_for(|purged| *purged >= through).await.expect("the sender is borrowed");
     }
 
     /// Queues a record whose completion nobody waits for.
     pub(crate) fn queue(self: &Arc<Self>, record: WalRecord) {
         let log = self.clone();
-        self.wal
-            .submit(vec![record], Box::new(move |result| log.check(result.map(drop))));
+        self.wal.submit(vec![record], Box::new(move |result| log.check(result.map(drop))));
     }
 
     fn check(&self, result: Result<(), CommitFailed>) {
@@ -146,9 +139,7 @@ impl RaftLog {
         let done = move |result: Result<_, CommitFailed>| match result {
             Ok(token) => {
                 log.watermark.advance(token);
-                flushed
-                    .into_iter()
-                    .for_each(|flushed| flushed.io_completed(Ok(())));
+                flushed.into_iter().for_each(|flushed| flushed.io_completed(Ok(())));
             }
             Err(error) => {
                 log.failed(&error);
@@ -183,19 +174,13 @@ impl RaftLogStorage<Types> for LogStore {
         }
         let (done, saved) = oneshot::channel();
         let log = self.0.clone();
-        let record = WalRecord::Vote {
-            group: self.0.group,
-            vote: encode_vote(vote),
-        };
+        let record = WalRecord::Vote { group: self.0.group, vote: encode_vote(vote) };
         let completion = move |result: Result<_, CommitFailed>| {
             log.check(result.as_ref().map(drop).map_err(Clone::clone));
             let _ = done.send(result);
         };
         self.0.wal.submit(vec![record], Box::new(completion));
-        saved
-            .await
-            .map_err(|_| io::Error::other(CommitFailed::Closed))?
-            .map_err(io::Error::other)?;
+        saved.await.map_err(|_| io::Error::other(CommitFailed::Closed))?.map_err(io::Error::other)?;
         *self.0.vote.lock() = Some(*vote);
         Ok(())
     }
@@ -218,12 +203,7 @@ impl RaftLogStorage<Types> for LogStore {
                 bytes = 0;
             }
             bytes += size_bytes;
-            records.push(WalRecord::Entry {
-                group: log.group,
-                index: at.index,
-                term: at.term,
-                payload,
-            });
+            records.push(WalRecord::Entry { group: log.group, index: at.index, term: at.term, payload });
             last = Some(at);
             log.state.lock().last_log_id = Some(entry.log_id);
             log.cache.lock().push(entry);
@@ -241,10 +221,7 @@ impl RaftLogStorage<Types> for LogStore {
         self.0.state.lock().last_log_id = last;
         self.0.cache.lock().truncate(last_index.0); // the engine's index of the entry behind it
         self.0.watermark.truncate(last_index);
-        self.0.queue(WalRecord::Truncate {
-            group: self.0.group,
-            from: last_index.next(),
-        });
+        self.0.queue(WalRecord::Truncate { group: self.0.group, from: last_index.next() });
         Ok(())
     }
 
@@ -257,10 +234,7 @@ impl RaftLogStorage<Types> for LogStore {
             state.last_log_id = state.last_log_id.max(Some(through));
         }
         self.0.applied(&through);
-        self.0.queue(WalRecord::Purge {
-            group: self.0.group,
-            through: through_index,
-        });
+        self.0.queue(WalRecord::Purge { group: self.0.group, through: through_index });
         self.0.purged.send_if_modified(|purged| {
             let rises = *purged < through_index;
             *purged = (*purged).max(through_index);

@@ -76,37 +76,23 @@ impl RaftMachine {
     /// Takes the state as it is now; `None` if a checkpoint already covers it.
     pub(crate) fn begin_checkpoint(&mut self) -> Option<Begun> {
         let applied = self.applied?;
-        if self
-            .checkpoint
-            .as_ref()
-            .is_some_and(|newest| newest.last_log_id >= Some(applied))
-        {
+        if self.checkpoint.as_ref().is_some_and(|newest| newest.last_log_id >= Some(applied)) {
             return None;
         }
         let build = self.applier.begin_checkpoint();
-        Some(Begun {
-            applied: entry_id(&applied),
-            membership: self.membership.clone(),
-            build,
-        })
+        Some(Begun { applied: entry_id(&applied), membership: self.membership.clone(), build })
     }
 
     /// The checkpoint is on disk.
     pub(crate) fn checkpoint_durable(&mut self, applied: EntryId, membership: StoredMembership) {
         let last_log_id = Some(super::engine_log_id(applied));
-        self.checkpoint = Some(SnapshotMeta {
-            last_log_id,
-            last_membership: membership,
-        });
+        self.checkpoint = Some(SnapshotMeta { last_log_id, last_membership: membership });
         self.applier.checkpoint_durable(applied.index);
     }
 
     fn newest(&self) -> Option<Snapshot> {
         let meta = self.checkpoint.clone()?;
-        Some(Snapshot {
-            meta,
-            snapshot: CheckpointData,
-        })
+        Some(Snapshot { meta, snapshot: CheckpointData })
     }
 
     async fn apply_all<S>(&mut self, entries: &mut S) -> io::Result<()>
@@ -127,9 +113,7 @@ impl RaftMachine {
             return Err(io::Error::other("the group has ended"));
         };
         debug_assert!(
-            self.applied
-                .as_ref()
-                .is_none_or(|applied| applied.index + 1 == entry.log_id.index),
+            self.applied.as_ref().is_none_or(|applied| applied.index + 1 == entry.log_id.index),
             "no holes"
         );
         match entry.payload {
@@ -175,21 +159,16 @@ impl RaftStateMachine<Types> for RaftMachine {
     }
 
     async fn get_snapshot_builder(&mut self) -> NewestCheckpoint {
-        let empty = Meta {
-            last_log_id: None,
-            last_membership: StoredMembership::default(),
-        };
-        NewestCheckpoint(self.newest().unwrap_or(Snapshot {
-            meta: empty,
-            snapshot: CheckpointData,
-        }))
+        let empty = Meta { last_log_id: None, last_membership: StoredMembership::default() };
+        NewestCheckpoint(self.newest().unwrap_or(Snapshot { meta: empty, snapshot: CheckpointData }))
     }
 
     async fn install_snapshot(&mut self, meta: &Meta, _: CheckpointData) -> Result<(), io::Error> {
         // the engine installs at start what it finds newer than the state; the state is restored before it starts
-        let through = meta.last_log_id.as_ref().map_or((LogIndex(0), Term(0)), |id| {
-            (entry_id(id).index, entry_id(id).term)
-        });
+        let through = meta
+            .last_log_id
+            .as_ref()
+            .map_or((LogIndex(0), Term(0)), |id| (entry_id(id).index, entry_id(id).term));
         Err(io::Error::new(
             io::ErrorKind::Unsupported,
             format!(

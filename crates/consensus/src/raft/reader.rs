@@ -36,29 +36,16 @@ impl LogReader {
             if !cached.is_empty() {
                 return Ok(cached);
             }
-            cache
-                .first()
-                .map_or(to, |first| if first > from { first.min(to) } else { to })
+            cache.first().map_or(to, |first| if first > from { first.min(to) } else { to })
         };
         let log = self.0.clone();
         Runtime::spawn_blocking(move || {
-            let entries = log
-                .wal
-                .read(log.group, from_engine(from), from_engine(to_read), READ_BYTES_MAX)?;
+            let entries = log.wal.read(log.group, from_engine(from), from_engine(to_read), READ_BYTES_MAX)?;
             entries
                 .into_iter()
                 .map(|entry| {
-                    decode_entry(
-                        entry.payload,
-                        EntryId {
-                            term: entry.term,
-                            index: entry.index,
-                        },
-                    )
-                    .map_err(|source| ReadEntriesError::Decode {
-                        index: entry.index,
-                        source,
-                    })
+                    decode_entry(entry.payload, EntryId { term: entry.term, index: entry.index })
+                        .map_err(|source| ReadEntriesError::Decode { index: entry.index, source })
                 })
                 .collect::<Result<Vec<Entry>, ReadEntriesError>>()
         })
@@ -78,10 +65,7 @@ fn to_apply(entry: &Entry) -> Entry {
         EntryPayload::Normal(batch) => EntryPayload::Normal(Batch::to_apply(batch)),
         other => other.clone(),
     };
-    Entry {
-        log_id: entry.log_id,
-        payload,
-    }
+    Entry { log_id: entry.log_id, payload }
 }
 
 /// An entry without its commands: all that the engine looks at when it starts, when it reads the log as a whole.
@@ -90,10 +74,7 @@ fn outline(entry: Entry) -> Entry {
         EntryPayload::Normal(_) => EntryPayload::Normal(Batch::stored(Bytes::new())),
         other => other,
     };
-    Entry {
-        log_id: entry.log_id,
-        payload,
-    }
+    Entry { log_id: entry.log_id, payload }
 }
 
 /// `from` and `to`, exclusive.
@@ -127,12 +108,7 @@ impl RaftLogReader<Types> for LogReader {
             read: VecDeque<Entry>,
         }
         let (from, to) = bounds(&range, 0);
-        let state = State {
-            reader: LogReader(self.0.clone()),
-            from,
-            to,
-            read: VecDeque::new(),
-        };
+        let state = State { reader: LogReader(self.0.clone()), from, to, read: VecDeque::new() };
         stream::try_unfold(state, |mut state| async move {
             if state.read.is_empty() && state.from < state.to {
                 state.read = state.reader.read(state.from, state.to, to_apply).await?.into();
@@ -163,10 +139,7 @@ impl RaftLogReader<Types> for LogReader {
             }
             from += read.len() as u64;
             let starting = self.0.starting.load(Ordering::Acquire);
-            entries.extend(
-                read.into_iter()
-                    .map(|entry| if starting { outline(entry) } else { entry }),
-            );
+            entries.extend(read.into_iter().map(|entry| if starting { outline(entry) } else { entry }));
         }
         Ok(entries)
     }

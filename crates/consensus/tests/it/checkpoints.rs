@@ -16,10 +16,7 @@ async fn a_restart_goes_on_from_the_checkpoint() {
         let node = Node::open(disk.clone());
         let (group, ledger) = node.start(GROUP).await;
         assert_eq!(ledger.0.lock().lines, expected);
-        assert_eq!(
-            ledger.0.lock().restored,
-            if round == 0 { 0 } else { round * 100 - 50 }
-        );
+        assert_eq!(ledger.0.lock().restored, if round == 0 { 0 } else { round * 100 - 50 });
         for number in 0..50 {
             group.propose(line(format!("{round}a{number}"))).await.unwrap();
         }
@@ -31,10 +28,7 @@ async fn a_restart_goes_on_from_the_checkpoint() {
             group.propose(line(format!("{round}b{number}"))).await.unwrap();
         }
         let stored = node.wal.group(GROUP).unwrap();
-        assert_eq!(
-            stored.purged_through, through,
-            "the log begins behind the checkpoint"
-        );
+        assert_eq!(stored.purged_through, through, "the log begins behind the checkpoint");
         expected = ledger.0.lock().lines.clone();
         group.shutdown().await;
         node.stop();
@@ -76,10 +70,7 @@ async fn apply_goes_on_while_a_checkpoint_is_built() {
     go.send(()).unwrap();
     let through = checkpoint.await.unwrap().unwrap().unwrap();
     assert!(through < group.applied());
-    assert_eq!(
-        node.wal.group(GROUP).map(|stored| stored.first),
-        Some(through.next())
-    );
+    assert_eq!(node.wal.group(GROUP).map(|stored| stored.first), Some(through.next()));
     group.shutdown().await;
 }
 
@@ -90,15 +81,9 @@ async fn a_state_that_cannot_be_made_durable_ends_the_group_and_purges_nothing()
     let (group, ledger) = node.start(GROUP).await;
     group.propose(line("kept")).await.unwrap();
     ledger.0.lock().before_build = Some(Box::new(|| Err(io::Error::from_raw_os_error(5))));
-    assert!(matches!(
-        group.checkpoint().await,
-        Err(CheckpointFailed::Build(_))
-    ));
+    assert!(matches!(group.checkpoint().await, Err(CheckpointFailed::Build(_))));
     assert_eq!(node.ended.lock().len(), 1);
-    assert_eq!(
-        group.propose(line("refused")).await.unwrap_err(),
-        ProposeError::ShuttingDown
-    );
+    assert_eq!(group.propose(line("refused")).await.unwrap_err(), ProposeError::ShuttingDown);
     group.shutdown().await;
     drop(node);
     let node = Node::open(disk);
@@ -118,16 +103,9 @@ async fn without_room_for_a_checkpoint_the_group_goes_on() {
         held.fail(Operation::Create, 1, Fault::Enospc);
         Ok(())
     }));
-    assert!(matches!(
-        group.checkpoint().await,
-        Err(CheckpointFailed::NoSpace(_))
-    ));
+    assert!(matches!(group.checkpoint().await, Err(CheckpointFailed::NoSpace(_))));
     assert!(node.ended.lock().is_empty());
-    assert_eq!(
-        node.wal.group(GROUP).unwrap().purged_through,
-        LogIndex(0),
-        "nothing is purged"
-    );
+    assert_eq!(node.wal.group(GROUP).unwrap().purged_through, LogIndex(0), "nothing is purged");
     group.propose(line("two")).await.unwrap();
     group.checkpoint().await.unwrap().expect("there is room again");
     group.shutdown().await;
@@ -143,21 +121,12 @@ async fn a_lost_checkpoint_is_refused_and_not_skipped() {
     group.propose(line("two")).await.unwrap();
     group.shutdown().await;
     node.stop();
-    let lost: Vec<String> = disk
-        .paths()
-        .into_iter()
-        .filter(|path| !path.starts_with("wal/"))
-        .collect();
+    let lost: Vec<String> = disk.paths().into_iter().filter(|path| !path.starts_with("wal/")).collect();
     assert!(!lost.is_empty());
     lost.iter().for_each(|path| disk.remove_file(path).unwrap());
     let node = Node::open(disk);
     let refused = node.try_start(node.options(GROUP)).await.err().expect("refused");
-    let StartError::Gap {
-        checkpoint, first, ..
-    } = refused
-    else {
-        panic!("{refused}")
-    };
+    let StartError::Gap { checkpoint, first, .. } = refused else { panic!("{refused}") };
     assert_eq!((checkpoint, first), (LogIndex(0), through.next()));
 }
 
@@ -172,21 +141,11 @@ async fn a_damaged_checkpoint_is_not_replaced_by_an_older_one_with_a_hole_behind
     let newer = group.checkpoint().await.unwrap().unwrap();
     group.shutdown().await;
     node.stop();
-    let newest = disk
-        .paths()
-        .into_iter()
-        .filter(|path| path.contains("checkpoint"))
-        .max()
-        .unwrap();
+    let newest = disk.paths().into_iter().filter(|path| path.contains("checkpoint")).max().unwrap();
     let bits = disk.bytes(&newest).unwrap().len() as u64 * 8;
     disk.flip_bit(&newest, bits - 1).unwrap();
     let node = Node::open(disk);
     let refused = node.try_start(node.options(GROUP)).await.err().expect("refused");
-    let StartError::Gap {
-        checkpoint, first, ..
-    } = refused
-    else {
-        panic!("{refused}")
-    };
+    let StartError::Gap { checkpoint, first, .. } = refused else { panic!("{refused}") };
     assert_eq!((checkpoint, first), (older, newer.next()));
 }

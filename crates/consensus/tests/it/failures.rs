@@ -8,9 +8,8 @@ use crate::world::{GROUP, Node, line};
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_success_follows_a_failed_sync_or_write() {
     let mut failures = 0;
-    for (operation, nth) in [1, 2, 3, 5, 9]
-        .into_iter()
-        .flat_map(|nth| [(Operation::Sync, nth), (Operation::Write, nth)])
+    for (operation, nth) in
+        [1, 2, 3, 5, 9].into_iter().flat_map(|nth| [(Operation::Sync, nth), (Operation::Write, nth)])
     {
         let memory = MemoryDisk::new();
         let disk = FaultyDisk::over_memory(memory.clone());
@@ -45,10 +44,7 @@ async fn no_success_follows_a_failed_sync_or_write() {
         let after = Node::open(memory.power_cut(nth));
         let (group, ledger) = after.start(GROUP).await;
         let texts = ledger.0.lock().texts();
-        assert!(
-            texts.starts_with(&acknowledged),
-            "{operation:?} {nth}: {acknowledged:?} but {texts:?}"
-        );
+        assert!(texts.starts_with(&acknowledged), "{operation:?} {nth}: {acknowledged:?} but {texts:?}");
         group.shutdown().await;
     }
     assert!(failures >= 5, "{failures} of 10 faults were met by the log");

@@ -21,28 +21,11 @@ async fn large_and_small_commands_survive_a_restart() {
     let disk = MemoryDisk::new();
     let node = Node::open(disk.clone());
     let (group, ledger) = node.start(GROUP).await;
-    let sizes = [
-        0,
-        1,
-        2047,
-        2048,
-        100_000,
-        1 << 20,
-        (3 << 20) + 1,
-        7,
-        1_500_000,
-        1_500_000,
-        900_000,
-        900_000,
-    ];
+    let sizes =
+        [0, 1, 2047, 2048, 100_000, 1 << 20, (3 << 20) + 1, 7, 1_500_000, 1_500_000, 900_000, 900_000];
     let mut proposals = Vec::new();
     for (number, size) in sizes.into_iter().enumerate() {
-        proposals.push(
-            group
-                .enqueue(Line(Bytes::from(vec![number as u8; size])))
-                .await
-                .unwrap(),
-        );
+        proposals.push(group.enqueue(Line(Bytes::from(vec![number as u8; size]))).await.unwrap());
     }
     for proposal in proposals {
         proposal.await.unwrap();
@@ -52,10 +35,7 @@ async fn large_and_small_commands_survive_a_restart() {
     node.stop();
     let node = Node::open(disk);
     let (group, ledger) = node.start(GROUP).await;
-    assert!(
-        ledger.0.lock().lines == expected,
-        "the same lines, of the same sizes"
-    );
+    assert!(ledger.0.lock().lines == expected, "the same lines, of the same sizes");
     group.shutdown().await;
 }
 
@@ -89,13 +69,7 @@ async fn a_command_beyond_the_limit_is_refused() {
     let (group, ledger) = node.try_start(options).await.unwrap();
     group.leader_ready().await.unwrap();
     let refused = group.propose(Line(Bytes::from(vec![0; 1000]))).await.unwrap_err();
-    assert_eq!(
-        refused,
-        ProposeError::TooLarge {
-            size_bytes: 1001,
-            limit_bytes: 1000
-        }
-    );
+    assert_eq!(refused, ProposeError::TooLarge { size_bytes: 1001, limit_bytes: 1000 });
     group.propose(Line(Bytes::from(vec![0; 999]))).await.unwrap();
     assert_eq!(ledger.0.lock().lines.len(), 1);
     group.shutdown().await;

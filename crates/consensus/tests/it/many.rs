@@ -28,10 +28,7 @@ async fn groups_keep_their_own_logs_in_one_file_and_share_its_syncs() {
     }
     let syncs = disk.count(Operation::Sync) - syncs;
     assert!(syncs <= 3 * 40, "{syncs} syncs for 40 rounds of 5 groups");
-    let books: Vec<_> = groups
-        .iter()
-        .map(|(_, ledger)| ledger.0.lock().lines.clone())
-        .collect();
+    let books: Vec<_> = groups.iter().map(|(_, ledger)| ledger.0.lock().lines.clone()).collect();
     for (group, _) in &groups {
         group.shutdown().await;
     }

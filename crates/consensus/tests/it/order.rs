@@ -74,10 +74,7 @@ async fn what_gathers_while_entries_are_in_flight_becomes_one_entry() {
     }
     let entries = group.applied().0 - first.0;
     assert!(entries < 50, "{entries} entries for 1000 commands");
-    assert!(
-        ledger.0.lock().runs as u64 <= entries,
-        "readers are woken once a run"
-    );
+    assert!(ledger.0.lock().runs as u64 <= entries, "readers are woken once a run");
     group.shutdown().await;
 }
 

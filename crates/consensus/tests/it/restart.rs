@@ -95,15 +95,7 @@ async fn an_entry_that_cannot_be_read_ends_the_group_and_is_not_skipped() {
 
 async fn append(node: &Node, index: LogIndex, term: Term, payload: Bytes) {
     let (done, appended) = tokio::sync::oneshot::channel();
-    let record = WalRecord::Entry {
-        group: GROUP,
-        index,
-        term,
-        payload: vec![payload],
-    };
-    node.wal.submit(
-        vec![record],
-        Box::new(move |result| done.send(result.is_ok()).unwrap()),
-    );
+    let record = WalRecord::Entry { group: GROUP, index, term, payload: vec![payload] };
+    node.wal.submit(vec![record], Box::new(move |result| done.send(result.is_ok()).unwrap()));
     assert!(appended.await.unwrap());
 }

@@ -34,11 +34,7 @@ async fn every_proposal_is_answered_and_the_answer_is_true() {
         node.stop();
         let node = Node::open(disk);
         let (group, ledger) = node.start(GROUP).await;
-        assert_eq!(
-            ledger.0.lock().texts(),
-            committed,
-            "neither more nor less than what was acknowledged"
-        );
+        assert_eq!(ledger.0.lock().texts(), committed, "neither more nor less than what was acknowledged");
         group.shutdown().await;
     }
 }
@@ -50,15 +46,9 @@ async fn nothing_is_taken_after_a_shutdown() {
     group.propose(line("before")).await.unwrap();
     group.shutdown().await;
     group.shutdown().await; // again is fine
-    assert_eq!(
-        group.propose(line("after")).await.unwrap_err(),
-        ProposeError::ShuttingDown
-    );
+    assert_eq!(group.propose(line("after")).await.unwrap_err(), ProposeError::ShuttingDown);
     assert_eq!(group.leader_ready().await, Err(ProposeError::ShuttingDown));
-    assert!(matches!(
-        group.checkpoint().await,
-        Err(CheckpointFailed::ShuttingDown)
-    ));
+    assert!(matches!(group.checkpoint().await, Err(CheckpointFailed::ShuttingDown)));
     assert!(node.ended.lock().is_empty(), "a shutdown is no failure");
 }
 
@@ -77,9 +67,6 @@ async fn a_proposal_that_waits_for_bytes_is_answered_too() {
         .collect();
     group.shutdown().await;
     for proposal in waiting {
-        assert!(matches!(
-            proposal.await.unwrap(),
-            Ok(_) | Err(ProposeError::ShuttingDown)
-        ));
+        assert!(matches!(proposal.await.unwrap(), Ok(_) | Err(ProposeError::ShuttingDown)));
     }
 }

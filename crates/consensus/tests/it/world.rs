@@ -56,10 +56,7 @@ pub struct Book {
 
 impl Book {
     pub fn texts(&self) -> Vec<String> {
-        self.lines
-            .iter()
-            .map(|(_, text)| String::from_utf8(text.to_vec()).unwrap())
-            .collect()
+        self.lines.iter().map(|(_, text)| String::from_utf8(text.to_vec()).unwrap()).collect()
     }
 }
 
@@ -97,10 +94,7 @@ impl StateMachine for Ledger {
     fn restore(&mut self, mut state: Bytes) -> io::Result<()> {
         let mut book = self.0.lock();
         while state.has_remaining() {
-            let at = EntryId {
-                term: Term(state.get_u64()),
-                index: LogIndex(state.get_u64()),
-            };
+            let at = EntryId { term: Term(state.get_u64()), index: LogIndex(state.get_u64()) };
             let length = state.get_u32() as usize;
             book.lines.push((at, state.split_to(length)));
         }
@@ -146,13 +140,7 @@ impl Node {
         };
         let (wal, committer, recovered) = Wal::open(disk.clone(), options).unwrap();
         let committer = wal::spawn(committer, |_| ()).unwrap();
-        Node {
-            disk,
-            wal,
-            recovered,
-            ended: Arc::default(),
-            committer,
-        }
+        Node { disk, wal, recovered, ended: Arc::default(), committer }
     }
 
     pub fn options(&self, group: RaftGroup) -> GroupOptions {
@@ -161,21 +149,10 @@ impl Node {
     }
 
     pub async fn try_start(&self, options: GroupOptions) -> Result<(Group<Ledger>, Ledger), StartError> {
-        let recovered = self
-            .recovered
-            .groups
-            .get(&options.group)
-            .cloned()
-            .unwrap_or_default();
+        let recovered = self.recovered.groups.get(&options.group).cloned().unwrap_or_default();
         let ledger = Ledger::default();
-        let group = Group::start(
-            options,
-            self.wal.clone(),
-            recovered,
-            self.disk.clone(),
-            ledger.clone(),
-        )
-        .await?;
+        let group =
+            Group::start(options, self.wal.clone(), recovered, self.disk.clone(), ledger.clone()).await?;
         Ok((group, ledger))
     }
 

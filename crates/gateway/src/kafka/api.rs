@@ -124,11 +124,7 @@ impl ApiKey {
     /// The entry for an ApiVersions response.
     pub fn advertisement(self) -> ApiVersion {
         let advertised = self.advertised();
-        ApiVersion {
-            api_key: self.key(),
-            min_version: *advertised.start(),
-            max_version: *advertised.end(),
-        }
+        ApiVersion { api_key: self.key(), min_version: *advertised.start(), max_version: *advertised.end() }
     }
 }
 

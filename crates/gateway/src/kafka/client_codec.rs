@@ -22,12 +22,7 @@ pub fn encode_request(
     request: &Request,
 ) -> Result<Vec<Bytes>, EncodeError> {
     let client_id = client_id.map(str::to_owned);
-    let header = RequestHeader {
-        api: request.api(),
-        version,
-        correlation_id,
-        client_id,
-    };
+    let header = RequestHeader { api: request.api(), version, correlation_id, client_id };
     let mut writer = Writer::frame();
     header.encode(&mut writer)?;
     request.encode(version, &mut writer)?;
@@ -48,7 +43,5 @@ pub fn decode_response(api: ApiKey, version: i16, frame: Bytes) -> Result<(i32, 
 }
 
 fn starts_with_unsupported_version(reader: &Reader) -> bool {
-    reader
-        .peek()
-        .starts_with(&ErrorCode::UnsupportedVersion.code().to_be_bytes())
+    reader.peek().starts_with(&ErrorCode::UnsupportedVersion.code().to_be_bytes())
 }

@@ -60,9 +60,6 @@ pub fn encode<T: Structure>(message: &T, version: i16) -> Result<Bytes, EncodeEr
     writer.put(&version.to_be_bytes());
     message.encode(&mut writer, version)?;
     let mut payload = BytesMut::with_capacity(writer.bytes());
-    writer
-        .into_pieces()
-        .into_iter()
-        .for_each(|piece| payload.put(piece));
+    writer.into_pieces().into_iter().for_each(|piece| payload.put(piece));
     Ok(payload.freeze())
 }

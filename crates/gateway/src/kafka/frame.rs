@@ -25,10 +25,7 @@ pub fn take_frame(input: &mut BytesMut, frame_bytes_max: usize) -> Result<Option
     let bytes = usize::try_from(length)
         .ok()
         .filter(|bytes| *bytes <= frame_bytes_max)
-        .ok_or(FrameError {
-            length,
-            frame_bytes_max,
-        })?;
+        .ok_or(FrameError { length, frame_bytes_max })?;
     if input.len() - LENGTH_BYTES < bytes {
         return Ok(None);
     }

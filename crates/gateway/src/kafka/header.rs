@@ -12,10 +12,7 @@ use super::api::ApiKey;
 use super::wire::{DecodeError, EncodeError, Layout, Reader, TaggedFields, Wire, Writer, read_tagged};
 
 /// The client id is a plain string even in flexible headers, so that any broker can read it (KIP-482).
-const CLIENT_ID_LAYOUT: Layout = Layout {
-    version: 1,
-    flexible: false,
-};
+const CLIENT_ID_LAYOUT: Layout = Layout { version: 1, flexible: false };
 
 /// What stands in front of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,12 +61,7 @@ impl RequestHeader {
         if api.is_flexible(version) {
             read_tagged(reader, |_, _| Ok(false))?;
         }
-        Ok(RequestHeader {
-            api,
-            version,
-            correlation_id,
-            client_id,
-        })
+        Ok(RequestHeader { api, version, correlation_id, client_id })
     }
 
     /// Appends the header.
@@ -77,9 +69,7 @@ impl RequestHeader {
         self.api.key().write(writer, CLIENT_ID_LAYOUT)?;
         self.version.write(writer, CLIENT_ID_LAYOUT)?;
         self.correlation_id.write(writer, CLIENT_ID_LAYOUT)?;
-        self.client_id
-            .write(writer, CLIENT_ID_LAYOUT)
-            .map_err(|error| error.at("client_id"))?;
+        self.client_id.write(writer, CLIENT_ID_LAYOUT).map_err(|error| error.at("client_id"))?;
         if self.api.is_flexible(self.version) {
             TaggedFields::default().write(writer);
         }

@@ -138,13 +138,7 @@ pub struct Session {
 impl Session {
     /// The state of a connection that has just been opened.
     pub fn new(limits: SessionLimits) -> Self {
-        Session {
-            limits,
-            slots: VecDeque::new(),
-            slots_from: 0,
-            bytes_in_flight: 0,
-            failed: false,
-        }
+        Session { limits, slots: VecDeque::new(), slots_from: 0, bytes_in_flight: 0, failed: false }
     }
 
     /// Whether to go on reading from the socket: there is room for one more request.
@@ -181,9 +175,7 @@ impl Session {
 
     /// Gives the answer to a call; `None` sends nothing (Produce with acks=0). Any order will do.
     pub fn complete(&mut self, id: CallId, response: Option<Response>) -> Result<(), SessionError> {
-        let slot =
-            id.0.checked_sub(self.slots_from)
-                .and_then(|index| self.slots.get_mut(index as usize));
+        let slot = id.0.checked_sub(self.slots_from).and_then(|index| self.slots.get_mut(index as usize));
         let Some(slot) = slot.filter(|slot| matches!(slot.answer, Answer::Waiting)) else {
             return Err(SessionError::NotWaiting(id));
         };
@@ -220,39 +212,19 @@ impl Session {
         let bytes = frame.len();
         let mut reader = Reader::new(frame);
         let header = RequestHeader::decode(&mut reader)?;
-        let RequestHeader {
-            api,
-            version,
-            correlation_id,
-            ..
-        } = header;
-        let mut slot = Slot {
-            api,
-            version,
-            correlation_id,
-            bytes,
-            answer: Answer::Waiting,
-        };
+        let RequestHeader { api, version, correlation_id, .. } = header;
+        let mut slot = Slot { api, version, correlation_id, bytes, answer: Answer::Waiting };
         if !api.decodable().contains(&version) {
             if api != ApiKey::ApiVersions {
-                return Err(SessionError::UnsupportedVersion {
-                    api,
-                    version,
-                    correlation_id,
-                });
+                return Err(SessionError::UnsupportedVersion { api, version, correlation_id });
             }
             slot.answer = Answer::Ready(slot.encode_versions_fallback()?);
             slot.bytes = slot.answer.bytes();
             self.push(slot);
             return Ok(None);
         }
-        let request =
-            Request::decode(api, version, &mut reader).map_err(|error| SessionError::MalformedRequest {
-                api,
-                version,
-                correlation_id,
-                error,
-            })?;
+        let request = Request::decode(api, version, &mut reader)
+            .map_err(|error| SessionError::MalformedRequest { api, version, correlation_id, error })?;
         let id = self.push(slot);
         Ok(Some(Call { id, header, request }))
     }
@@ -266,10 +238,7 @@ impl Session {
     }
 
     fn debug_check(&self) {
-        debug_assert_eq!(
-            self.bytes_in_flight,
-            self.slots.iter().map(|slot| slot.bytes).sum::<usize>()
-        );
+        debug_assert_eq!(self.bytes_in_flight, self.slots.iter().map(|slot| slot.bytes).sum::<usize>());
     }
 }
 
@@ -285,10 +254,7 @@ impl Answer {
 impl Slot {
     fn encode(&self, response: &Response) -> Result<Vec<Bytes>, SessionError> {
         if response.api() != self.api {
-            return Err(SessionError::WrongAnswer {
-                api: self.api,
-                answered: response.api(),
-            });
+            return Err(SessionError::WrongAnswer { api: self.api, answered: response.api() });
         }
         self.encode_in(self.version, response)
     }
@@ -307,14 +273,8 @@ impl Slot {
     fn encode_in(&self, version: i16, response: &Response) -> Result<Vec<Bytes>, SessionError> {
         let mut writer = Writer::frame();
         encode_response_header(self.api, version, self.correlation_id, &mut writer);
-        response
-            .encode(version, &mut writer)
-            .and_then(|()| Ok(writer.into_frame()?))
-            .map_err(|error| SessionError::Unanswerable {
-                api: self.api,
-                version,
-                correlation_id: self.correlation_id,
-                error,
-            })
+        response.encode(version, &mut writer).and_then(|()| Ok(writer.into_frame()?)).map_err(|error| {
+            SessionError::Unanswerable { api: self.api, version, correlation_id: self.correlation_id, error }
+        })
     }
 }

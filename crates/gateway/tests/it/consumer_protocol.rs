@@ -23,9 +23,7 @@ where
             assert!(unread.is_empty());
             let mut back = BytesMut::new();
             back.put_i16(version);
-            theirs
-                .encode(&mut back, version)
-                .expect("they write what they read");
+            theirs.encode(&mut back, version).expect("they write what they read");
             assert_eq!(ours, back);
             assert_eq!(decode::<Ours>(back.freeze()), Ok(value));
         }
@@ -61,23 +59,12 @@ fn a_newer_version_reads_as_the_newest_known() {
 fn bad_payloads_are_errors() {
     let fault = |bytes: &'static [u8]| {
         let payload = Bytes::from_static(bytes);
-        decode::<ConsumerProtocolSubscription>(payload)
-            .expect_err("not a subscription")
-            .fault
+        decode::<ConsumerProtocolSubscription>(payload).expect_err("not a subscription").fault
     };
-    assert_eq!(
-        fault(b""),
-        DecodeFault::Truncated {
-            wanted: 2,
-            remaining: 0
-        }
-    );
+    assert_eq!(fault(b""), DecodeFault::Truncated { wanted: 2, remaining: 0 });
     assert_eq!(fault(b"\xff\xff"), DecodeFault::UnsupportedVersion(-1));
     assert_eq!(
         fault(b"\0\0\x7f\xff\xff\xff"),
-        DecodeFault::CountTooLarge {
-            count: i32::MAX as usize,
-            remaining: 0
-        }
+        DecodeFault::CountTooLarge { count: i32::MAX as usize, remaining: 0 }
     );
 }

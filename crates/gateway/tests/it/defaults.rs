@@ -13,9 +13,7 @@ fn assert_same<Ours: Structure + Default, Theirs: Encodable + Default>(name: &st
             continue;
         }
         let mut writer = Writer::new();
-        Ours::default()
-            .encode(&mut writer, version)
-            .expect("defaults can be written in every version");
+        Ours::default().encode(&mut writer, version).expect("defaults can be written in every version");
         assert_eq!(writer.into_pieces().concat(), theirs, "{name} {version}");
     }
 }

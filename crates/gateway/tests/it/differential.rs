@@ -17,9 +17,7 @@ fn shared_versions() -> impl Iterator<Item = (ApiKey, TheirApiKey, i16)> {
     all_versions().filter_map(|(api, version)| {
         let theirs = TheirApiKey::try_from(api.key()).expect("knows every API of ours");
         let range = theirs.valid_versions();
-        (range.min..=range.max)
-            .contains(&version)
-            .then_some((api, theirs, version))
+        (range.min..=range.max).contains(&version).then_some((api, theirs, version))
     })
 }
 
@@ -30,10 +28,7 @@ fn most_versions_are_shared() {
             !shared_versions().any(|(shared, _, shared_version)| (shared, shared_version) == (*api, *version))
         })
         .collect();
-    assert_eq!(
-        only_ours,
-        [(ApiKey::ListOffsets, 11), (ApiKey::DescribeLogDirs, 5)]
-    );
+    assert_eq!(only_ours, [(ApiKey::ListOffsets, 11), (ApiKey::DescribeLogDirs, 5)]);
 }
 
 #[test]
@@ -50,9 +45,7 @@ fn requests_agree() {
                 .unwrap_or_else(|error| panic!("{api} {version} {seed}: {error:#}\n{request:?}"));
             assert!(unread.is_empty(), "{api} {version} {seed}");
             let mut back = BytesMut::new();
-            decoded
-                .encode(&mut back, version)
-                .expect("they write what they read");
+            decoded.encode(&mut back, version).expect("they write what they read");
             assert_eq!(ours, back, "{api} {version} {seed}\n{request:?}\n{decoded:?}");
             let again = Request::decode(api, version, &mut Reader::new(back.freeze()));
             assert_eq!(again, Ok(request), "{api} {version} {seed}");
@@ -71,9 +64,7 @@ fn responses_agree() {
                 .unwrap_or_else(|error| panic!("{api} {version} {seed}: {error:#}\n{response:?}"));
             assert!(unread.is_empty(), "{api} {version} {seed}");
             let mut back = BytesMut::new();
-            decoded
-                .encode(&mut back, version)
-                .expect("they write what they read");
+            decoded.encode(&mut back, version).expect("they write what they read");
             assert_eq!(ours, back, "{api} {version} {seed}\n{response:?}\n{decoded:?}");
             let again = Response::decode(api, version, &mut Reader::new(back.freeze()));
             assert_eq!(again, Ok(response), "{api} {version} {seed}");
@@ -89,19 +80,11 @@ fn headers_agree() {
 
     for (api, theirs, version) in shared_versions() {
         for client_id in [None, Some(String::new()), Some("a client".to_owned())] {
-            let header = RequestHeader {
-                api,
-                version,
-                correlation_id: -7,
-                client_id,
-            };
+            let header = RequestHeader { api, version, correlation_id: -7, client_id };
             let mut writer = Writer::new();
             header.encode(&mut writer).expect("short");
             let mut ours = bytes::Bytes::from(writer.into_pieces().concat());
-            assert_eq!(
-                RequestHeader::decode(&mut Reader::new(ours.clone())),
-                Ok(header.clone())
-            );
+            assert_eq!(RequestHeader::decode(&mut Reader::new(ours.clone())), Ok(header.clone()));
             let header_version = theirs.request_header_version(version);
             let decoded = kafka_protocol::messages::RequestHeader::decode(&mut ours, header_version)
                 .expect("they read our header");
@@ -111,11 +94,8 @@ fn headers_agree() {
         }
         let mut writer = Writer::new();
         encode_response_header(api, version, 9, &mut writer);
-        let expected: &[u8] = if theirs.response_header_version(version) == 0 {
-            &[0, 0, 0, 9]
-        } else {
-            &[0, 0, 0, 9, 0]
-        };
+        let expected: &[u8] =
+            if theirs.response_header_version(version) == 0 { &[0, 0, 0, 9] } else { &[0, 0, 0, 9, 0] };
         assert_eq!(writer.into_pieces().concat(), expected, "{api} {version}");
     }
 }

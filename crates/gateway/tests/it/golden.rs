@@ -21,26 +21,16 @@ fn bytes(hex: &str) -> Bytes {
 
 fn assert_request(request: Request, version: i16, hex: &str) {
     assert_eq!(request_bytes(&request, version), bytes(hex));
-    assert_eq!(
-        Request::decode(request.api(), version, &mut Reader::new(bytes(hex))),
-        Ok(request)
-    );
+    assert_eq!(Request::decode(request.api(), version, &mut Reader::new(bytes(hex))), Ok(request));
 }
 
 #[test]
 fn list_offsets_11() {
-    let partition = ListOffsetsPartition {
-        partition_index: 3,
-        current_leader_epoch: 7,
-        timestamp: -4,
-    };
+    let partition = ListOffsetsPartition { partition_index: 3, current_leader_epoch: 7, timestamp: -4 };
     let request = ListOffsetsRequest {
         replica_id: -1,
         isolation_level: 1,
-        topics: vec![ListOffsetsTopic {
-            name: "orders".into(),
-            partitions: vec![partition],
-        }],
+        topics: vec![ListOffsetsTopic { name: "orders".into(), partitions: vec![partition] }],
         timeout_ms: 500,
     };
     let hex = "ffffffff0102076f7264657273020000000300000007fffffffffffffffc0000000001f400";
@@ -55,11 +45,8 @@ fn offset_commit_10() {
         committed_leader_epoch: 7,
         committed_metadata: Some("note".into()),
     };
-    let topic = OffsetCommitRequestTopic {
-        topic_id: TOPIC_ID,
-        partitions: vec![partition],
-        ..Default::default()
-    };
+    let topic =
+        OffsetCommitRequestTopic { topic_id: TOPIC_ID, partitions: vec![partition], ..Default::default() };
     let request = OffsetCommitRequest {
         group_id: "g".into(),
         generation_id_or_member_epoch: 5,
@@ -74,28 +61,17 @@ fn offset_commit_10() {
 
 #[test]
 fn offset_fetch_10() {
-    let topic = OffsetFetchRequestTopics {
-        topic_id: TOPIC_ID,
-        partition_indexes: vec![3, 4],
-        ..Default::default()
-    };
+    let topic =
+        OffsetFetchRequestTopics { topic_id: TOPIC_ID, partition_indexes: vec![3, 4], ..Default::default() };
     let some_topics = OffsetFetchRequestGroup {
         group_id: "g".into(),
         member_id: Some("m".into()),
         member_epoch: 5,
         topics: Some(vec![topic]),
     };
-    let all_topics = OffsetFetchRequestGroup {
-        group_id: "h".into(),
-        topics: None,
-        ..Default::default()
-    };
+    let all_topics = OffsetFetchRequestGroup { group_id: "h".into(), topics: None, ..Default::default() };
     let groups = vec![some_topics, all_topics];
-    let request = OffsetFetchRequest {
-        groups,
-        require_stable: true,
-        ..Default::default()
-    };
+    let request = OffsetFetchRequest { groups, require_stable: true, ..Default::default() };
     let hex =
         "030267026d00000005020102030405060708090a0b0c0d0e0f100300000003000000040000026800ffffffff00000100";
     assert_request(request.into(), 10, hex);
@@ -111,10 +87,7 @@ fn describe_log_dirs_5() {
     };
     let result = DescribeLogDirsResult {
         log_dir: "/data".into(),
-        topics: vec![DescribeLogDirsTopic {
-            name: "orders".into(),
-            partitions: vec![partition],
-        }],
+        topics: vec![DescribeLogDirsTopic { name: "orders".into(), partitions: vec![partition] }],
         total_bytes: 1000,
         usable_bytes: 600,
         is_cordoned: true,
@@ -129,9 +102,6 @@ fn describe_log_dirs_5() {
                00000003e80000000000000258010000";
     assert_eq!(response_bytes(&response, 5), bytes(hex));
     let mut reader = Reader::new(bytes(hex));
-    assert_eq!(
-        Response::decode(ApiKey::DescribeLogDirs, 5, &mut reader),
-        Ok(response)
-    );
+    assert_eq!(Response::decode(ApiKey::DescribeLogDirs, 5, &mut reader), Ok(response));
     assert_eq!(DescribeLogDirsResponse::VERSIONS, 1..=5);
 }

@@ -43,17 +43,12 @@ fn mutate(bytes: &[u8], sampler: &mut Sampler) -> Vec<u8> {
             0 => mutated.truncate(at),
             1 if at < mutated.len() => mutated[at] ^= 1 << (sampler.number() & 7),
             2 => mutated
-                .splice(
-                    at.min(mutated.len())..at.min(mutated.len()),
-                    [sampler.number() as u8],
-                )
+                .splice(at.min(mutated.len())..at.min(mutated.len()), [sampler.number() as u8])
                 .for_each(drop),
             _ => {
                 let extreme = EXTREMES[sampler.number() as u64 as usize % EXTREMES.len()];
                 let end = (at + extreme.len()).min(mutated.len());
-                mutated
-                    .splice(at.min(end)..end, extreme.iter().copied())
-                    .for_each(drop);
+                mutated.splice(at.min(end)..end, extreme.iter().copied()).for_each(drop);
             }
         }
     }
@@ -61,10 +56,7 @@ fn mutate(bytes: &[u8], sampler: &mut Sampler) -> Vec<u8> {
 }
 
 fn rewrite(version: i16, encode: impl Fn(&mut Writer) -> bool, what: &dyn std::fmt::Debug) {
-    assert!(
-        encode(&mut Writer::new()),
-        "version {version} accepted but cannot be written: {what:?}"
-    );
+    assert!(encode(&mut Writer::new()), "version {version} accepted but cannot be written: {what:?}");
 }
 
 #[test]
@@ -74,9 +66,7 @@ fn mutated_requests_never_panic() {
         let mut sampler = Sampler::new(i64::from(api.key()) as u64 * 100 + version as u64);
         for _ in 0..MUTATIONS {
             let request = Request::sample(api, version, &mut sampler).expect("known version");
-            let frame = encode_request(version, 1, Some("client"), &request)
-                .expect("a sample fits")
-                .concat();
+            let frame = encode_request(version, 1, Some("client"), &request).expect("a sample fits").concat();
             let body = mutate(&frame[4..], &mut sampler);
             let mut input = BytesMut::from(&(body.len() as i32).to_be_bytes()[..]);
             input.extend_from_slice(&body);
@@ -85,16 +75,11 @@ fn mutated_requests_never_panic() {
                 Ok(Some(call)) => {
                     accepted += 1;
                     let version = call.header.version;
-                    rewrite(
-                        version,
-                        |writer| call.request.encode(version, writer).is_ok(),
-                        &call,
-                    );
+                    rewrite(version, |writer| call.request.encode(version, writer).is_ok(), &call);
                 }
-                Ok(None) => assert!(
-                    session.poll_transmit().is_some(),
-                    "only an answered ApiVersions is no call"
-                ),
+                Ok(None) => {
+                    assert!(session.poll_transmit().is_some(), "only an answered ApiVersions is no call")
+                }
                 Err(error) => {
                     refused += 1;
                     assert!(!error.to_string().is_empty());
@@ -102,10 +87,7 @@ fn mutated_requests_never_panic() {
             }
         }
     }
-    assert!(
-        accepted > 1000 && refused > 1000,
-        "{accepted} accepted, {refused} refused"
-    );
+    assert!(accepted > 1000 && refused > 1000, "{accepted} accepted, {refused} refused");
 }
 
 #[test]
@@ -120,11 +102,7 @@ fn mutated_responses_never_panic() {
                 Ok((_, response)) => {
                     accepted += 1;
                     // ApiVersions may have been read as version 0, whose fields every version has.
-                    rewrite(
-                        version,
-                        |writer| response.encode(version, writer).is_ok(),
-                        &response,
-                    );
+                    rewrite(version, |writer| response.encode(version, writer).is_ok(), &response);
                 }
                 Err(error) => {
                     refused += 1;
@@ -133,27 +111,19 @@ fn mutated_responses_never_panic() {
             }
         }
     }
-    assert!(
-        accepted > 1000 && refused > 1000,
-        "{accepted} accepted, {refused} refused"
-    );
+    assert!(accepted > 1000 && refused > 1000, "{accepted} accepted, {refused} refused");
 }
 
 #[test]
 fn every_truncation_is_an_error() {
     for (api, version) in all_versions() {
         let request = Request::sample(api, version, &mut Sampler::new(3)).expect("known version");
-        let frame = encode_request(version, 1, Some("client"), &request)
-            .expect("a sample fits")
-            .concat();
+        let frame = encode_request(version, 1, Some("client"), &request).expect("a sample fits").concat();
         for length in 0..frame.len() - 4 {
             let mut input = BytesMut::from(&(length as i32).to_be_bytes()[..]);
             input.extend_from_slice(&frame[4..4 + length]);
             let outcome = session().handle_input(&mut input);
-            assert!(
-                outcome.is_err(),
-                "{api} {version} cut to {length} bytes: {outcome:?}"
-            );
+            assert!(outcome.is_err(), "{api} {version} cut to {length} bytes: {outcome:?}");
         }
     }
 }

@@ -15,26 +15,19 @@ const PEAK_BYTES_MAX: usize = 64 << 20;
 
 /// A count of a million, as a list of each layout begins.
 fn huge_count(flexible: bool) -> &'static [u8] {
-    if flexible {
-        &[0xff, 0xff, 0x3f]
-    } else {
-        &[0, 0x0f, 0xff, 0x00]
-    }
+    if flexible { &[0xff, 0xff, 0x3f] } else { &[0, 0x0f, 0xff, 0x00] }
 }
 
 /// Bodies that start like a valid one, then announce a million of something, then are filled with one byte: empty
 /// strings, empty lists, nulls, endless counts.
 fn bombs(valid: &[u8], flexible: bool) -> impl Iterator<Item = BytesMut> {
     [0x00, 0x01, 0x02, 0xff].into_iter().flat_map(move |fill| {
-        [0, 1, 2, 4, 6, 10, 16, 24]
-            .into_iter()
-            .filter(|at| *at <= valid.len())
-            .map(move |at| {
-                let mut body = BytesMut::from(&valid[..at]);
-                body.extend_from_slice(huge_count(flexible));
-                body.resize(FRAME_BYTES, fill);
-                body
-            })
+        [0, 1, 2, 4, 6, 10, 16, 24].into_iter().filter(|at| *at <= valid.len()).map(move |at| {
+            let mut body = BytesMut::from(&valid[..at]);
+            body.extend_from_slice(huge_count(flexible));
+            body.resize(FRAME_BYTES, fill);
+            body
+        })
     })
 }
 
@@ -65,39 +58,21 @@ fn record_data_is_shared_in_both_directions() {
     use tallymq_gateway::kafka::{Records, client_codec};
 
     let records = bytes::Bytes::from(vec![9u8; 100_000]);
-    let partition = PartitionProduceData {
-        index: 0,
-        records: Some(Records::from(records.clone())),
-    };
-    let topic = TopicProduceData {
-        partition_data: vec![partition],
-        ..Default::default()
-    };
-    let request = Request::from(ProduceRequest {
-        topic_data: vec![topic],
-        ..Default::default()
-    });
+    let partition = PartitionProduceData { index: 0, records: Some(Records::from(records.clone())) };
+    let topic = TopicProduceData { partition_data: vec![partition], ..Default::default() };
+    let request = Request::from(ProduceRequest { topic_data: vec![topic], ..Default::default() });
     let pieces = encode_request(9, 1, None, &request).expect("fits");
-    assert!(
-        pieces.iter().any(|piece| piece.as_ptr() == records.as_ptr()),
-        "copied while writing"
-    );
+    assert!(pieces.iter().any(|piece| piece.as_ptr() == records.as_ptr()), "copied while writing");
 
     let mut input: BytesMut = pieces.concat().as_slice().into();
     let memory = input.as_ptr_range();
-    let frame = client_codec::take_frame(&mut input, 1 << 20)
-        .expect("in bounds")
-        .expect("complete");
+    let frame = client_codec::take_frame(&mut input, 1 << 20).expect("in bounds").expect("complete");
     let mut reader = Reader::new(frame);
     let header = tallymq_gateway::kafka::header::RequestHeader::decode(&mut reader).expect("ours");
     let Ok(Request::Produce(read)) = Request::decode(header.api, header.version, &mut reader) else {
         panic!("not read back");
     };
-    let piece = read.topic_data[0].partition_data[0]
-        .records
-        .clone()
-        .expect("not null")
-        .into_contiguous();
+    let piece = read.topic_data[0].partition_data[0].records.clone().expect("not null").into_contiguous();
     assert_eq!(piece, records);
     assert!(memory.contains(&piece.as_ptr()), "copied while reading");
 }

@@ -10,24 +10,18 @@ pub const SAMPLES: u64 = 24;
 
 /// Every API with every version that can be read.
 pub fn all_versions() -> impl Iterator<Item = (ApiKey, i16)> {
-    ApiKey::ALL
-        .iter()
-        .flat_map(|api| api.decodable().map(|version| (*api, version)))
+    ApiKey::ALL.iter().flat_map(|api| api.decodable().map(|version| (*api, version)))
 }
 
 pub fn request_bytes(request: &Request, version: i16) -> Bytes {
     let mut writer = Writer::new();
-    request
-        .encode(version, &mut writer)
-        .unwrap_or_else(|error| panic!("{version} {request:?}: {error}"));
+    request.encode(version, &mut writer).unwrap_or_else(|error| panic!("{version} {request:?}: {error}"));
     writer.into_pieces().concat().into()
 }
 
 pub fn response_bytes(response: &Response, version: i16) -> Bytes {
     let mut writer = Writer::new();
-    response
-        .encode(version, &mut writer)
-        .unwrap_or_else(|error| panic!("{version} {response:?}: {error}"));
+    response.encode(version, &mut writer).unwrap_or_else(|error| panic!("{version} {response:?}: {error}"));
     writer.into_pieces().concat().into()
 }
 
@@ -37,11 +31,7 @@ fn requests_read_back() {
         for seed in 0..SAMPLES {
             let request = Request::sample(api, version, &mut Sampler::new(seed)).expect("known version");
             let mut reader = Reader::new(request_bytes(&request, version));
-            assert_eq!(
-                Request::decode(api, version, &mut reader),
-                Ok(request),
-                "{api} {version} {seed}"
-            );
+            assert_eq!(Request::decode(api, version, &mut reader), Ok(request), "{api} {version} {seed}");
             assert_eq!(reader.remaining(), 0, "{api} {version} {seed}");
         }
     }
@@ -53,11 +43,7 @@ fn responses_read_back() {
         for seed in 0..SAMPLES {
             let response = Response::sample(api, version, &mut Sampler::new(seed)).expect("known version");
             let mut reader = Reader::new(response_bytes(&response, version));
-            assert_eq!(
-                Response::decode(api, version, &mut reader),
-                Ok(response),
-                "{api} {version} {seed}"
-            );
+            assert_eq!(Response::decode(api, version, &mut reader), Ok(response), "{api} {version} {seed}");
             assert_eq!(reader.remaining(), 0, "{api} {version} {seed}");
         }
     }
@@ -68,25 +54,14 @@ fn a_field_that_the_version_lacks_is_refused_unless_it_is_ignorable() {
     use tallymq_gateway::kafka::messages::metadata::MetadataRequest;
     use tallymq_gateway::kafka::messages::produce::{ProduceResponse, TopicProduceResponse};
 
-    let asks_not_to_create = MetadataRequest {
-        allow_auto_topic_creation: false,
-        ..Default::default()
-    };
-    let error = Request::from(asks_not_to_create)
-        .encode(3, &mut Writer::new())
-        .expect_err("since version 4");
+    let asks_not_to_create = MetadataRequest { allow_auto_topic_creation: false, ..Default::default() };
+    let error = Request::from(asks_not_to_create).encode(3, &mut Writer::new()).expect_err("since version 4");
     assert_eq!(error.field, Some("allow_auto_topic_creation"));
     assert_eq!(error.fault, EncodeFault::NotInVersion(3));
 
     let name = "named, though version 13 only has ids".to_owned();
-    let topic = TopicProduceResponse {
-        name,
-        ..Default::default()
-    };
-    let response = ProduceResponse {
-        responses: vec![topic],
-        ..Default::default()
-    };
+    let topic = TopicProduceResponse { name, ..Default::default() };
+    let response = ProduceResponse { responses: vec![topic], ..Default::default() };
     assert_eq!(Response::from(response).encode(13, &mut Writer::new()), Ok(()));
 }
 
@@ -95,24 +70,13 @@ fn null_is_refused_where_the_version_has_none() {
     use tallymq_gateway::kafka::messages::metadata::MetadataRequest;
     use tallymq_gateway::kafka::wire::DecodeFault;
 
-    let all_topics = Request::from(MetadataRequest {
-        topics: None,
-        ..Default::default()
-    });
+    let all_topics = Request::from(MetadataRequest { topics: None, ..Default::default() });
     assert_eq!(all_topics.encode(1, &mut Writer::new()), Ok(()));
-    let error = all_topics
-        .encode(0, &mut Writer::new())
-        .expect_err("null since version 1");
-    assert_eq!(
-        (error.field, error.fault),
-        (Some("topics"), EncodeFault::UnexpectedNull)
-    );
+    let error = all_topics.encode(0, &mut Writer::new()).expect_err("null since version 1");
+    assert_eq!((error.field, error.fault), (Some("topics"), EncodeFault::UnexpectedNull));
     let mut null = Reader::new(Bytes::from_static(&[0xff; 4]));
     let error = Request::decode(ApiKey::Metadata, 0, &mut null).expect_err("null since version 1");
-    assert_eq!(
-        (error.field, error.fault),
-        (Some("topics"), DecodeFault::UnexpectedNull)
-    );
+    assert_eq!((error.field, error.fault), (Some("topics"), DecodeFault::UnexpectedNull));
 }
 
 #[test]
@@ -137,9 +101,7 @@ fn a_tagged_field_has_its_announced_size() {
         body.extend_from_slice(&[1, 1, 1, 1, 0, size, 3, b'a', b'b', 0, 0]);
         Request::decode(ApiKey::Fetch, 12, &mut Reader::new(body.into()))
     };
-    let Ok(Request::Fetch(request)) = fetch(3) else {
-        panic!("{:?}", fetch(3))
-    };
+    let Ok(Request::Fetch(request)) = fetch(3) else { panic!("{:?}", fetch(3)) };
     assert_eq!(request.cluster_id.as_deref(), Some("ab"));
     for size in [2, 4] {
         let error = fetch(size).expect_err("three bytes");

@@ -141,7 +141,7 @@ fn refused(node: &Node, name: String, refusal: Refusal) -> CreatableTopicResult 
         name,
         error_code: refusal.code,
         error_message: Some(refusal.message),
-        configs: None,
+        configs: Some(Vec::new()),
         ..Default::default()
     }
 }

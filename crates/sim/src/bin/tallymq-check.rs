@@ -57,30 +57,13 @@ fn main() -> ExitCode {
 
 fn run(arguments: &Arguments) -> Result<Report, CheckError> {
     let started = Instant::now();
-    let mut histories = arguments
-        .files
-        .iter()
-        .map(|path| load(path))
-        .collect::<Result<Vec<_>, _>>()?;
-    let history = if histories.len() == 1 {
-        histories.remove(0)
-    } else {
-        history::merge(histories)
-    };
+    let mut histories = arguments.files.iter().map(|path| load(path)).collect::<Result<Vec<_>, _>>()?;
+    let history = if histories.len() == 1 { histories.remove(0) } else { history::merge(histories) };
     let loaded = started.elapsed();
-    let report = history::check(
-        &history,
-        Allowances {
-            duplicates: arguments.allow_duplicates,
-        },
-    )?;
+    let report = history::check(&history, Allowances { duplicates: arguments.allow_duplicates })?;
     let checked = started.elapsed() - loaded;
     print(&report, arguments.json).map_err(CheckError::Print)?;
-    eprintln!(
-        "read in {:.3} s, checked in {:.3} s",
-        loaded.as_secs_f64(),
-        checked.as_secs_f64()
-    );
+    eprintln!("read in {:.3} s, checked in {:.3} s", loaded.as_secs_f64(), checked.as_secs_f64());
     let (acknowledged, wanted) = (report.counts.acknowledged, arguments.acknowledged_min);
     if report.is_clean() && acknowledged < wanted {
         return Err(CheckError::Empty { acknowledged, wanted });
@@ -89,14 +72,9 @@ fn run(arguments: &Arguments) -> Result<Report, CheckError> {
 }
 
 fn load(path: &Path) -> Result<History, CheckError> {
-    let file = File::open(path).map_err(|source| CheckError::Open {
-        path: path.to_owned(),
-        source,
-    })?;
-    history::read(BufReader::with_capacity(1 << 20, file)).map_err(|source| CheckError::Read {
-        path: path.to_owned(),
-        source,
-    })
+    let file = File::open(path).map_err(|source| CheckError::Open { path: path.to_owned(), source })?;
+    history::read(BufReader::with_capacity(1 << 20, file))
+        .map_err(|source| CheckError::Read { path: path.to_owned(), source })
 }
 
 fn print(report: &Report, json: bool) -> io::Result<()> {

@@ -60,10 +60,7 @@ pub struct Send<'h> {
 impl Send<'_> {
     /// Where it was acknowledged to stand.
     pub fn place(&self) -> Option<Place> {
-        Some(Place {
-            partition: self.partition?,
-            offset: self.offset?,
-        })
+        Some(Place { partition: self.partition?, offset: self.offset? })
     }
 }
 

@@ -45,9 +45,8 @@ pub fn read(mut stream: impl BufRead) -> Result<History, ReadError> {
     for line in 1.. {
         buffer.clear();
         let mut bounded = stream.by_ref().take(LINE_BYTES_MAX);
-        let bytes = bounded
-            .read_until(b'\n', &mut buffer)
-            .map_err(|source| ReadError::Io { line, source })?;
+        let bytes =
+            bounded.read_until(b'\n', &mut buffer).map_err(|source| ReadError::Io { line, source })?;
         if bytes == 0 {
             break;
         }
@@ -69,13 +68,8 @@ pub fn read(mut stream: impl BufRead) -> Result<History, ReadError> {
 
 /// Merges the histories of several recorders by time. The order inside of each is kept, even where its clock went back.
 pub fn merge(histories: Vec<History>) -> History {
-    let mut merged = History {
-        events: Vec::with_capacity(histories.iter().map(|h| h.events.len()).sum()),
-    };
-    let mut heads: Vec<_> = histories
-        .into_iter()
-        .map(|h| h.events.into_iter().peekable())
-        .collect();
+    let mut merged = History { events: Vec::with_capacity(histories.iter().map(|h| h.events.len()).sum()) };
+    let mut heads: Vec<_> = histories.into_iter().map(|h| h.events.into_iter().peekable()).collect();
     loop {
         let mut first: Option<(i64, usize)> = None;
         for (number, head) in heads.iter_mut().enumerate() {

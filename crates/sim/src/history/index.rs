@@ -76,10 +76,7 @@ pub struct Index<'h> {
 impl<'h> Index<'h> {
     /// Indexes a history.
     pub fn build(history: &'h History) -> Result<Index<'h>, IndexError> {
-        let mut index = Index {
-            events: &history.events,
-            ..Index::default()
-        };
+        let mut index = Index { events: &history.events, ..Index::default() };
         index.invocations.reserve(history.events.len());
         let mut open: HashMap<(i64, Op), usize> = HashMap::new();
         for (at, event) in history.events.iter().enumerate() {
@@ -112,12 +109,12 @@ impl<'h> Index<'h> {
                 if done { self.take_reads(at, event) } else { Ok(()) }
             }
             Op::Trim if event.kind != Kind::Fail => self.take_trim(at, event),
-            Op::Assign | Op::Revoke | Op::Seek | Op::Commit | Op::Trim => event
-                .items()
-                .try_for_each(|item| self.partition_of(at, event, item).map(drop)),
-            Op::Ack | Op::Release | Op::Reject | Op::Renew => event
-                .items()
-                .try_for_each(|item| self.value_of(at, event, item).map(drop)),
+            Op::Assign | Op::Revoke | Op::Seek | Op::Commit | Op::Trim => {
+                event.items().try_for_each(|item| self.partition_of(at, event, item).map(drop))
+            }
+            Op::Ack | Op::Release | Op::Reject | Op::Renew => {
+                event.items().try_for_each(|item| self.value_of(at, event, item).map(drop))
+            }
             Op::CommitTxn | Op::AbortTxn => {
                 self.take_txn_end(at, event);
                 Ok(())
@@ -137,10 +134,8 @@ impl<'h> Index<'h> {
                 Some(_) => Some(self.partition_of(at, event, item)?),
                 None => None,
             };
-            let twice = || IndexError::SentTwice {
-                event: at + 1,
-                value: item.value.unwrap_or_default().to_owned(),
-            };
+            let twice =
+                || IndexError::SentTwice { event: at + 1, value: item.value.unwrap_or_default().to_owned() };
             let number = match self.send_of[value.0 as usize] {
                 Some(number) if event.kind != Kind::Invoke && self.sends[number].completed.is_none() => {
                     number
@@ -183,27 +178,15 @@ impl<'h> Index<'h> {
         for item in event.items() {
             let value = self.value_of(at, event, item)?;
             let place = match item.offset {
-                Some(offset) => Some(Place {
-                    partition: self.partition_of(at, event, item)?,
-                    offset,
-                }),
+                Some(offset) => Some(Place { partition: self.partition_of(at, event, item)?, offset }),
                 None if polled => return Err(incomplete(at, event, "offset")),
                 None => None,
             };
             if let Some(topic) = item.topic {
-                let topics = if polled {
-                    &mut self.polled_topics
-                } else {
-                    &mut self.leased_topics
-                };
+                let topics = if polled { &mut self.polled_topics } else { &mut self.leased_topics };
                 topics.insert(topic);
             }
-            self.reads.push(Read {
-                event: at,
-                value,
-                place,
-                polled,
-            });
+            self.reads.push(Read { event: at, value, place, polled });
         }
         Ok(())
     }
@@ -249,19 +232,14 @@ impl<'h> Index<'h> {
         let id = *self.partition_ids.entry((topic, partition)).or_insert(next);
         if id == next {
             self.partitions.push((topic, partition));
-            self.logs.push(Log {
-                read_to: -1,
-                ..Log::default()
-            });
+            self.logs.push(Log { read_to: -1, ..Log::default() });
         }
         Ok(id)
     }
 
     fn settle_fates(&mut self) {
         for send in &mut self.sends {
-            let end = send
-                .txn
-                .map(|txn| self.txns.get(txn).copied().unwrap_or_default());
+            let end = send.txn.map(|txn| self.txns.get(txn).copied().unwrap_or_default());
             send.fate = match (send.outcome, end) {
                 (Kind::Fail, _) => Fate::Failed,
                 (_, Some(TxnEnd { aborted: true, .. })) => Fate::Failed,
@@ -278,14 +256,9 @@ impl<'h> Index<'h> {
         let mut scattered: HashMap<ValueId, Vec<Place>> = HashMap::new();
         let acknowledged = self.sends.iter().filter(|send| send.fate != Fate::Failed);
         let acknowledged = acknowledged.filter_map(|send| Some((send.value, send.place()?)));
-        let read = self
-            .reads
-            .iter()
-            .filter_map(|read| Some((read.value, read.place?)));
+        let read = self.reads.iter().filter_map(|read| Some((read.value, read.place?)));
         for (value, place) in acknowledged.chain(read) {
-            self.logs[place.partition.0 as usize]
-                .entries
-                .push((place.offset, value));
+            self.logs[place.partition.0 as usize].entries.push((place.offset, value));
             let first = *first_places[value.0 as usize].get_or_insert(place);
             if first != place {
                 let places = scattered.entry(value).or_insert_with(|| vec![first]);
@@ -307,10 +280,7 @@ impl<'h> Index<'h> {
             self.first_read[number].get_or_insert(read.event);
             let acknowledged = self.send_of[number].and_then(|send| self.sends[send].place());
             self.confirmed[number] |= acknowledged.is_some() && read.place == acknowledged;
-            if self
-                .final_event
-                .is_some_and(|final_event| !read.polled || read.event < final_event)
-            {
+            if self.final_event.is_some_and(|final_event| !read.polled || read.event < final_event) {
                 continue;
             }
             self.seen[number] = true;
@@ -358,13 +328,8 @@ impl<'h> Index<'h> {
 
     /// The first event that delivered the value, else the one that acknowledged it.
     pub fn first_witness(&self, value: ValueId) -> usize {
-        let sent = || {
-            self.send(value)
-                .map(|send| send.completed.unwrap_or(send.invoked))
-        };
-        self.first_read[value.0 as usize]
-            .or_else(sent)
-            .unwrap_or_default()
+        let sent = || self.send(value).map(|send| send.completed.unwrap_or(send.invoked));
+        self.first_read[value.0 as usize].or_else(sent).unwrap_or_default()
     }
 
     /// The send was acknowledged at a place where nobody read it, although the value was read elsewhere.
@@ -386,10 +351,7 @@ impl<'h> Index<'h> {
     /// An anomaly of `class` at event index `at` about `values`, the accused one first, standing at `place`.
     pub fn anomaly(&self, class: Class, at: usize, values: &[ValueId], place: Option<Place>) -> Anomaly {
         let partition = place.map(|place| self.partition(place.partition));
-        let sent_to = values
-            .first()
-            .and_then(|&value| self.send(value))
-            .map(|send| send.topic);
+        let sent_to = values.first().and_then(|&value| self.send(value)).map(|send| send.topic);
         Anomaly {
             class,
             event: at + 1,
@@ -413,9 +375,5 @@ impl Anomaly {
 }
 
 fn incomplete(at: usize, event: &Event, field: &'static str) -> IndexError {
-    IndexError::Incomplete {
-        event: at + 1,
-        op: event.op,
-        field,
-    }
+    IndexError::Incomplete { event: at + 1, op: event.op, field }
 }

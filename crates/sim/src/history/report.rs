@@ -120,13 +120,7 @@ impl fmt::Display for Anomaly {
         if let Some(offset) = self.offset {
             write!(f, " @{offset}")?;
         }
-        write!(
-            f,
-            " [{}]: {} (event {})",
-            self.values.join(", "),
-            self.detail,
-            self.event
-        )
+        write!(f, " [{}]: {} (event {})", self.values.join(", "), self.detail, self.event)
     }
 }
 
@@ -174,14 +168,7 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Counts {
-            events,
-            sent,
-            acknowledged,
-            failed,
-            read,
-            final_phase,
-        } = self.counts;
+        let Counts { events, sent, acknowledged, failed, read, final_phase } = self.counts;
         let ending = if final_phase { "with" } else { "without" };
         writeln!(
             f,

@@ -27,11 +27,7 @@ fn a_written_history_reads_back_the_same() {
 #[test]
 fn unknown_fields_and_empty_lines_are_passed_over() {
     let history = history::read(format!("\n{SEND}\n\n").as_bytes()).expect("a history");
-    let wanted = Event::new(1, 5, Op::Send, Kind::Ok)
-        .topic("t")
-        .partition(0)
-        .offset(3)
-        .value("a");
+    let wanted = Event::new(1, 5, Op::Send, Kind::Ok).topic("t").partition(0).offset(3).value("a");
     assert_eq!(history.events, [wanted]);
 }
 
@@ -41,10 +37,7 @@ fn a_torn_last_line_is_an_unknown_outcome_and_any_other_torn_line_an_error() {
     let history = history::read(format!("{SEND}\n{torn}").as_bytes()).expect("a history");
     assert_eq!(history.events.len(), 1);
     let refused = history::read(format!("{SEND}\n{torn}\n{SEND}\n").as_bytes());
-    assert!(
-        matches!(refused, Err(ReadError::Malformed { line: 2, .. })),
-        "{refused:?}"
-    );
+    assert!(matches!(refused, Err(ReadError::Malformed { line: 2, .. })), "{refused:?}");
 }
 
 #[test]
@@ -55,44 +48,24 @@ fn an_unknown_operation_is_refused_not_ignored() {
         "without a line end it is taken for torn"
     );
     let refused = history::read(format!("{}\n", SEND.replace("send", "sned")).as_bytes());
-    assert!(
-        matches!(refused, Err(ReadError::Malformed { line: 1, .. })),
-        "{refused:?}"
-    );
+    assert!(matches!(refused, Err(ReadError::Malformed { line: 1, .. })), "{refused:?}");
 }
 
 #[test]
 fn what_has_no_meaning_is_refused() {
     let twice = history::read(format!("{SEND}\n{SEND}\n").as_bytes()).expect("events");
     let refused = history::check(&twice, Allowances::default());
-    assert_eq!(
-        refused,
-        Err(IndexError::SentTwice {
-            event: 2,
-            value: "a".to_owned()
-        })
-    );
+    assert_eq!(refused, Err(IndexError::SentTwice { event: 2, value: "a".to_owned() }));
     let mut poll = Event::new(1, 0, Op::Poll, Kind::Ok).topic("t").record(0, 0, "a");
     poll.records[0].offset = None;
     let refused = history::check(&History { events: vec![poll] }, Allowances::default());
-    assert_eq!(
-        refused,
-        Err(IndexError::Incomplete {
-            event: 1,
-            op: Op::Poll,
-            field: "offset"
-        })
-    );
+    assert_eq!(refused, Err(IndexError::Incomplete { event: 1, op: Op::Poll, field: "offset" }));
 }
 
 #[test]
 fn histories_of_several_clients_merge_by_time() {
     let whole = Run::new(4).history;
-    let (odd, even) = whole
-        .events
-        .iter()
-        .cloned()
-        .partition(|event| event.process % 2 == 1);
+    let (odd, even) = whole.events.iter().cloned().partition(|event| event.process % 2 == 1);
     let merged = history::merge(vec![History { events: odd }, History { events: even }]);
     assert_eq!(merged, whole);
 }
@@ -101,14 +74,9 @@ fn histories_of_several_clients_merge_by_time() {
 fn the_command_says_by_its_exit_code_whether_a_history_is_clean() {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/");
     let run = |arguments: &[&str]| {
-        let output = Command::new(env!("CARGO_BIN_EXE_tallymq-check"))
-            .args(arguments)
-            .output()
-            .expect("it starts");
-        (
-            output.status.code(),
-            String::from_utf8_lossy(&output.stdout).into_owned(),
-        )
+        let output =
+            Command::new(env!("CARGO_BIN_EXE_tallymq-check")).args(arguments).output().expect("it starts");
+        (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned())
     };
     let good = format!("{folder}lost-write.good.jsonl");
     let bad = format!("{folder}lost-write.bad.jsonl");

@@ -41,11 +41,8 @@ const BAD: [(&str, Option<&str>, Option<i64>); 29] = [
 ];
 
 /// As above, for the account, whose cases differ in number.
-const UNBALANCED: [(&str, &[&str]); 3] = [
-    ("unbalanced.missing", &["a1"]),
-    ("unbalanced.doubled", &["a0"]),
-    ("unbalanced.all-gone", &["a2"]),
-];
+const UNBALANCED: [(&str, &[&str]); 3] =
+    [("unbalanced.missing", &["a1"]), ("unbalanced.doubled", &["a0"]), ("unbalanced.all-gone", &["a2"])];
 
 fn folder() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden")
@@ -59,10 +56,7 @@ fn judge(name: &str) -> Report {
 
 fn class_of(name: &str) -> Class {
     let class = name.split('.').next().unwrap_or_default();
-    Class::ALL
-        .into_iter()
-        .find(|c| c.name() == class)
-        .expect("a golden history is named after its class")
+    Class::ALL.into_iter().find(|c| c.name() == class).expect("a golden history is named after its class")
 }
 
 #[test]
@@ -77,11 +71,7 @@ fn a_broken_promise_is_found_and_nothing_else_is() {
             (value, offset),
             "{name}: {report}"
         );
-        assert_eq!(
-            (first.topic.as_deref(), first.partition),
-            (Some("t"), Some(0)),
-            "{name}: {report}"
-        );
+        assert_eq!((first.topic.as_deref(), first.partition), (Some("t"), Some(0)), "{name}: {report}");
     }
 }
 
@@ -89,10 +79,7 @@ fn a_broken_promise_is_found_and_nothing_else_is() {
 fn an_account_that_does_not_balance_names_each_record() {
     for (name, values) in UNBALANCED {
         let report = judge(&format!("{name}.bad"));
-        assert!(
-            report.anomalies.iter().all(|a| a.class == Class::Unbalanced),
-            "{name}: {report}"
-        );
+        assert!(report.anomalies.iter().all(|a| a.class == Class::Unbalanced), "{name}: {report}");
         let named: Vec<_> = report.anomalies.iter().map(|a| a.values[0].as_str()).collect();
         assert_eq!(named, values, "{name}: {report}");
     }
@@ -102,10 +89,7 @@ fn an_account_that_does_not_balance_names_each_record() {
 fn kept_promises_are_clean() {
     for class in Class::ALL {
         let report = judge(&format!("{class}.good"));
-        assert!(
-            report.is_clean() && report.counts.acknowledged > 0,
-            "{class}: {report}"
-        );
+        assert!(report.is_clean() && report.counts.acknowledged > 0, "{class}: {report}");
     }
     let report = judge("lost-write.excused.good");
     assert!(report.is_clean(), "{report}");
@@ -113,16 +97,12 @@ fn kept_promises_are_clean() {
 
 #[test]
 fn every_golden_file_is_judged_and_every_class_has_a_bad_one() {
-    let listed: BTreeSet<&str> = BAD
-        .iter()
-        .map(|bad| bad.0)
-        .chain(UNBALANCED.iter().map(|bad| bad.0))
-        .collect();
+    let listed: BTreeSet<&str> =
+        BAD.iter().map(|bad| bad.0).chain(UNBALANCED.iter().map(|bad| bad.0)).collect();
     let files = fs::read_dir(folder()).expect("the folder of golden histories");
     let names = files.map(|file| file.expect("an entry").file_name().to_string_lossy().into_owned());
-    let bad: BTreeSet<String> = names
-        .filter_map(|name| Some(name.strip_suffix(".bad.jsonl")?.to_owned()))
-        .collect();
+    let bad: BTreeSet<String> =
+        names.filter_map(|name| Some(name.strip_suffix(".bad.jsonl")?.to_owned())).collect();
     assert_eq!(bad, listed.iter().map(|&name| name.to_owned()).collect());
     let classes: BTreeSet<Class> = listed.into_iter().map(class_of).collect();
     assert_eq!(classes.len(), Class::ALL.len());
@@ -132,9 +112,5 @@ fn every_golden_file_is_judged_and_every_class_has_a_bad_one() {
 fn a_duplicate_can_be_allowed() {
     let text = fs::read(folder().join("duplicate.bad.jsonl")).expect("duplicate.bad");
     let history = history::read(&text[..]).expect("duplicate.bad");
-    assert!(
-        history::check(&history, Allowances { duplicates: true })
-            .expect("a history")
-            .is_clean()
-    );
+    assert!(history::check(&history, Allowances { duplicates: true }).expect("a history").is_clean());
 }

@@ -6,3 +6,4 @@ mod mutations;
 mod planted;
 mod speed;
 mod valid;
+mod world;

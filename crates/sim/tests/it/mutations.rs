@@ -57,27 +57,17 @@ const MUTATIONS: [Mutation; 21] = [
 
 #[test]
 fn every_mutation_is_found_under_its_class() {
-    let wanted: Option<usize> = std::env::var("TALLYMQ_MUTATIONS")
-        .ok()
-        .and_then(|count| count.parse().ok());
+    let wanted: Option<usize> = std::env::var("TALLYMQ_MUTATIONS").ok().and_then(|count| count.parse().ok());
     let started = Instant::now();
     let mut applied = [0usize; MUTATIONS.len()];
     for seed in 0.. {
         let total: usize = applied.iter().sum();
-        let enough = wanted.map_or(started.elapsed() > Duration::from_secs(5), |wanted| {
-            total >= wanted
-        });
+        let enough = wanted.map_or(started.elapsed() > Duration::from_secs(5), |wanted| total >= wanted);
         if enough && applied.iter().all(|&count| count > 0) {
-            println!(
-                "{total} mutated histories, all detected, in {:.1} s",
-                started.elapsed().as_secs_f64()
-            );
+            println!("{total} mutated histories, all detected, in {:.1} s", started.elapsed().as_secs_f64());
             break;
         }
-        assert!(
-            seed < 1_000_000,
-            "some mutation never finds an occasion: {applied:?}"
-        );
+        assert!(seed < 1_000_000, "some mutation never finds an occasion: {applied:?}");
         let valid = Run::new(seed).history;
         let report = history::check(&valid, Allowances::default()).expect("a history");
         assert!(report.is_clean(), "seed {seed}: {report}");
@@ -99,17 +89,10 @@ fn assert_found(mutation: &Mutation, seed: u64, mutated: &History, accused: Opti
         anomaly.class == mutation.class
             && accused.is_none_or(|value| anomaly.values.iter().any(|v| v == value))
     });
-    assert!(
-        found,
-        "{name}, seed {seed}: {} of {accused:?} not found in {report}",
-        mutation.class
-    );
+    assert!(found, "{name}, seed {seed}: {} of {accused:?} not found in {report}", mutation.class);
     for class in report.by_class().into_keys() {
         let allowed = class == mutation.class || mutation.implied.contains(&class);
-        assert!(
-            allowed,
-            "{name}, seed {seed}: falsely accused of {class}: {report}"
-        );
+        assert!(allowed, "{name}, seed {seed}: falsely accused of {class}: {report}");
     }
 }
 
@@ -127,14 +110,9 @@ struct Sent {
 }
 
 fn sends(events: &[Event]) -> Vec<Sent> {
-    let history = History {
-        events: events.to_vec(),
-    };
+    let history = History { events: events.to_vec() };
     let index = Index::build(&history).expect("a history");
-    let plain = index
-        .sends
-        .iter()
-        .filter(|send| send.topic == "t" && events[send.invoked].txn.is_none());
+    let plain = index.sends.iter().filter(|send| send.topic == "t" && events[send.invoked].txn.is_none());
     let sends = plain.map(|send| Sent {
         process: send.process,
         producer: send.producer,
@@ -148,36 +126,20 @@ fn sends(events: &[Event]) -> Vec<Sent> {
 }
 
 fn acknowledged(events: &[Event]) -> Vec<Sent> {
-    sends(events)
-        .into_iter()
-        .filter(|send| send.fate == Fate::Acknowledged)
-        .collect()
+    sends(events).into_iter().filter(|send| send.fate == Fate::Acknowledged).collect()
 }
 
 fn final_at(events: &[Event]) -> usize {
-    events
-        .iter()
-        .position(|event| event.op == Op::Final)
-        .expect("the run has a final phase")
+    events.iter().position(|event| event.op == Op::Final).expect("the run has a final phase")
 }
 
 /// Every polled record: (event, number in it, partition, offset, value).
 fn polled(events: &[Event]) -> Vec<(usize, usize, i32, i64, String)> {
     let mut all = Vec::new();
-    for (at, event) in events
-        .iter()
-        .enumerate()
-        .filter(|(_, event)| event.op == Op::Poll)
-    {
+    for (at, event) in events.iter().enumerate().filter(|(_, event)| event.op == Op::Poll) {
         for (number, record) in event.records.iter().enumerate() {
             let (partition, offset) = (record.partition.expect("polled"), record.offset.expect("polled"));
-            all.push((
-                at,
-                number,
-                partition,
-                offset,
-                record.value.clone().expect("polled"),
-            ));
+            all.push((at, number, partition, offset, record.value.clone().expect("polled")));
         }
     }
     all
@@ -190,19 +152,12 @@ fn polled_early(events: &[Event]) -> Vec<(usize, usize, i32, i64, String)> {
 
 fn remove_from_polls(events: &mut [Event], value: &str) {
     for event in events.iter_mut().filter(|event| event.op == Op::Poll) {
-        event
-            .records
-            .retain(|record| record.value.as_deref() != Some(value));
+        event.records.retain(|record| record.value.as_deref() != Some(value));
     }
 }
 
 fn end_of(events: &[Event], partition: i32) -> i64 {
-    polled(events)
-        .iter()
-        .filter(|read| read.2 == partition)
-        .map(|read| read.3 + 1)
-        .max()
-        .unwrap_or(0)
+    polled(events).iter().filter(|read| read.2 == partition).map(|read| read.3 + 1).max().unwrap_or(0)
 }
 
 /// Polls of one process and partition that follow each other without a rebalance, both with records.
@@ -216,10 +171,7 @@ fn consecutive_polls(events: &[Event]) -> Vec<(usize, usize)> {
         let later = events[..end].iter().enumerate().skip(first + 1);
         let mut own = later.filter(|(_, later)| later.process == event.process);
         let next = own.find(|(_, later)| {
-            let same = later
-                .records
-                .first()
-                .is_some_and(|r| r.partition == event.records[0].partition);
+            let same = later.records.first().is_some_and(|r| r.partition == event.records[0].partition);
             matches!(later.op, Op::Assign | Op::Revoke) || (later.op == Op::Poll && same)
         });
         if let Some((second, _)) = next.filter(|(_, later)| later.op == Op::Poll) {
@@ -250,9 +202,7 @@ fn store_again(events: &mut [Event], rng: &mut Rng, idempotent: bool) -> Option<
     candidates.retain(|send| send.producer.is_some() == idempotent);
     let twice = rng.pick(&candidates)?;
     let behind_all = end_of(events, twice.partition) + 1_000;
-    let last = events
-        .iter_mut()
-        .rfind(|event| event.op == Op::Poll && event.process == FINAL_READER)?;
+    let last = events.iter_mut().rfind(|event| event.op == Op::Poll && event.process == FINAL_READER)?;
     let taken = std::mem::replace(last, Event::new(0, 0, Op::Note, Kind::Ok));
     *last = if taken.kind == Kind::Ok {
         taken.record(twice.partition, behind_all, twice.value.clone())
@@ -353,10 +303,7 @@ fn store_sends_in_another_order(events: &mut Vec<Event>, rng: &mut Rng) -> Optio
     let late = rng.pick(&others)?;
     events[early.completed].offset = late.offset;
     events[late.completed].offset = early.offset;
-    let records = events
-        .iter_mut()
-        .filter(|event| event.op == Op::Poll)
-        .flat_map(|event| &mut event.records);
+    let records = events.iter_mut().filter(|event| event.op == Op::Poll).flat_map(|event| &mut event.records);
     for value in records.filter_map(|record| record.value.as_mut()) {
         if *value == early.value {
             value.clone_from(&late.value);
@@ -369,31 +316,19 @@ fn store_sends_in_another_order(events: &mut Vec<Event>, rng: &mut Rng) -> Optio
 
 fn commit_past_the_end(events: &mut Vec<Event>, rng: &mut Rng) -> Option<Option<String>> {
     let mut candidates = Vec::new();
-    for (at, event) in events
-        .iter()
-        .enumerate()
-        .filter(|(_, e)| e.op == Op::Commit && e.kind == Kind::Ok)
-    {
+    for (at, event) in events.iter().enumerate().filter(|(_, e)| e.op == Op::Commit && e.kind == Kind::Ok) {
         let (partition, position) = (event.partition?, event.offset?);
         let of_group = |read: &&(usize, usize, i32, i64, String)| [11, 12].contains(&events[read.0].process);
         let reads = polled(events);
-        let given: HashSet<&String> = reads
-            .iter()
-            .filter(of_group)
-            .filter(|read| read.0 < at)
-            .map(|read| &read.4)
-            .collect();
-        let passed = reads
-            .iter()
-            .find(|r| r.2 == partition && r.3 >= position && !given.contains(&r.4));
+        let given: HashSet<&String> =
+            reads.iter().filter(of_group).filter(|read| read.0 < at).map(|read| &read.4).collect();
+        let passed = reads.iter().find(|r| r.2 == partition && r.3 >= position && !given.contains(&r.4));
         candidates.extend(passed.map(|read| (at, partition, read.4.clone())));
     }
     let (at, partition, value) = rng.pick(&candidates)?;
     let end = end_of(events, partition);
     let process = events[at].process;
-    let invoked = events[..at]
-        .iter()
-        .rposition(|e| e.op == Op::Commit && e.process == process)?;
+    let invoked = events[..at].iter().rposition(|e| e.op == Op::Commit && e.process == process)?;
     events[invoked].offset = Some(end);
     events[at].offset = Some(end);
     Some(Some(value))
@@ -417,11 +352,7 @@ fn start_below_the_commit(events: &mut Vec<Event>, rng: &mut Rng) -> Option<Opti
 }
 
 fn lease_behind(events: &mut Vec<Event>, at: usize, value: &str) {
-    let event = |kind| {
-        Event::new(33, events[at].time_ns, Op::Lease, kind)
-            .topic("q")
-            .group("w")
-    };
+    let event = |kind| Event::new(33, events[at].time_ns, Op::Lease, kind).topic("q").group("w");
     let mut pair = [event(Kind::Invoke), event(Kind::Ok).value(value)];
     for event in &mut pair {
         event.lease_ns = Some(LEASE_NS);
@@ -430,16 +361,9 @@ fn lease_behind(events: &mut Vec<Event>, at: usize, value: &str) {
 }
 
 fn settled(events: &[Event], op: Op) -> Vec<(usize, String)> {
-    let done = events
-        .iter()
-        .enumerate()
-        .filter(|(_, event)| event.op == op && event.kind == Kind::Ok);
-    done.flat_map(|(at, event)| {
-        event
-            .items()
-            .filter_map(move |item| Some((at, item.value?.to_owned())))
-    })
-    .collect()
+    let done = events.iter().enumerate().filter(|(_, event)| event.op == op && event.kind == Kind::Ok);
+    done.flat_map(|(at, event)| event.items().filter_map(move |item| Some((at, item.value?.to_owned()))))
+        .collect()
 }
 
 fn lease_after_the_ack(events: &mut Vec<Event>, rng: &mut Rng) -> Option<Option<String>> {
@@ -464,9 +388,7 @@ fn forget(events: &mut [Event], rng: &mut Rng, op: Op) -> Option<Option<String>>
     let mut candidates = settled(events, op);
     candidates.retain(|(_, value)| !asked.contains(value));
     let (at, value) = rng.pick(&candidates)?;
-    events[at]
-        .records
-        .retain(|record| record.value.as_deref() != Some(value.as_str()));
+    events[at].records.retain(|record| record.value.as_deref() != Some(value.as_str()));
     Some(Some(value))
 }
 
@@ -481,9 +403,6 @@ fn forget_a_dead_letter(events: &mut Vec<Event>, rng: &mut Rng) -> Option<Option
 fn keep_an_acknowledged_record(events: &mut Vec<Event>, rng: &mut Rng) -> Option<Option<String>> {
     let (_, value) = rng.pick(&settled(events, Op::Ack))?;
     let remaining = events.iter_mut().rfind(|event| event.op == Op::Remaining)?;
-    remaining.records.push(Record {
-        value: Some(value.clone()),
-        ..Record::default()
-    });
+    remaining.records.push(Record { value: Some(value.clone()), ..Record::default() });
     Some(Some(value))
 }

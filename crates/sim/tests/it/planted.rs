@@ -24,24 +24,14 @@ fn collect_switches(folder: &Path, switches: &mut BTreeSet<String>) {
 #[test]
 fn every_switch_in_the_sources_is_listed() {
     let mut switches = BTreeSet::new();
-    collect_switches(
-        &Path::new(env!("CARGO_MANIFEST_DIR")).join("../../crates"),
-        &mut switches,
-    );
+    collect_switches(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../../crates"), &mut switches);
     let unlisted: Vec<_> = switches.iter().filter(|name| find(name).is_none()).collect();
-    assert!(
-        unlisted.is_empty(),
-        "planted in the sources but not in tallymq_sim::planted: {unlisted:?}"
-    );
+    assert!(unlisted.is_empty(), "planted in the sources but not in tallymq_sim::planted: {unlisted:?}");
 }
 
 #[test]
 fn names_are_unique_and_in_kebab_case() {
     let names: BTreeSet<&str> = PLANTED.iter().map(|bug| bug.name).collect();
     assert_eq!(names.len(), PLANTED.len());
-    assert!(
-        names
-            .iter()
-            .all(|name| name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-'))
-    );
+    assert!(names.iter().all(|name| name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-')));
 }

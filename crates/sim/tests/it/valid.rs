@@ -113,11 +113,8 @@ impl Run {
     }
 
     fn send_event(&mut self, process: i64, partition: usize, value: &str, kind: Kind) -> Event {
-        let mut event = self
-            .event(process, Op::Send, kind)
-            .topic("t")
-            .partition(partition as i32)
-            .value(value);
+        let mut event =
+            self.event(process, Op::Send, kind).topic("t").partition(partition as i32).value(value);
         event.producer = (process < 3).then_some(process * 10);
         event
     }
@@ -133,11 +130,8 @@ impl Run {
     }
 
     fn send(&mut self) {
-        let (process, partition, value) = (
-            1 + self.rng.below(3) as i64,
-            self.rng.below(PARTITIONS),
-            self.next_value(),
-        );
+        let (process, partition, value) =
+            (1 + self.rng.below(3) as i64, self.rng.below(PARTITIONS), self.next_value());
         let invoke = self.send_event(process, partition, &value, Kind::Invoke);
         self.push(invoke);
         let done = match self.rng.below(10) {
@@ -150,8 +144,7 @@ impl Run {
             }
             _ => {
                 let offset = self.append(partition, Some(&value));
-                self.send_event(process, partition, &value, Kind::Ok)
-                    .offset(offset)
+                self.send_event(process, partition, &value, Kind::Ok).offset(offset)
             }
         };
         self.push(done);
@@ -164,24 +157,16 @@ impl Run {
             let invoke = self.send_event(process, partition, value, Kind::Invoke);
             self.push(invoke);
         }
-        let offsets = [
-            self.append(partition, Some(&values[0])),
-            self.append(partition, Some(&values[1])),
-        ];
+        let offsets = [self.append(partition, Some(&values[0])), self.append(partition, Some(&values[1]))];
         for number in [1, 0] {
-            let done = self
-                .send_event(process, partition, &values[number], Kind::Ok)
-                .offset(offsets[number]);
+            let done = self.send_event(process, partition, &values[number], Kind::Ok).offset(offsets[number]);
             self.push(done);
         }
     }
 
     fn send_in_transaction(&mut self) {
-        let (partition, value, commits) = (
-            self.rng.below(PARTITIONS),
-            self.next_value(),
-            self.rng.below(2) == 0,
-        );
+        let (partition, value, commits) =
+            (self.rng.below(PARTITIONS), self.next_value(), self.rng.below(2) == 0);
         let txn = format!("x{}", self.sent);
         let offset = self.append(partition, commits.then_some(value.as_str()));
         self.append(partition, None);
@@ -200,11 +185,7 @@ impl Run {
 
     fn assign(&mut self, process: i64, group: Option<&str>, partitions: &[usize]) {
         for &partition in partitions {
-            let from = if group.is_some() {
-                self.committed[partition]
-            } else {
-                0
-            };
+            let from = if group.is_some() { self.committed[partition] } else { 0 };
             let mut event = self.event(process, Op::Assign, Kind::Ok).topic("t");
             event.group = group.map(str::to_owned);
             self.push(event.partition(partition as i32).offset(from as i64));
@@ -248,25 +229,15 @@ impl Run {
     }
 
     fn commit(&mut self) {
-        let owned: Vec<_> = self
-            .positions
-            .iter()
-            .filter(|((process, _), _)| GROUP.contains(process))
-            .collect();
-        let owned: Vec<_> = owned
-            .into_iter()
-            .map(|(&key, &position)| (key, position))
-            .collect();
+        let owned: Vec<_> =
+            self.positions.iter().filter(|((process, _), _)| GROUP.contains(process)).collect();
+        let owned: Vec<_> = owned.into_iter().map(|(&key, &position)| (key, position)).collect();
         let Some(((process, partition), position)) =
             self.rng.pick(&owned).filter(|&(_, position)| position > 0)
         else {
             return;
         };
-        let kind = if self.rng.below(10) == 0 {
-            Kind::Unknown
-        } else {
-            Kind::Ok
-        };
+        let kind = if self.rng.below(10) == 0 { Kind::Unknown } else { Kind::Ok };
         for kind in [Kind::Invoke, kind] {
             let event = self.event(process, Op::Commit, kind).topic("t").group("g");
             self.push(event.partition(partition as i32).offset(position as i64));
@@ -284,23 +255,17 @@ impl Run {
     }
 
     fn lots(&self, lot: Lot) -> Vec<String> {
-        self.queue
-            .iter()
-            .filter(|(_, l)| **l == lot)
-            .map(|(value, _)| value.clone())
-            .collect()
+        self.queue.iter().filter(|(_, l)| **l == lot).map(|(value, _)| value.clone()).collect()
     }
 
     fn about(&mut self, process: i64, op: Op, kind: Kind, values: &[String]) {
         let mut event = self.event(process, op, kind).topic("q").group("w");
         event.lease_ns = (op == Op::Lease).then_some(LEASE_NS);
         if !(op == Op::Lease && kind == Kind::Invoke) {
-            event
-                .records
-                .extend(values.iter().map(|value| tallymq_sim::history::Record {
-                    value: Some(value.clone()),
-                    ..Default::default()
-                }));
+            event.records.extend(values.iter().map(|value| tallymq_sim::history::Record {
+                value: Some(value.clone()),
+                ..Default::default()
+            }));
         }
         self.push(event);
     }
@@ -357,11 +322,7 @@ impl Run {
         let dead = std::mem::take(&mut self.dead);
         self.about(51, Op::DeadLetter, Kind::Ok, &dead);
         let mut remaining = self.lots(Lot::Available);
-        remaining.extend(
-            HOLDERS
-                .into_iter()
-                .flat_map(|holder| self.lots(Lot::Held(holder))),
-        );
+        remaining.extend(HOLDERS.into_iter().flat_map(|holder| self.lots(Lot::Held(holder))));
         self.about(51, Op::Remaining, Kind::Ok, &remaining);
     }
 }

@@ -48,10 +48,7 @@ pub(super) fn encode(front: &Front) -> Vec<u8> {
 /// Reads the front; `bytes` may end anywhere.
 pub(super) fn decode(bytes: &[u8]) -> Result<Front, BadFront> {
     if bytes.len() < PREAMBLE_BYTES {
-        return Err(BadFront::Damaged(
-            bytes.len() as u64,
-            "the file ends inside its preamble",
-        ));
+        return Err(BadFront::Damaged(bytes.len() as u64, "the file ends inside its preamble"));
     }
     if &bytes[..8] != MAGIC || crc32c(&bytes[..12]) != (&bytes[12..16]).get_u32() {
         return Err(BadFront::Damaged(0, "the preamble is no checkpoint's"));
@@ -61,16 +58,10 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Front, BadFront> {
         return Err(BadFront::UnknownVersion(version));
     }
     if bytes.len() < FRONT_BYTES {
-        return Err(BadFront::Damaged(
-            bytes.len() as u64,
-            "the file ends inside its header",
-        ));
+        return Err(BadFront::Damaged(bytes.len() as u64, "the file ends inside its header"));
     }
     if crc32c(&bytes[PREAMBLE_BYTES..FRONT_BYTES - 4]) != (&bytes[FRONT_BYTES - 4..FRONT_BYTES]).get_u32() {
-        return Err(BadFront::Damaged(
-            PREAMBLE_BYTES as u64,
-            "the header checksum does not match",
-        ));
+        return Err(BadFront::Damaged(PREAMBLE_BYTES as u64, "the header checksum does not match"));
     }
     let mut fields = &bytes[PREAMBLE_BYTES..];
     Ok(Front {
@@ -102,16 +93,10 @@ mod tests {
         for bit in 0..bytes.len() * 8 {
             let mut damaged = bytes.clone();
             damaged[bit / 8] ^= 1 << (bit % 8);
-            assert!(
-                matches!(decode(&damaged), Err(BadFront::Damaged(..))),
-                "bit {bit}"
-            );
+            assert!(matches!(decode(&damaged), Err(BadFront::Damaged(..))), "bit {bit}");
         }
         for cut in 0..bytes.len() {
-            assert!(
-                matches!(decode(&bytes[..cut]), Err(BadFront::Damaged(..))),
-                "{cut} bytes"
-            );
+            assert!(matches!(decode(&bytes[..cut]), Err(BadFront::Damaged(..))), "{cut} bytes");
         }
         let mut newer = bytes;
         newer[11] = 7;

@@ -49,10 +49,7 @@ pub enum LoadError {
         damaged: Vec<Damage>,
     },
     /// Written by a newer version of the program.
-    #[error(
-        "{file} has checkpoint format {version}, this program knows {}",
-        format::VERSION
-    )]
+    #[error("{file} has checkpoint format {version}, this program knows {}", format::VERSION)]
     UnknownVersion {
         /// Path of the file.
         file: String,
@@ -82,10 +79,7 @@ pub fn list(disk: &dyn Disk, group: RaftGroup) -> io::Result<Vec<CheckpointFile>
             let digits = entry.name.strip_prefix("checkpoint-")?;
             let well_formed = digits.len() == 20 && digits.bytes().all(|byte| byte.is_ascii_digit());
             let applied = LogIndex(digits.parse().ok().filter(|_| well_formed)?);
-            Some(CheckpointFile {
-                applied,
-                path: format!("{dir}/{}", entry.name),
-            })
+            Some(CheckpointFile { applied, path: format!("{dir}/{}", entry.name) })
         })
         .collect();
     files.sort_by_key(|file| file.applied);
@@ -94,10 +88,7 @@ pub fn list(disk: &dyn Disk, group: RaftGroup) -> io::Result<Vec<CheckpointFile>
 
 /// The newest checkpoint that is whole. `None` if the group has none; whether it should have one, its log says.
 pub fn load(disk: &dyn Disk, group: RaftGroup) -> Result<Option<Loaded>, LoadError> {
-    let files = list(disk, group).map_err(|source| LoadError::Io {
-        path: group_dir(group),
-        source,
-    })?;
+    let files = list(disk, group).map_err(|source| LoadError::Io { path: group_dir(group), source })?;
     let mut damaged = Vec::new();
     for file in files.iter().rev() {
         match read(disk, group, file)? {
@@ -105,11 +96,7 @@ pub fn load(disk: &dyn Disk, group: RaftGroup) -> Result<Option<Loaded>, LoadErr
             Err(damage) => damaged.push(damage),
         }
     }
-    if damaged.is_empty() {
-        Ok(None)
-    } else {
-        Err(LoadError::Damaged { group, damaged })
-    }
+    if damaged.is_empty() { Ok(None) } else { Err(LoadError::Damaged { group, damaged }) }
 }
 
 /// Reads and checks one of the files that [`list`] names: whole, or what is damaged in it.
@@ -119,27 +106,16 @@ pub fn read(
     named: &CheckpointFile,
 ) -> Result<Result<Checkpoint, Damage>, LoadError> {
     let path = &named.path;
-    let failed = |source| LoadError::Io {
-        path: path.clone(),
-        source,
-    };
-    let damage = |position, reason: &str| {
-        Ok(Err(Damage {
-            file: path.clone(),
-            position,
-            reason: reason.to_owned(),
-        }))
-    };
+    let failed = |source| LoadError::Io { path: path.clone(), source };
+    let damage =
+        |position, reason: &str| Ok(Err(Damage { file: path.clone(), position, reason: reason.to_owned() }));
     let file = disk.open(path, OpenMode::Read).map_err(failed)?;
     let size_bytes = file.size_bytes().map_err(failed)?;
     let mut front = [0; FRONT_BYTES];
     let read = file.read_at(&mut front, 0).map_err(failed)?;
     let front = match format::decode(&front[..read]) {
         Err(BadFront::UnknownVersion(version)) => {
-            return Err(LoadError::UnknownVersion {
-                file: path.clone(),
-                version,
-            });
+            return Err(LoadError::UnknownVersion { file: path.clone(), version });
         }
         Err(BadFront::Damaged(position, reason)) => return damage(position, reason),
         Ok(front) => front,
@@ -167,10 +143,5 @@ pub fn read(
     }
     let mut state = Bytes::from(body);
     let header = state.split_to(front.header_bytes as usize);
-    Ok(Ok(Checkpoint {
-        applied: front.applied,
-        term: front.term,
-        header,
-        state: vec![state],
-    }))
+    Ok(Ok(Checkpoint { applied: front.applied, term: front.term, header, state: vec![state] }))
 }

@@ -34,14 +34,9 @@ pub fn save(disk: &dyn Disk, group: RaftGroup, checkpoint: &Checkpoint) -> Resul
     let beside = format!("{path}.new");
     let failed = |operation, path: &str| {
         let path = path.to_owned();
-        move |source| SaveError {
-            operation,
-            path,
-            source,
-        }
+        move |source| SaveError { operation, path, source }
     };
-    disk.create_dir(&dir)
-        .map_err(failed("creating directory", &dir))?;
+    disk.create_dir(&dir).map_err(failed("creating directory", &dir))?;
     match disk.remove_file(&beside) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         removed => removed.map_err(failed("removing", &beside))?,
@@ -63,16 +58,11 @@ pub fn set_aside(disk: &dyn Disk, group: RaftGroup, damaged: &[Damage]) -> Resul
     let dir = group_dir(group);
     let failed = |path: &str| {
         let path = path.to_owned();
-        move |source| SaveError {
-            operation: "renaming",
-            path,
-            source,
-        }
+        move |source| SaveError { operation: "renaming", path, source }
     };
     for damage in damaged {
         let name = damage.file.rsplit('/').next().unwrap_or(&damage.file);
-        disk.rename(&damage.file, &format!("{dir}/damaged-{name}"))
-            .map_err(failed(&damage.file))?;
+        disk.rename(&damage.file, &format!("{dir}/damaged-{name}")).map_err(failed(&damage.file))?;
     }
     disk.sync_dir(&dir).map_err(failed(&dir))
 }
@@ -93,10 +83,7 @@ fn write(disk: &dyn Disk, path: &str, group: RaftGroup, checkpoint: &Checkpoint)
     let mut position = 0;
     let mut parts: Vec<&[u8]> = vec![&front];
     let mut bytes = front.len();
-    for part in body()
-        .map(Bytes::as_ref)
-        .flat_map(|part| part.chunks(WRITE_BYTES))
-    {
+    for part in body().map(Bytes::as_ref).flat_map(|part| part.chunks(WRITE_BYTES)) {
         parts.push(part);
         bytes += part.len();
         if bytes >= WRITE_BYTES {

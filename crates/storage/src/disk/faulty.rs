@@ -94,22 +94,13 @@ struct Counts {
 impl FaultyDisk {
     /// Wraps any disk. A failing sync then does not reach it.
     pub fn new(inner: Arc<dyn Disk>) -> FaultyDisk {
-        FaultyDisk {
-            inner,
-            plan: Arc::new(Plan::default()),
-        }
+        FaultyDisk { inner, plan: Arc::new(Plan::default()) }
     }
 
     /// Wraps a disk in memory. A failing sync then leaves its bytes readable, clean and not on disk.
     pub fn over_memory(memory: MemoryDisk) -> FaultyDisk {
-        let plan = Plan {
-            memory: Some(memory.clone()),
-            ..Plan::default()
-        };
-        FaultyDisk {
-            inner: Arc::new(memory),
-            plan: Arc::new(plan),
-        }
+        let plan = Plan { memory: Some(memory.clone()), ..Plan::default() };
+        FaultyDisk { inner: Arc::new(memory), plan: Arc::new(plan) }
     }
 
     /// Lets the `nth` operation of a kind from now on fail, counted from 1.
@@ -164,10 +155,7 @@ impl Plan {
             return Err(Fault::Eio.error());
         }
         let now = counts.by_operation[operation as usize];
-        let due = counts
-            .faults
-            .iter()
-            .position(|(kind, at, _)| *kind == operation && *at == now);
+        let due = counts.faults.iter().position(|(kind, at, _)| *kind == operation && *at == now);
         Ok(due.map(|at| counts.faults.swap_remove(at).2))
     }
 
@@ -187,16 +175,9 @@ impl Plan {
 
 impl Disk for FaultyDisk {
     fn open(&self, path: &str, mode: OpenMode) -> io::Result<Arc<dyn File>> {
-        self.plan.begin(if mode == OpenMode::Create {
-            Operation::Create
-        } else {
-            Operation::Open
-        })?;
+        self.plan.begin(if mode == OpenMode::Create { Operation::Create } else { Operation::Open })?;
         let inner = self.inner.open(path, mode)?;
-        Ok(Arc::new(FaultyFile {
-            inner,
-            plan: Arc::clone(&self.plan),
-        }))
+        Ok(Arc::new(FaultyFile { inner, plan: Arc::clone(&self.plan) }))
     }
 
     fn create_dir(&self, path: &str) -> io::Result<()> {

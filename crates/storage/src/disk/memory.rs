@@ -78,9 +78,7 @@ impl MemoryDisk {
     }
 
     fn of(state: State) -> MemoryDisk {
-        MemoryDisk {
-            state: Arc::new(Mutex::new(state)),
-        }
+        MemoryDisk { state: Arc::new(Mutex::new(state)) }
     }
 
     /// The disk after a power cut now. Files still open on this one no longer matter.
@@ -108,11 +106,7 @@ impl MemoryDisk {
         for number in names.files.values_mut() {
             let bytes = state.files[*number].after_power_cut(&mut random);
             *number = files.len();
-            files.push(Content {
-                cache: bytes.clone(),
-                durable: bytes,
-                pending: Vec::new(),
-            });
+            files.push(Content { cache: bytes.clone(), durable: bytes, pending: Vec::new() });
         }
         MemoryDisk::of(State {
             files,
@@ -224,11 +218,7 @@ impl Disk for MemoryDisk {
             (_, Some(number)) => *number,
             (_, None) => return Err(not_found(path)),
         };
-        Ok(Arc::new(MemoryFile {
-            state: Arc::clone(&self.state),
-            number,
-            writable: mode != OpenMode::Read,
-        }))
+        Ok(Arc::new(MemoryFile { state: Arc::clone(&self.state), number, writable: mode != OpenMode::Read }))
     }
 
     fn create_dir(&self, path: &str) -> io::Result<()> {
@@ -251,14 +241,8 @@ impl Disk for MemoryDisk {
         let files = state.now.files.keys().filter(|file| parent(file) == path);
         let dirs = state.now.dirs.iter().filter(|dir| parent(dir) == path);
         let mut entries: Vec<DirEntry> = files
-            .map(|file| DirEntry {
-                name: name(file),
-                is_dir: false,
-            })
-            .chain(dirs.map(|dir| DirEntry {
-                name: name(dir),
-                is_dir: true,
-            }))
+            .map(|file| DirEntry { name: name(file), is_dir: false })
+            .chain(dirs.map(|dir| DirEntry { name: name(dir), is_dir: true }))
             .collect();
         entries.sort_by(|one, other| one.name.cmp(&other.name));
         Ok(entries)
@@ -295,9 +279,8 @@ impl Disk for MemoryDisk {
         if !state.now.has_dir(path) {
             return Err(not_found(path));
         }
-        let (done, left) = std::mem::take(&mut state.changes)
-            .into_iter()
-            .partition(|change| change.dir() == path);
+        let (done, left) =
+            std::mem::take(&mut state.changes).into_iter().partition(|change| change.dir() == path);
         state.changes = left;
         let done: Vec<Change> = done;
         done.iter().for_each(|change| state.durable.apply(change));
@@ -318,17 +301,9 @@ impl Disk for MemoryDisk {
 
     fn space(&self) -> io::Result<Space> {
         let state = self.state.lock();
-        let used: usize = state
-            .now
-            .files
-            .values()
-            .map(|number| state.files[*number].cache.len())
-            .sum();
+        let used: usize = state.now.files.values().map(|number| state.files[*number].cache.len()).sum();
         let total_bytes = state.total_bytes;
-        Ok(Space {
-            total_bytes,
-            available_bytes: total_bytes.saturating_sub(used as u64),
-        })
+        Ok(Space { total_bytes, available_bytes: total_bytes.saturating_sub(used as u64) })
     }
 }
 
@@ -344,11 +319,7 @@ struct MemoryFile {
 
 impl MemoryFile {
     fn check_writable(&self) -> io::Result<()> {
-        if self.writable {
-            Ok(())
-        } else {
-            Err(io::ErrorKind::PermissionDenied.into())
-        }
+        if self.writable { Ok(()) } else { Err(io::ErrorKind::PermissionDenied.into()) }
     }
 }
 

@@ -96,10 +96,7 @@ impl Names {
             }
         }
         let files = std::mem::take(&mut self.files);
-        self.files = files
-            .into_iter()
-            .filter(|(path, _)| self.has_dir(parent(path)))
-            .collect();
+        self.files = files.into_iter().filter(|(path, _)| self.has_dir(parent(path))).collect();
         self
     }
 }
@@ -108,10 +105,7 @@ impl Pending {
     pub(super) fn apply(&self, bytes: &mut Vec<u8>) {
         match self {
             Pending::Size(size) => bytes.resize(*size, 0),
-            Pending::Write {
-                position,
-                bytes: written,
-            } => write_into(bytes, *position, written),
+            Pending::Write { position, bytes: written } => write_into(bytes, *position, written),
         }
     }
 
@@ -122,11 +116,7 @@ impl Pending {
         block_bytes: usize,
         mut keep: impl FnMut() -> bool,
     ) {
-        let Pending::Write {
-            position,
-            bytes: written,
-        } = self
-        else {
+        let Pending::Write { position, bytes: written } = self else {
             if keep() {
                 self.apply(bytes);
             }
@@ -168,9 +158,7 @@ impl Content {
             2 => {
                 // A prefix, its last write torn.
                 let whole = random.below(count as u64 + 1) as usize;
-                self.pending[..whole]
-                    .iter()
-                    .for_each(|pending| pending.apply(&mut bytes));
+                self.pending[..whole].iter().for_each(|pending| pending.apply(&mut bytes));
                 if let Some(torn) = self.pending.get(whole) {
                     let mut left = random.below(64);
                     torn.apply_blocks(&mut bytes, SECTOR_BYTES, || {

@@ -1,9 +1,6 @@
 //! The disk of a running broker: a directory of the file system, locked against a second process. It hides no error
 //! and repeats no failed sync.
-#![allow(
-    clippy::disallowed_methods,
-    reason = "this is the disk that the others must go through"
-)]
+#![allow(clippy::disallowed_methods, reason = "this is the disk that the others must go through")]
 
 use std::{
     fmt, fs,
@@ -57,9 +54,7 @@ pub struct RealDisk {
 
 impl fmt::Debug for RealDisk {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RealDisk")
-            .field("root", &self.root)
-            .finish_non_exhaustive()
+        f.debug_struct("RealDisk").field("root", &self.root).finish_non_exhaustive()
     }
 }
 
@@ -68,10 +63,7 @@ impl RealDisk {
     /// ends.
     pub fn open(path: impl AsRef<Path>) -> Result<RealDisk, OpenDiskError> {
         let root = path.as_ref().to_path_buf();
-        let failed = |error| OpenDiskError::Io {
-            path: root.clone(),
-            error,
-        };
+        let failed = |error| OpenDiskError::Io { path: root.clone(), error };
         fs::create_dir_all(&root).map_err(failed)?;
         let directory = fs::File::open(&root).map_err(failed)?;
         let mut lock = fs::OpenOptions::new()
@@ -84,21 +76,14 @@ impl RealDisk {
         match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => {}
             Err(Errno::WOULDBLOCK) => {
-                return Err(OpenDiskError::Locked {
-                    path: root,
-                    holder: holder(&mut lock),
-                });
+                return Err(OpenDiskError::Locked { path: root, holder: holder(&mut lock) });
             }
             Err(error) => return Err(failed(error.into())),
         }
         lock.set_len(0).map_err(failed)?;
         lock.rewind().map_err(failed)?;
         writeln!(lock, "process {}", std::process::id()).map_err(failed)?;
-        Ok(RealDisk {
-            root,
-            directory,
-            _lock: lock,
-        })
+        Ok(RealDisk { root, directory, _lock: lock })
     }
 
     /// The data directory.
@@ -107,11 +92,7 @@ impl RealDisk {
     }
 
     fn at(&self, path: &str) -> PathBuf {
-        if path.is_empty() {
-            self.root.clone()
-        } else {
-            self.root.join(path)
-        }
+        if path.is_empty() { self.root.clone() } else { self.root.join(path) }
     }
 }
 
@@ -126,13 +107,8 @@ fn holder(lock: &mut fs::File) -> String {
 impl Disk for RealDisk {
     fn open(&self, path: &str, mode: OpenMode) -> io::Result<Arc<dyn File>> {
         let mut options = fs::OpenOptions::new();
-        options
-            .read(true)
-            .write(mode != OpenMode::Read)
-            .create_new(mode == OpenMode::Create);
-        Ok(Arc::new(RealFile {
-            file: options.open(self.at(path))?,
-        }))
+        options.read(true).write(mode != OpenMode::Read).create_new(mode == OpenMode::Create);
+        Ok(Arc::new(RealFile { file: options.open(self.at(path))? }))
     }
 
     fn create_dir(&self, path: &str) -> io::Result<()> {
@@ -150,10 +126,7 @@ impl Disk for RealDisk {
             if path.is_empty() && name == LOCK_FILE {
                 continue;
             }
-            entries.push(DirEntry {
-                name,
-                is_dir: entry.file_type()?.is_dir(),
-            });
+            entries.push(DirEntry { name, is_dir: entry.file_type()?.is_dir() });
         }
         entries.sort_by(|one, other| one.name.cmp(&other.name));
         Ok(entries)
@@ -211,11 +184,8 @@ impl File for RealFile {
             return self.file.write_all_at(part, position);
         }
         let mut position = position;
-        let mut slices: Vec<IoSlice<'_>> = parts
-            .iter()
-            .filter(|part| !part.is_empty())
-            .map(|part| IoSlice::new(part))
-            .collect();
+        let mut slices: Vec<IoSlice<'_>> =
+            parts.iter().filter(|part| !part.is_empty()).map(|part| IoSlice::new(part)).collect();
         let mut rest = &mut slices[..];
         while !rest.is_empty() {
             let count = rest.len().min(PARTS_PER_WRITE);

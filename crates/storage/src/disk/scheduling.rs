@@ -26,19 +26,11 @@ struct Attributes {
 
 /// Lets the calling thread run soon after it wakes, as far as that is allowed. Says what became of it.
 pub fn schedule_promptly() -> String {
-    let round_robin = Attributes {
-        policy: SCHED_RR,
-        priority: 1,
-        ..Attributes::default()
-    };
+    let round_robin = Attributes { policy: SCHED_RR, priority: 1, ..Attributes::default() };
     let Err(refused) = set(round_robin) else {
         return "SCHED_RR, priority 1".to_owned();
     };
-    let slice = Attributes {
-        policy: SCHED_OTHER,
-        runtime_nanos: SLICE_NANOS,
-        ..Attributes::default()
-    };
+    let slice = Attributes { policy: SCHED_OTHER, runtime_nanos: SLICE_NANOS, ..Attributes::default() };
     match set(slice).and_then(|()| current()) {
         Ok(now) if now.runtime_nanos == SLICE_NANOS => format!("a slice of 100 µs (SCHED_RR: {refused})"),
         // Kernels before 6.12 take the slice and ignore it.
@@ -47,17 +39,10 @@ pub fn schedule_promptly() -> String {
 }
 
 fn set(attributes: Attributes) -> io::Result<()> {
-    let attributes = Attributes {
-        size: size_of::<Attributes>() as u32,
-        ..attributes
-    };
+    let attributes = Attributes { size: size_of::<Attributes>() as u32, ..attributes };
     // SAFETY: the pointer is to a live `sched_attr` of the size that it says; thread 0 is the calling one.
     let outcome = unsafe { libc::syscall(libc::SYS_sched_setattr, 0, &raw const attributes, 0) };
-    if outcome == 0 {
-        Ok(())
-    } else {
-        Err(io::Error::last_os_error())
-    }
+    if outcome == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
 fn current() -> io::Result<Attributes> {
@@ -65,9 +50,5 @@ fn current() -> io::Result<Attributes> {
     let size = size_of::<Attributes>() as u32;
     // SAFETY: the pointer is to `size` writable bytes for which every value is valid; thread 0 is the calling one.
     let outcome = unsafe { libc::syscall(libc::SYS_sched_getattr, 0, &raw mut attributes, size, 0) };
-    if outcome == 0 {
-        Ok(attributes)
-    } else {
-        Err(io::Error::last_os_error())
-    }
+    if outcome == 0 { Ok(attributes) } else { Err(io::Error::last_os_error()) }
 }

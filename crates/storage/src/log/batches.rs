@@ -30,11 +30,7 @@ pub(super) struct Span {
 impl Span {
     /// Damage at a position of this file.
     pub(super) fn damage(&self, position: u64, reason: impl ToString) -> Damage {
-        Damage {
-            file: self.path.clone(),
-            position,
-            reason: reason.to_string(),
-        }
+        Damage { file: self.path.clone(), position, reason: reason.to_string() }
     }
 
     /// Parses the header at `position`, from bytes that may end anywhere behind it, and checks it against what the
@@ -49,28 +45,19 @@ impl Span {
         let header = BatchHeader::parse_prefix(bytes).map_err(|error| self.damage(position, error))?;
         if header.size_bytes as u64 > self.bytes - position {
             let left = self.bytes - position;
-            return Err(self.damage(
-                position,
-                format!("a batch of {} bytes where {left} are left", header.size_bytes),
-            ));
+            return Err(self
+                .damage(position, format!("a batch of {} bytes where {left} are left", header.size_bytes)));
         }
         if header.base_offset != expected {
-            return Err(self.damage(
-                position,
-                format!("offset {} where {expected} must be", header.base_offset),
-            ));
+            return Err(
+                self.damage(position, format!("offset {} where {expected} must be", header.base_offset))
+            );
         }
         if header.last_offset_delta < 0 || header.next_offset() > self.end {
-            return Err(self.damage(
-                position,
-                format!("last offset delta {}", header.last_offset_delta),
-            ));
+            return Err(self.damage(position, format!("last offset delta {}", header.last_offset_delta)));
         }
         if !epochs.allow(header.leader_epoch, header.base_offset) {
-            let reason = format!(
-                "leader epoch {} did not write offset {expected}",
-                header.leader_epoch
-            );
+            let reason = format!("leader epoch {} did not write offset {expected}", header.leader_epoch);
             return Err(self.damage(position, reason));
         }
         Ok(header)
@@ -78,10 +65,9 @@ impl Span {
 
     /// Fills `buffer` from the file or says why that is not possible.
     pub(super) fn read(&self, file: &dyn File, buffer: &mut [u8], position: u64) -> Result<(), ReadError> {
-        let read = file.read_at(buffer, position).map_err(|source| ReadError::Io {
-            file: self.path.clone(),
-            source,
-        })?;
+        let read = file
+            .read_at(buffer, position)
+            .map_err(|source| ReadError::Io { file: self.path.clone(), source })?;
         if read < buffer.len() {
             let reason = format!("the file ends here, {} bytes must be there", self.bytes);
             return Err(self.damage(position + read as u64, reason).into());
@@ -154,14 +140,8 @@ impl<'a> Walk<'a> {
         }
         self.fill(left.min(HEADER_BYTES as u64) as usize)?;
         let at = (self.position - self.chunk_at) as usize;
-        let header = self
-            .span
-            .check_header(&self.chunk[at..], self.position, self.expected, self.epochs)?;
-        let place = Place {
-            position: self.position,
-            header,
-            max_before: self.max_before,
-        };
+        let header = self.span.check_header(&self.chunk[at..], self.position, self.expected, self.epochs)?;
+        let place = Place { position: self.position, header, max_before: self.max_before };
         self.position += header.size_bytes as u64;
         self.expected = header.next_offset();
         self.max_before = self.max_before.max(header.max_timestamp);
@@ -177,10 +157,7 @@ impl<'a> Walk<'a> {
         filled?;
         let at = (place.position - self.chunk_at) as usize;
         let batch = &self.chunk[at..at + place.header.size_bytes];
-        place
-            .header
-            .check_crc(batch)
-            .map_err(|error| self.span.damage(place.position, error))?;
+        place.header.check_crc(batch).map_err(|error| self.span.damage(place.position, error))?;
         Ok(batch)
     }
 

@@ -50,10 +50,7 @@ impl Epochs {
 
     /// Forgets epochs that wrote nothing from `log_start` on.
     pub(super) fn trim(&mut self, log_start: Offset) {
-        let over = self
-            .0
-            .partition_point(|start| start.start <= log_start)
-            .saturating_sub(1);
+        let over = self.0.partition_point(|start| start.start <= log_start).saturating_sub(1);
         if over > 0 {
             Arc::make_mut(&mut self.0).drain(..over);
         }
@@ -61,15 +58,8 @@ impl Epochs {
 
     /// The entries that matter for offsets from `log_start` to `log_end`, exclusive.
     pub(super) fn between(&self, log_start: Offset, log_end: Offset) -> Vec<EpochStart> {
-        let first = self
-            .0
-            .partition_point(|start| start.start <= log_start)
-            .saturating_sub(1);
-        self.0[first..]
-            .iter()
-            .copied()
-            .filter(|start| start.start < log_end)
-            .collect()
+        let first = self.0.partition_point(|start| start.start <= log_start).saturating_sub(1);
+        self.0[first..].iter().copied().filter(|start| start.start < log_end).collect()
     }
 }
 

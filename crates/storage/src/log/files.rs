@@ -30,10 +30,7 @@ struct Inner {
 
 impl OpenFiles {
     pub(super) fn new(limit: usize) -> OpenFiles {
-        OpenFiles {
-            limit: limit.max(1),
-            inner: Mutex::default(),
-        }
+        OpenFiles { limit: limit.max(1), inner: Mutex::default() }
     }
 
     /// The open file, or what `open` opens. `open` runs without the lock; of two that open at once one wins.
@@ -45,19 +42,12 @@ impl OpenFiles {
         if let Some(found) = self.inner.lock().touch(key) {
             return Ok(found);
         }
-        let fresh = Arc::new(OpenSegment {
-            file: open()?,
-            index: Arc::default(),
-        });
+        let fresh = Arc::new(OpenSegment { file: open()?, index: Arc::default() });
         let mut inner = self.inner.lock();
         if let Some(found) = inner.touch(key) {
             return Ok(found);
         }
-        let closed = if inner.open.len() >= self.limit {
-            inner.evict(self.limit)
-        } else {
-            Vec::new()
-        };
+        let closed = if inner.open.len() >= self.limit { inner.evict(self.limit) } else { Vec::new() };
         let now = inner.clock;
         inner.open.insert(key, (now, Arc::clone(&fresh)));
         drop(inner);
@@ -73,12 +63,7 @@ impl OpenFiles {
 
     /// Closes all of a partition.
     pub(super) fn close_partition(&self, serial: u64) {
-        let closed: Vec<_> = self
-            .inner
-            .lock()
-            .open
-            .extract_if(|key, _| key.0 == serial)
-            .collect();
+        let closed: Vec<_> = self.inner.lock().open.extract_if(|key, _| key.0 == serial).collect();
         drop(closed);
     }
 
@@ -88,12 +73,7 @@ impl OpenFiles {
 
     /// Bytes of all indexes in memory, about.
     pub(super) fn index_bytes(&self) -> usize {
-        self.inner
-            .lock()
-            .open
-            .values()
-            .map(|(_, segment)| segment.index.memory_bytes())
-            .sum()
+        self.inner.lock().open.values().map(|(_, segment)| segment.index.memory_bytes()).sum()
     }
 }
 
@@ -111,9 +91,6 @@ impl Inner {
         let count = (limit / 8).max(1).min(ages.len());
         let (_, newest_evicted, _) = ages.select_nth_unstable(count - 1);
         let bound = *newest_evicted;
-        self.open
-            .extract_if(|_, (used, _)| *used <= bound)
-            .map(|(_, (_, segment))| segment)
-            .collect()
+        self.open.extract_if(|_, (used, _)| *used <= bound).map(|(_, (_, segment))| segment).collect()
     }
 }

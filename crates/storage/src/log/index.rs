@@ -38,11 +38,7 @@ pub(super) struct IndexEntry {
 
 impl IndexEntry {
     /// The segment's beginning, which is in no index.
-    pub(super) const START: IndexEntry = IndexEntry {
-        relative: 0,
-        position: 0,
-        max_before: Timestamp(-1),
-    };
+    pub(super) const START: IndexEntry = IndexEntry { relative: 0, position: 0, max_before: Timestamp(-1) };
     /// A `max_before` that nobody knows: batches were passed without their checksums.
     pub(super) const UNKNOWN: Timestamp = Timestamp(i64::MAX);
 }
@@ -64,10 +60,7 @@ struct Entries {
 impl SegmentIndex {
     /// An index that has no file to be read first.
     pub(super) fn complete() -> SegmentIndex {
-        SegmentIndex(Mutex::new(Entries {
-            loaded: true,
-            ..Entries::default()
-        }))
+        SegmentIndex(Mutex::new(Entries { loaded: true, ..Entries::default() }))
     }
 
     /// Whether the file was read.
@@ -84,12 +77,7 @@ impl SegmentIndex {
     /// Adds the writer's entry, behind all others.
     pub(super) fn push(&self, entry: IndexEntry) {
         let mut inner = self.0.lock();
-        debug_assert!(
-            inner
-                .entries
-                .last()
-                .is_none_or(|last| last.position < entry.position)
-        );
+        debug_assert!(inner.entries.last().is_none_or(|last| last.position < entry.position));
         inner.entries.push(entry);
     }
 
@@ -108,11 +96,7 @@ impl SegmentIndex {
     pub(super) fn set_cursor(&self, relative: u32, position: u32) {
         let mut inner = self.0.lock();
         let slot = inner.next_cursor;
-        inner.cursors[slot] = Some(IndexEntry {
-            relative,
-            position,
-            max_before: IndexEntry::UNKNOWN,
-        });
+        inner.cursors[slot] = Some(IndexEntry { relative, position, max_before: IndexEntry::UNKNOWN });
         inner.next_cursor = (slot + 1) % CURSORS;
     }
 
@@ -120,28 +104,16 @@ impl SegmentIndex {
     pub(super) fn before_offset(&self, relative: u32) -> IndexEntry {
         let inner = self.0.lock();
         let known = inner.entries.partition_point(|entry| entry.relative <= relative);
-        let entry = known
-            .checked_sub(1)
-            .map_or(IndexEntry::START, |at| inner.entries[at]);
-        let cursors = inner
-            .cursors
-            .iter()
-            .flatten()
-            .filter(|cursor| cursor.relative <= relative);
-        cursors
-            .copied()
-            .chain([entry])
-            .max_by_key(|entry| entry.position)
-            .unwrap_or(entry)
+        let entry = known.checked_sub(1).map_or(IndexEntry::START, |at| inner.entries[at]);
+        let cursors = inner.cursors.iter().flatten().filter(|cursor| cursor.relative <= relative);
+        cursors.copied().chain([entry]).max_by_key(|entry| entry.position).unwrap_or(entry)
     }
 
     /// The last known place with only smaller timestamps before it.
     pub(super) fn before_timestamp(&self, at: Timestamp) -> IndexEntry {
         let inner = self.0.lock();
         let known = inner.entries.partition_point(|entry| entry.max_before < at);
-        known
-            .checked_sub(1)
-            .map_or(IndexEntry::START, |at| inner.entries[at])
+        known.checked_sub(1).map_or(IndexEntry::START, |at| inner.entries[at])
     }
 
     /// Bytes in memory, about.
@@ -163,9 +135,7 @@ pub(super) fn header() -> [u8; HEADER_BYTES] {
 /// The bytes of an index file, of no more entries than a segment of `segment_bytes` has batches.
 pub(super) fn read_file(file: &dyn File, segment_bytes: u64) -> io::Result<Vec<u8>> {
     let entries_max = segment_bytes / batch::HEADER_BYTES as u64 + 1;
-    let size_bytes = file
-        .size_bytes()?
-        .min(HEADER_BYTES as u64 + entries_max * ENTRY_BYTES as u64);
+    let size_bytes = file.size_bytes()?.min(HEADER_BYTES as u64 + entries_max * ENTRY_BYTES as u64);
     let mut bytes = vec![0; size_bytes as usize];
     let read = file.read_at(&mut bytes, 0)?;
     bytes.truncate(read);
@@ -201,11 +171,7 @@ pub(super) struct Decoded {
 
 /// Reads a file, leaving out what is damaged or points at or behind `position_max`.
 pub(super) fn decode(base: Offset, bytes: &[u8], position_max: u64) -> Decoded {
-    let mut decoded = Decoded {
-        entries: Vec::new(),
-        kept_bytes: 0,
-        damaged: Vec::new(),
-    };
+    let mut decoded = Decoded { entries: Vec::new(), kept_bytes: 0, damaged: Vec::new() };
     if bytes.len() < HEADER_BYTES || bytes[..HEADER_BYTES] != header() {
         decoded.damaged.push(0);
         return decoded;
@@ -249,11 +215,7 @@ mod tests {
     use super::*;
 
     fn entry(n: u32) -> IndexEntry {
-        IndexEntry {
-            relative: n * 10,
-            position: n * 100,
-            max_before: Timestamp(i64::from(n)),
-        }
+        IndexEntry { relative: n * 10, position: n * 100, max_before: Timestamp(i64::from(n)) }
     }
 
     #[test]
@@ -264,19 +226,13 @@ mod tests {
         assert_eq!(decode(Offset(7), &file, 1_000).entries, entries);
         assert_eq!(decode(Offset(7), &file, 300).entries, entries[..2]);
         assert_eq!(decode(Offset(7), &file, 300).kept_bytes, 56);
-        assert!(
-            decode(Offset(8), &file, 1_000).entries.is_empty(),
-            "another segment's"
-        );
+        assert!(decode(Offset(8), &file, 1_000).entries.is_empty(), "another segment's");
         for bit in 0..file.len() * 8 {
             let mut damaged = file.clone();
             damaged[bit / 8] ^= 1 << (bit % 8);
             let decoded = decode(Offset(7), &damaged, 1_000);
             assert!(!decoded.damaged.is_empty(), "bit {bit}");
-            assert!(
-                decoded.entries.iter().all(|found| entries.contains(found)),
-                "bit {bit}"
-            );
+            assert!(decoded.entries.iter().all(|found| entries.contains(found)), "bit {bit}");
         }
     }
 
@@ -288,11 +244,7 @@ mod tests {
         index.merge(vec![entry(2), entry(1), entry(3)]);
         assert_eq!(index.before_offset(25), entry(2));
         assert_eq!(index.before_offset(30), entry(3));
-        assert_eq!(
-            index.before_timestamp(Timestamp(2)),
-            entry(1),
-            "entry 2 has a 2 before it"
-        );
+        assert_eq!(index.before_timestamp(Timestamp(2)), entry(1), "entry 2 has a 2 before it");
         assert_eq!(index.before_timestamp(Timestamp(0)), IndexEntry::START);
         index.set_cursor(27, 270);
         assert_eq!(index.before_offset(28).position, 270);

@@ -67,18 +67,12 @@ mod tests {
 
     #[test]
     fn names_are_read_back_and_others_are_not_taken_for_ours() {
-        let tp = TopicPartition {
-            topic: TopicId(Uuid::from_u128(7)),
-            partition: PartitionIndex(12),
-        };
+        let tp = TopicPartition { topic: TopicId(Uuid::from_u128(7)), partition: PartitionIndex(12) };
         let path = segment(tp, Offset(345));
         let mut parts = path.split('/').skip(1);
         assert_eq!(parts.next().and_then(parse_topic), Some(tp.topic));
         assert_eq!(parts.next().and_then(parse_partition), Some(tp.partition));
-        assert_eq!(
-            parts.next().and_then(parse_file),
-            Some(FileKind::Segment(Offset(345)))
-        );
+        assert_eq!(parts.next().and_then(parse_file), Some(FileKind::Segment(Offset(345))));
         for name in [
             "345.log",
             "00000000000000000345.tmp",

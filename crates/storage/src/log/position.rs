@@ -111,47 +111,21 @@ impl LogPosition {
             })
             .collect();
         let epochs = (0..epochs)
-            .map(|_| EpochStart {
-                epoch: LeaderEpoch(input.get_i32()),
-                start: Offset(input.get_i64()),
-            })
+            .map(|_| EpochStart { epoch: LeaderEpoch(input.get_i32()), start: Offset(input.get_i64()) })
             .collect();
-        let position = LogPosition {
-            log_start,
-            log_end,
-            segments,
-            epochs,
-        };
+        let position = LogPosition { log_start, log_end, segments, epochs };
         position.check()?;
         Ok(position)
     }
 
     fn check(&self) -> Result<(), PositionError> {
         let rule = |holds: bool, name| {
-            if holds {
-                Ok(())
-            } else {
-                Err(PositionError::Inconsistent(name))
-            }
+            if holds { Ok(()) } else { Err(PositionError::Inconsistent(name)) }
         };
-        rule(
-            self.log_start >= Offset::ZERO && self.log_start <= self.log_end,
-            "log start and end",
-        )?;
-        rule(
-            self.segments.windows(2).all(|two| two[0].base < two[1].base),
-            "segments do not rise",
-        )?;
-        rule(
-            self.segments.iter().all(|segment| segment.bytes > 0),
-            "an empty segment",
-        )?;
-        rule(
-            self.segments
-                .first()
-                .is_none_or(|first| first.base >= Offset::ZERO),
-            "a negative offset",
-        )?;
+        rule(self.log_start >= Offset::ZERO && self.log_start <= self.log_end, "log start and end")?;
+        rule(self.segments.windows(2).all(|two| two[0].base < two[1].base), "segments do not rise")?;
+        rule(self.segments.iter().all(|segment| segment.bytes > 0), "an empty segment")?;
+        rule(self.segments.first().is_none_or(|first| first.base >= Offset::ZERO), "a negative offset")?;
         rule(
             self.segments.last().is_none_or(|last| last.base < self.log_end),
             "a segment behind the log end",
@@ -179,10 +153,7 @@ mod tests {
             log_start: Offset(12),
             log_end: Offset(40),
             segments: vec![segment(10, 100), segment(20, 300)],
-            epochs: vec![EpochStart {
-                epoch: LeaderEpoch(2),
-                start: Offset(10),
-            }],
+            epochs: vec![EpochStart { epoch: LeaderEpoch(2), start: Offset(10) }],
         }
     }
 
@@ -194,17 +165,10 @@ mod tests {
         assert_eq!(LogPosition::decode(&mut input), Ok(position()));
         assert!(input.is_empty());
         for cut in 0..bytes.len() {
-            assert_eq!(
-                LogPosition::decode(&mut &bytes[..cut]),
-                Err(PositionError::Truncated),
-                "{cut} bytes"
-            );
+            assert_eq!(LogPosition::decode(&mut &bytes[..cut]), Err(PositionError::Truncated), "{cut} bytes");
         }
         bytes[0] = 9;
-        assert_eq!(
-            LogPosition::decode(&mut &bytes[..]),
-            Err(PositionError::UnknownVersion(9))
-        );
+        assert_eq!(LogPosition::decode(&mut &bytes[..]), Err(PositionError::UnknownVersion(9)));
     }
 
     #[test]
@@ -213,10 +177,7 @@ mod tests {
         bytes.extend([0; 16]);
         bytes.extend([0xff; 8]);
         bytes.extend([0; 64]);
-        assert_eq!(
-            LogPosition::decode(&mut &bytes[..]),
-            Err(PositionError::Truncated)
-        );
+        assert_eq!(LogPosition::decode(&mut &bytes[..]), Err(PositionError::Truncated));
     }
 
     #[test]
@@ -234,10 +195,7 @@ mod tests {
             let mut bytes = Vec::new();
             bad.encode(&mut bytes);
             assert!(
-                matches!(
-                    LogPosition::decode(&mut &bytes[..]),
-                    Err(PositionError::Inconsistent(_))
-                ),
+                matches!(LogPosition::decode(&mut &bytes[..]), Err(PositionError::Inconsistent(_))),
                 "{bad:?}"
             );
         }

@@ -77,17 +77,10 @@ impl PartitionLog {
 
     fn cut_last(&self, last: &SegmentPosition) -> Result<(), PrepareFailed> {
         let path = names::segment(self.topic_partition(), last.base);
-        let failed = |source| PrepareFailed {
-            path: path.clone(),
-            source,
-        };
+        let failed = |source| PrepareFailed { path: path.clone(), source };
         let file = match self.shared.disk.open(&path, OpenMode::Write) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                self.lose(Damage {
-                    file: path,
-                    position: 0,
-                    reason: "the file is missing".to_owned(),
-                });
+                self.lose(Damage { file: path, position: 0, reason: "the file is missing".to_owned() });
                 return Ok(());
             }
             opened => opened.map_err(failed)?,
@@ -95,11 +88,7 @@ impl PartitionLog {
         let size_bytes = file.size_bytes().map_err(failed)?;
         if size_bytes < last.bytes {
             let reason = format!("the file ends here, {} bytes were synced", last.bytes);
-            self.lose(Damage {
-                file: path,
-                position: size_bytes,
-                reason,
-            });
+            self.lose(Damage { file: path, position: size_bytes, reason });
             return Ok(());
         }
         if size_bytes > last.bytes && !tallymq_model::planted("segment-not-cut") {
@@ -113,10 +102,7 @@ impl PartitionLog {
     /// Cuts the last segment's index where it points behind the position. Returns the bytes that stay.
     fn cut_index(&self, base: Offset, segment_bytes: u64) -> Result<u64, PrepareFailed> {
         let path = names::index(self.topic_partition(), base);
-        let failed = |source| PrepareFailed {
-            path: path.clone(),
-            source,
-        };
+        let failed = |source| PrepareFailed { path: path.clone(), source };
         let file = match self.shared.disk.open(&path, OpenMode::Write) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
             opened => opened.map_err(failed)?,
@@ -126,8 +112,7 @@ impl PartitionLog {
         let kept = index::decode(base, &bytes, segment_bytes).kept_bytes;
         drop(file);
         if kept == 0 {
-            self.shared
-                .dir_changed(names::partition_dir(self.topic_partition()));
+            self.shared.dir_changed(names::partition_dir(self.topic_partition()));
             self.shared.disk.remove_file(&path).map_err(failed)?;
         } else if kept < size_bytes {
             let file = self.shared.disk.open(&path, OpenMode::Write).map_err(failed)?;

@@ -53,24 +53,14 @@ pub(super) fn read(
     bytes_max: usize,
     at_least_one: bool,
 ) -> Result<FetchedBatches, ReadError> {
-    let mut fetched = FetchedBatches {
-        base: from,
-        next: from,
-        ..FetchedBatches::default()
-    };
+    let mut fetched = FetchedBatches { base: from, next: from, ..FetchedBatches::default() };
     loop {
         let first = fetched.pieces.is_empty();
         let left = bytes_max - fetched.bytes.min(bytes_max);
         if left == 0 && !(first && at_least_one) {
             return Ok(fetched);
         }
-        let run = match find(
-            log,
-            fetched.next,
-            left,
-            first && at_least_one,
-            &mut fetched.pieces,
-        ) {
+        let run = match find(log, fetched.next, left, first && at_least_one, &mut fetched.pieces) {
             Ok(Found::Nothing) => return Ok(fetched),
             Ok(Found::Memory(run)) => Some(run),
             Ok(Found::File(source)) => {
@@ -133,18 +123,12 @@ fn find(
 
 /// Has the files cut, once.
 pub(super) fn ready(log: &PartitionLog) -> Result<(), ReadError> {
-    log.prepare().map_err(|failed| ReadError::Io {
-        file: failed.path,
-        source: failed.source,
-    })
+    log.prepare().map_err(|failed| ReadError::Io { file: failed.path, source: failed.source })
 }
 
 /// The segment that contains the written offset `from`.
 pub(super) fn source(log: &PartitionLog, state: &State, from: Offset) -> Option<Source> {
-    let at = state
-        .segments
-        .partition_point(|segment| segment.base <= from)
-        .checked_sub(1)?;
+    let at = state.segments.partition_point(|segment| segment.base <= from).checked_sub(1)?;
     let segment = state.segments[at];
     let span = Span {
         path: names::segment(log.topic_partition(), segment.base),
@@ -152,16 +136,8 @@ pub(super) fn source(log: &PartitionLog, state: &State, from: Offset) -> Option<
         end: state.segment_end(at),
         bytes: segment.bytes,
     };
-    let active = if at + 1 == state.segments.len() {
-        state.active.clone()
-    } else {
-        None
-    };
-    (from < span.end).then(|| Source {
-        span,
-        epochs: state.epochs.clone(),
-        active,
-    })
+    let active = if at + 1 == state.segments.len() { state.active.clone() } else { None };
+    (from < span.end).then(|| Source { span, epochs: state.epochs.clone(), active })
 }
 
 /// A segment's open file with its index.
@@ -172,26 +148,13 @@ pub(super) struct Opened {
 
 pub(super) fn open(log: &PartitionLog, source: &Source) -> Result<Opened, ReadError> {
     let span = &source.span;
-    let mode = if source.active.is_some() {
-        OpenMode::Write
-    } else {
-        OpenMode::Read
-    };
-    let opened = log
-        .shared
-        .files
-        .get((log.serial, span.base), || log.shared.disk.open(&span.path, mode));
+    let mode = if source.active.is_some() { OpenMode::Write } else { OpenMode::Read };
+    let opened = log.shared.files.get((log.serial, span.base), || log.shared.disk.open(&span.path, mode));
     let segment = match opened {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(missing(log, span)),
-        opened => opened.map_err(|source| ReadError::Io {
-            file: span.path.clone(),
-            source,
-        })?,
+        opened => opened.map_err(|source| ReadError::Io { file: span.path.clone(), source })?,
     };
-    let index = source
-        .active
-        .clone()
-        .unwrap_or_else(|| Arc::clone(&segment.index));
+    let index = source.active.clone().unwrap_or_else(|| Arc::clone(&segment.index));
     if !index.is_loaded() {
         let path = names::index(log.topic_partition(), span.base);
         let bytes = match log.shared.disk.open(&path, OpenMode::Read) {
@@ -199,9 +162,8 @@ pub(super) fn open(log: &PartitionLog, source: &Source) -> Result<Opened, ReadEr
             opened => opened.and_then(|file| index::read_file(&*file, span.bytes)),
         };
         // An index that cannot be read is as good as none: the segment itself is walked.
-        let entries = bytes
-            .map(|bytes| index::decode(span.base, &bytes, span.bytes).entries)
-            .unwrap_or_default();
+        let entries =
+            bytes.map(|bytes| index::decode(span.base, &bytes, span.bytes).entries).unwrap_or_default();
         index.load(entries);
     }
     Ok(Opened { segment, index })
@@ -213,10 +175,7 @@ fn missing(log: &PartitionLog, span: &Span) -> ReadError {
     if state.deleted {
         ReadError::Deleted
     } else if state.log_start >= span.end {
-        ReadError::OffsetOutOfRange {
-            log_start: state.log_start,
-            log_end: state.log_end,
-        }
+        ReadError::OffsetOutOfRange { log_start: state.log_start, log_end: state.log_end }
     } else {
         span.damage(0, "the file is missing").into()
     }
@@ -238,10 +197,7 @@ fn locate(opened: &Opened, source: &Source, from: Offset) -> Result<IndexEntry, 
             Some(place) if walk.batch(&place).is_err() => trail.end(),
             Some(place) => trail.pass(&place),
             None => {
-                return Err(source
-                    .span
-                    .damage(walk.position(), format!("offset {from} is missing"))
-                    .into());
+                return Err(source.span.damage(walk.position(), format!("offset {from} is missing")).into());
             }
         }
     };
@@ -261,19 +217,12 @@ impl Trail {
     pub(super) fn new(base: Offset, from: IndexEntry) -> Trail {
         let known = from.max_before != IndexEntry::UNKNOWN;
         let last = known.then_some(u64::from(from.position));
-        Trail {
-            base,
-            last,
-            entries: Vec::new(),
-        }
+        Trail { base, last, entries: Vec::new() }
     }
 
     /// Notes a batch whose checksum holds.
     pub(super) fn pass(&mut self, place: &Place) {
-        if self
-            .last
-            .is_some_and(|last| place.position >= last + WALK_INDEX_BYTES)
-        {
+        if self.last.is_some_and(|last| place.position >= last + WALK_INDEX_BYTES) {
             self.last = Some(place.position);
             self.entries.push(place.entry(self.base));
         }
@@ -322,15 +271,12 @@ fn read_run(
             break;
         }
         let expected = span.base.plus(i64::from(end.relative));
-        let checked = span
-            .check_header(rest, position + at as u64, expected, &source.epochs)
-            .and_then(|header| {
+        let checked =
+            span.check_header(rest, position + at as u64, expected, &source.epochs).and_then(|header| {
                 if header.size_bytes > rest.len() {
                     return Ok(None);
                 }
-                let crc = header
-                    .check_crc(rest)
-                    .map_err(|error| span.damage(position + at as u64, error));
+                let crc = header.check_crc(rest).map_err(|error| span.damage(position + at as u64, error));
                 crc.map(|()| Some(header))
             });
         match checked {
@@ -344,14 +290,8 @@ fn read_run(
     }
     let bytes = end.position as usize;
     if position + (bytes as u64) < span.bytes {
-        opened
-            .index
-            .set_cursor(end.relative, start.position + end.position);
+        opened.index.set_cursor(end.relative, start.position + end.position);
     }
-    let run = Run {
-        base,
-        next: span.base.plus(i64::from(end.relative)),
-        bytes,
-    };
+    let run = Run { base, next: span.base.plus(i64::from(end.relative)), bytes };
     Ok(Some((Bytes::from(buffer).slice(..bytes), run)))
 }

@@ -12,10 +12,7 @@ pub(super) fn remove_unneeded(
     partition: &PartitionLog,
     generation: u64,
 ) -> Result<(), WriteFailed> {
-    let bases = partition
-        .state
-        .lock()
-        .durable(generation, shared.options.checkpoints_kept);
+    let bases = partition.state.lock().durable(generation, shared.options.checkpoints_kept);
     let tp = partition.topic_partition();
     for base in bases {
         shared.files.close((partition.serial, base));

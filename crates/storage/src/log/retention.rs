@@ -57,11 +57,7 @@ mod tests {
         let decide = |now, ms| decide(&segments(), Timestamp(now), Some(ms), None, Offset(0));
         assert_eq!(decide(2_000, 1_000), None);
         assert_eq!(decide(2_001, 1_000), Some(Offset(10)));
-        assert_eq!(
-            decide(3_500, 1_000),
-            Some(Offset(10)),
-            "a young segment protects older ones behind it"
-        );
+        assert_eq!(decide(3_500, 1_000), Some(Offset(10)), "a young segment protects older ones behind it");
         assert_eq!(decide(4_001, 1_000), Some(Offset(30)));
         assert_eq!(decide(20_000, 1_000), Some(Offset(40)), "also the last one");
         assert_eq!(decide(-5, 0), None, "a clock before the records");
@@ -82,13 +78,7 @@ mod tests {
     fn records_without_a_timestamp_do_not_age() {
         let mut segments = segments();
         segments[0].max_timestamp = Timestamp(-1);
-        assert_eq!(
-            decide(&segments, Timestamp(i64::MAX), Some(1), None, Offset(0)),
-            None
-        );
-        assert_eq!(
-            decide(&segments, Timestamp(i64::MAX), None, None, Offset(0)),
-            None
-        );
+        assert_eq!(decide(&segments, Timestamp(i64::MAX), Some(1), None, Offset(0)), None);
+        assert_eq!(decide(&segments, Timestamp(i64::MAX), None, None, Offset(0)), None);
     }
 }

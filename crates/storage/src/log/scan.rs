@@ -81,12 +81,7 @@ pub fn partition(
     position: Option<&LogPosition>,
     sink: &mut dyn FnMut(Finding<'_>),
 ) -> io::Result<ScanSummary> {
-    let mut scan = Scan {
-        disk,
-        tp,
-        sink,
-        summary: ScanSummary::default(),
-    };
+    let mut scan = Scan { disk, tp, sink, summary: ScanSummary::default() };
     let names = list(disk, &names::partition_dir(tp))?;
     let files: Vec<_> = names.iter().filter_map(|name| names::parse_file(name)).collect();
     let on_disk: Vec<_> = files
@@ -107,31 +102,15 @@ pub fn partition(
         }
         None => {
             for (at, base) in on_disk.iter().enumerate() {
-                expected.push((
-                    *base,
-                    on_disk.get(at + 1).copied().unwrap_or(Offset(i64::MAX)),
-                    None,
-                ));
+                expected.push((*base, on_disk.get(at + 1).copied().unwrap_or(Offset(i64::MAX)), None));
             }
         }
     }
-    let epochs = position
-        .map(|position| Epochs::new(position.epochs.clone()))
-        .unwrap_or_default();
+    let epochs = position.map(|position| Epochs::new(position.epochs.clone())).unwrap_or_default();
     for (base, end, bytes) in &expected {
-        scan.segment(
-            Part {
-                base: *base,
-                end: *end,
-                bytes: *bytes,
-            },
-            &epochs,
-        )?;
+        scan.segment(Part { base: *base, end: *end, bytes: *bytes }, &epochs)?;
     }
-    for base in on_disk
-        .iter()
-        .filter(|base| !expected.iter().any(|known| known.0 == **base))
-    {
+    for base in on_disk.iter().filter(|base| !expected.iter().any(|known| known.0 == **base)) {
         let behind = position.is_some_and(|position| *base >= position.log_end);
         let file = names::segment(tp, *base);
         if behind {
@@ -161,11 +140,7 @@ impl Scan<'_> {
         let path = names::segment(self.tp, part.base);
         let file = match self.disk.open(&path, OpenMode::Read) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                self.damage(Damage {
-                    file: path,
-                    position: 0,
-                    reason: "the file is missing".to_owned(),
-                });
+                self.damage(Damage { file: path, position: 0, reason: "the file is missing".to_owned() });
                 self.summary.unchecked_bytes += part.bytes.unwrap_or(0);
                 return Ok(());
             }
@@ -174,12 +149,7 @@ impl Scan<'_> {
         self.summary.segments += 1;
         let size_bytes = file.size_bytes()?;
         let bytes = part.bytes.unwrap_or(size_bytes);
-        let span = Span {
-            path,
-            base: part.base,
-            end: part.end,
-            bytes,
-        };
+        let span = Span { path, base: part.base, end: part.end, bytes };
         let mut walk = Walk::new(&*file, &span, epochs, IndexEntry::START);
         loop {
             if part.end == Offset(i64::MAX) && walk.position() == bytes {
@@ -222,19 +192,11 @@ impl Scan<'_> {
     /// What is behind the checkpoint, from `position` on, where `base` is the next offset.
     fn tail(&mut self, path: &str, base: Offset, position: u64) -> io::Result<()> {
         let file = self.disk.open(path, OpenMode::Read)?;
-        let span = Span {
-            path: path.to_owned(),
-            base,
-            end: Offset(i64::MAX),
-            bytes: file.size_bytes()?,
-        };
+        let span = Span { path: path.to_owned(), base, end: Offset(i64::MAX), bytes: file.size_bytes()? };
         // Epochs behind the checkpoint are not known here.
         let epochs = Epochs::default();
-        let from = IndexEntry {
-            relative: 0,
-            position: position as u32,
-            max_before: IndexEntry::START.max_before,
-        };
+        let from =
+            IndexEntry { relative: 0, position: position as u32, max_before: IndexEntry::START.max_before };
         let mut walk = Walk::new(&*file, &span, &epochs, from);
         while walk.position() < span.bytes {
             let found = match walk.step() {
@@ -271,11 +233,7 @@ impl Scan<'_> {
         let bytes = index::read_file(&*file, span.bytes)?;
         for position in index::decode(span.base, &bytes, span.bytes).damaged {
             let reason = "an index entry is damaged".to_owned();
-            (self.sink)(Finding::IndexDamage(Damage {
-                file: path.clone(),
-                position,
-                reason,
-            }));
+            (self.sink)(Finding::IndexDamage(Damage { file: path.clone(), position, reason }));
         }
         Ok(())
     }

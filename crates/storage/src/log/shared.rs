@@ -132,8 +132,7 @@ impl Shared {
             self.arrived.wait(&mut queue);
         }
         if !queue.urgent && !queue.closed {
-            self.hurry
-                .wait_for(&mut queue, Duration::from_millis(self.options.linger_ms));
+            self.hurry.wait_for(&mut queue, Duration::from_millis(self.options.linger_ms));
         }
         !queue.closed || !queue.items.is_empty()
     }
@@ -189,11 +188,7 @@ impl Shared {
 
     /// Ends all: whoever waits is told, and nothing is written any more.
     pub(super) fn fail(&self, operation: &'static str, path: &str, source: io::Error) -> WriteFailed {
-        let failed = WriteFailed {
-            operation,
-            path: path.to_owned(),
-            source: Arc::new(source),
-        };
+        let failed = WriteFailed { operation, path: path.to_owned(), source: Arc::new(source) };
         let failed = self.failed.get_or_init(|| failed).clone();
         {
             let _queue = self.queue.lock();
@@ -260,9 +255,7 @@ impl Shared {
         let _syncing = syncing.lock();
         self.check()?;
         let dirs = std::mem::take(&mut *self.unsynced_dirs.lock());
-        self.disk
-            .sync_all()
-            .map_err(|source| self.fail("syncing", "all files", source))?;
+        self.disk.sync_all().map_err(|source| self.fail("syncing", "all files", source))?;
         if tallymq_model::planted("dir-not-synced") {
             return Ok(());
         }

@@ -91,10 +91,7 @@ pub(super) struct IndexFlush {
 
 impl State {
     pub(super) fn new(options: PartitionOptions, position: LogPosition, generation: u64) -> State {
-        let first = position
-            .segments
-            .first()
-            .map_or(position.log_start, |segment| segment.base);
+        let first = position.segments.first().map_or(position.log_start, |segment| segment.base);
         let last_bytes = position.segments.last().map_or(0, |segment| segment.bytes);
         State {
             options,
@@ -125,12 +122,7 @@ impl State {
         if self.seen < generation {
             self.seen = generation;
             let (log_start, log_end) = (self.log_start, self.log_end);
-            self.mark = Some(Box::new(MarkPoint {
-                generation,
-                log_start,
-                log_end,
-                frozen: None,
-            }));
+            self.mark = Some(Box::new(MarkPoint { generation, log_start, log_end, frozen: None }));
         }
     }
 
@@ -142,10 +134,7 @@ impl State {
         epoch: LeaderEpoch,
     ) -> Result<(), AppendError> {
         if base != self.log_end {
-            return Err(AppendError::NotContiguous {
-                log_end: self.log_end,
-                base,
-            });
+            return Err(AppendError::NotContiguous { log_end: self.log_end, base });
         }
         if let Some(last) = self.epochs.last().filter(|last| *last > epoch) {
             return Err(AppendError::EpochFalls { last, epoch });
@@ -160,13 +149,7 @@ impl State {
         self.epochs.note(epoch, base);
         self.unwritten_bytes += bytes.len() as u64;
         let (last_offset_delta, max_timestamp) = (header.last_offset_delta, header.max_timestamp);
-        let batch = TailBatch {
-            bytes,
-            base,
-            last_offset_delta,
-            epoch,
-            max_timestamp,
-        };
+        let batch = TailBatch { bytes, base, last_offset_delta, epoch, max_timestamp };
         self.log_end = batch.next();
         self.tail.push(batch);
         Ok(())
@@ -198,11 +181,7 @@ impl State {
             _ => Offset(i64::MAX),
         };
         let first = self.tail.unwritten().next()?;
-        let open = self
-            .active
-            .is_some()
-            .then(|| self.segments.last().copied())
-            .flatten();
+        let open = self.active.is_some().then(|| self.segments.last().copied()).flatten();
         let open = open.filter(|segment| !segment.is_full_for(first, &self.options));
         let begins = open.is_none();
         let mut segment = open.unwrap_or_else(|| SegmentPosition::empty(first.base));
@@ -291,11 +270,7 @@ impl State {
     }
 
     fn position(&self, log_start: Offset) -> LogPosition {
-        let live = self
-            .segments
-            .iter()
-            .enumerate()
-            .filter(|(at, _)| self.segment_end(*at) > log_start);
+        let live = self.segments.iter().enumerate().filter(|(at, _)| self.segment_end(*at) > log_start);
         LogPosition {
             log_start,
             log_end: self.written_end,
@@ -324,48 +299,30 @@ impl State {
         if self.created >= generation {
             return Vec::new();
         }
-        if self
-            .mark
-            .as_ref()
-            .is_some_and(|mark| mark.generation <= generation)
-        {
+        if self.mark.as_ref().is_some_and(|mark| mark.generation <= generation) {
             self.mark = None;
         }
-        self.needed = [
-            if checkpoints_kept < 2 {
-                self.marked_start
-            } else {
-                self.needed[1]
-            },
-            self.marked_start,
-        ];
+        self.needed =
+            [if checkpoints_kept < 2 { self.marked_start } else { self.needed[1] }, self.marked_start];
         let sealed = self.segments.len() - usize::from(self.active.is_some());
-        let over = (0..sealed)
-            .take_while(|at| self.segment_end(*at) <= self.needed[0])
-            .count();
+        let over = (0..sealed).take_while(|at| self.segment_end(*at) <= self.needed[0]).count();
         self.segments.drain(..over).map(|segment| segment.base).collect()
     }
 
     /// Takes files up that are before all known segments, in rising order: hidden ones that were not removed before the
     /// process ended, and are removed as others are.
     pub(super) fn adopt(&mut self, bases: &[Offset]) {
-        let first = self
-            .segments
-            .first()
-            .map_or(self.written_end, |segment| segment.base);
+        let first = self.segments.first().map_or(self.written_end, |segment| segment.base);
         debug_assert!(
             bases.is_sorted() && bases.last().is_none_or(|last| *last < first),
             "hidden files come first"
         );
-        self.segments
-            .splice(0..0, bases.iter().map(|base| SegmentPosition::empty(*base)));
+        self.segments.splice(0..0, bases.iter().map(|base| SegmentPosition::empty(*base)));
     }
 
     /// The offset behind the last record of a segment.
     pub(super) fn segment_end(&self, at: usize) -> Offset {
-        self.segments
-            .get(at + 1)
-            .map_or(self.written_end, |next| next.base)
+        self.segments.get(at + 1).map_or(self.written_end, |next| next.base)
     }
 
     /// The segments that are not wholly hidden, oldest first.
@@ -391,19 +348,9 @@ impl State {
     pub(super) fn max_timestamp_behind(&self, base: Offset) -> Option<(Timestamp, Offset)> {
         let written = (0..self.segments.len())
             .filter(|at| self.segment_end(*at) > self.log_start && self.segments[*at].base > base)
-            .map(|at| {
-                (
-                    self.segments[at].max_timestamp,
-                    self.segments[at].max_timestamp_base,
-                )
-            });
-        let visible = self
-            .tail
-            .unwritten()
-            .filter(|batch| batch.next() > self.log_start);
+            .map(|at| (self.segments[at].max_timestamp, self.segments[at].max_timestamp_base));
+        let visible = self.tail.unwritten().filter(|batch| batch.next() > self.log_start);
         let unwritten = visible.map(|batch| (batch.max_timestamp, batch.base));
-        written
-            .chain(unwritten)
-            .reduce(|best, next| if next.0 > best.0 { next } else { best })
+        written.chain(unwritten).reduce(|best, next| if next.0 > best.0 { next } else { best })
     }
 }

@@ -111,13 +111,7 @@ impl LogStore {
         let open = partitions.entry(tp).or_insert_with(|| {
             let state = State::new(options, position, marks.begun.load(Relaxed));
             let serial = self.serial.fetch_add(1, Relaxed);
-            Arc::new(PartitionLog::new(
-                tp,
-                serial,
-                marks,
-                Arc::clone(&self.shared),
-                state,
-            ))
+            Arc::new(PartitionLog::new(tp, serial, marks, Arc::clone(&self.shared), state))
         });
         Arc::clone(open)
     }
@@ -140,11 +134,7 @@ impl LogStore {
             state.deleted = true;
         }
         let checkpoints_left = self.shared.options.checkpoints_kept.max(1);
-        self.deleted.lock().push(Deleted {
-            partition,
-            generation,
-            checkpoints_left,
-        });
+        self.deleted.lock().push(Deleted { partition, generation, checkpoints_left });
     }
 
     /// Marks a point between two commands of a group; called where its commands are applied.
@@ -152,11 +142,7 @@ impl LogStore {
         let marks = self.marks(group);
         let generation = marks.begun.fetch_add(1, Relaxed) + 1;
         self.shared.enqueue(Item::Mark(Arc::clone(&marks), generation));
-        CheckpointMark {
-            group,
-            marks,
-            generation,
-        }
+        CheckpointMark { group, marks, generation }
     }
 
     /// Waits until the writer is past the mark, makes all durable and returns the group's positions as of the mark.
@@ -205,8 +191,7 @@ impl LogStore {
             }
             deleted.checkpoints_left > 0
         });
-        self.shared
-            .enqueue(Item::Durable(self.of_group(&mark, false), mark.generation));
+        self.shared.enqueue(Item::Durable(self.of_group(&mark, false), mark.generation));
         for (tp, serial) in over {
             self.shared.enqueue(Item::Remove(tp, serial));
         }
@@ -293,24 +278,14 @@ impl LogStore {
     fn unknown_over(&self) -> Vec<(TopicPartition, u64)> {
         let mut swept = self.swept.lock();
         let kept = u64::from(self.shared.options.checkpoints_kept.max(1));
-        if swept
-            .groups
-            .iter()
-            .any(|(marks, then)| marks.durable.lock().1 < then + kept)
-        {
+        if swept.groups.iter().any(|(marks, then)| marks.durable.lock().1 < then + kept) {
             return Vec::new();
         }
-        std::mem::take(&mut swept.unknown)
-            .into_iter()
-            .map(|tp| (tp, u64::MAX))
-            .collect()
+        std::mem::take(&mut swept.unknown).into_iter().map(|tp| (tp, u64::MAX)).collect()
     }
 
     fn is_deleted(&self, tp: TopicPartition) -> bool {
-        self.deleted
-            .lock()
-            .iter()
-            .any(|deleted| deleted.partition.topic_partition() == tp)
+        self.deleted.lock().iter().any(|deleted| deleted.partition.topic_partition() == tp)
     }
 
     /// The partitions of a mark's group; with the ones that were deleted after the mark.
@@ -323,12 +298,8 @@ impl LogStore {
             return open;
         }
         let deleted = self.deleted.lock();
-        let after = deleted
-            .iter()
-            .filter(|deleted| deleted.generation >= mark.generation);
-        open.into_iter()
-            .chain(after.map(|deleted| &deleted.partition).filter(ours).cloned())
-            .collect()
+        let after = deleted.iter().filter(|deleted| deleted.generation >= mark.generation);
+        open.into_iter().chain(after.map(|deleted| &deleted.partition).filter(ours).cloned()).collect()
     }
 }
 

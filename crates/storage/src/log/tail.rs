@@ -74,21 +74,14 @@ impl Tail {
     /// Notes that the next `count` batches are in the file.
     pub(super) fn wrote(&mut self, count: usize) {
         self.written += count;
-        debug_assert!(
-            self.written <= self.batches.len(),
-            "written batches were in memory"
-        );
+        debug_assert!(self.written <= self.batches.len(), "written batches were in memory");
     }
 
     /// Drops up to `count` written batches from the front and returns their bytes.
     pub(super) fn evict(&mut self, count: usize) -> u64 {
         let count = count.min(self.written);
         self.written -= count;
-        let bytes = self
-            .batches
-            .drain(..count)
-            .map(|batch| batch.bytes.len() as u64)
-            .sum();
+        let bytes = self.batches.drain(..count).map(|batch| batch.bytes.len() as u64).sum();
         if self.batches.is_empty() {
             self.batches = VecDeque::new();
         } else if self.batches.capacity() > 64 && self.batches.len() < self.batches.capacity() / 4 {
@@ -119,11 +112,7 @@ impl Tail {
         if end == start {
             return None;
         }
-        let run = Run {
-            base: first.base,
-            next: last.next(),
-            bytes,
-        };
+        let run = Run { base: first.base, next: last.next(), bytes };
         let mut prefixes = BytesMut::with_capacity((end - start) * PATCHED_PREFIX_BYTES);
         for batch in self.batches.range(start..end) {
             prefixes.extend_from_slice(&batch.prefix());
@@ -136,16 +125,12 @@ impl Tail {
     /// The first batch with a record not before `from` whose max timestamp is at least `at`.
     pub(super) fn find_timestamp(&self, at: Timestamp, from: Offset) -> Option<&TailBatch> {
         let start = self.batches.partition_point(|batch| batch.next() <= from);
-        self.batches
-            .range(start..)
-            .find(|batch| batch.max_timestamp >= at)
+        self.batches.range(start..).find(|batch| batch.max_timestamp >= at)
     }
 
     /// The batch that contains `offset`.
     pub(super) fn containing(&self, offset: Offset) -> Option<&TailBatch> {
-        let batch = self
-            .batches
-            .get(self.batches.partition_point(|batch| batch.next() <= offset))?;
+        let batch = self.batches.get(self.batches.partition_point(|batch| batch.next() <= offset))?;
         (batch.base <= offset).then_some(batch)
     }
 }

@@ -25,13 +25,8 @@ pub fn spawn(
             }
         }
     };
-    let thread = std::thread::Builder::new()
-        .name("segment-writer".to_owned())
-        .spawn(run)?;
-    Ok(WriterThread {
-        store,
-        thread: Some(thread),
-    })
+    let thread = std::thread::Builder::new().name("segment-writer".to_owned()).spawn(run)?;
+    Ok(WriterThread { store, thread: Some(thread) })
 }
 
 impl WriterThread {

@@ -39,11 +39,7 @@ pub(super) fn find(log: &PartitionLog, at: Timestamp, from: Offset) -> Result<Op
                 state.segment_end(*segment) > from && state.segments[*segment].max_timestamp >= at
             });
             let Some(next) = next else {
-                return state
-                    .tail
-                    .find_timestamp(at, state.written_end)
-                    .map(copy)
-                    .transpose();
+                return state.tail.find_timestamp(at, state.written_end).map(copy).transpose();
             };
             from = from.max(state.segments[next].base);
             read::source(log, &state, from)
@@ -107,9 +103,7 @@ pub(super) fn find_max(log: &PartitionLog) -> Result<Option<FoundBatch>, ReadErr
 fn max_from(log: &PartitionLog, source: &Source) -> Result<Option<(Timestamp, Offset)>, ReadError> {
     let log_start = log.log_start();
     let opened = read::open(log, source)?;
-    let known = opened
-        .index
-        .before_offset((log_start.0 - source.span.base.0).max(0) as u32);
+    let known = opened.index.before_offset((log_start.0 - source.span.base.0).max(0) as u32);
     let mut walk = Walk::new(&*opened.segment.file, &source.span, &source.epochs, known);
     let mut best: Option<(Timestamp, Offset)> = None;
     while let Some(place) = walk.step()? {
@@ -150,11 +144,7 @@ fn first_where(
     let opened = read::open(log, source)?;
     let by_offset = opened.index.before_offset((from.0 - source.span.base.0) as u32);
     let by_time = at.map_or(IndexEntry::START, |at| opened.index.before_timestamp(at));
-    let known = if by_time.position > by_offset.position {
-        by_time
-    } else {
-        by_offset
-    };
+    let known = if by_time.position > by_offset.position { by_time } else { by_offset };
     let mut walk = Walk::new(&*opened.segment.file, &source.span, &source.epochs, known);
     let mut trail = read::Trail::new(source.span.base, known);
     while let Some(place) = walk.step()? {
@@ -163,10 +153,7 @@ fn first_where(
         if place.header.next_offset() > from && hit(&place) {
             let bytes = Bytes::copy_from_slice(batch);
             opened.index.merge(trail.entries);
-            return Ok(Some(FoundBatch {
-                header: place.header,
-                bytes,
-            }));
+            return Ok(Some(FoundBatch { header: place.header, bytes }));
         }
         trail.pass(&place);
     }
@@ -179,10 +166,7 @@ fn copy(batch: &TailBatch) -> Result<FoundBatch, ReadError> {
     bytes.put_slice(&batch.prefix());
     bytes.put_slice(batch.rest());
     let header = BatchHeader::parse(&bytes).expect("an appended batch has a header that was parsed before");
-    Ok(FoundBatch {
-        header,
-        bytes: bytes.freeze(),
-    })
+    Ok(FoundBatch { header, bytes: bytes.freeze() })
 }
 
 /// One record of a batch.
@@ -208,24 +192,15 @@ pub fn record_at(
     from: Offset,
 ) -> Result<Option<RecordPlace>, BadRecords> {
     if header.timestamp_type() == TimestampType::LogAppendTime {
-        let place = RecordPlace {
-            offset: header.base_offset.max(from),
-            timestamp: header.max_timestamp,
-        };
+        let place = RecordPlace { offset: header.base_offset.max(from), timestamp: header.max_timestamp };
         return Ok((place.timestamp >= at && place.offset <= header.last_offset()).then_some(place));
     }
     let mut next = 0;
     for _ in 0..header.record_count {
-        let mut reader = Varints {
-            bytes: records,
-            at: next,
-        };
+        let mut reader = Varints { bytes: records, at: next };
         let length = usize::try_from(reader.varint()?).map_err(|_| BadRecords(next))?;
         let body = reader.at;
-        next = body
-            .checked_add(length)
-            .filter(|end| *end <= records.len())
-            .ok_or(BadRecords(next))?;
+        next = body.checked_add(length).filter(|end| *end <= records.len()).ok_or(BadRecords(next))?;
         // Behind the length: attributes (one byte), timestamp delta, offset delta.
         reader.at = body + 1;
         let timestamp = Timestamp(header.first_timestamp.0.wrapping_add(reader.varint()?));

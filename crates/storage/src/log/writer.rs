@@ -44,11 +44,7 @@ pub enum Step {
 
 impl SegmentWriter {
     pub(super) fn new(shared: Arc<Shared>) -> SegmentWriter {
-        SegmentWriter {
-            shared,
-            work: VecDeque::new(),
-            evictable: VecDeque::new(),
-        }
+        SegmentWriter { shared, work: VecDeque::new(), evictable: VecDeque::new() }
     }
 
     /// Does a bounded part of what is queued: per partition at most one write of `write_bytes_max` bytes.
@@ -124,8 +120,7 @@ impl SegmentWriter {
         for flush in flushes {
             self.write_index(partition, flush)?;
         }
-        self.evictable
-            .push_back((Arc::clone(partition), plan.batches.len()));
+        self.evictable.push_back((Arc::clone(partition), plan.batches.len()));
         self.shared.count_written(plan.bytes);
         Ok((plan.bytes, more))
     }
@@ -141,17 +136,10 @@ impl SegmentWriter {
                 shared.dir_changed(names::TOPICS.to_owned());
                 shared.dir_changed(names::topic_dir(tp.topic));
             }
-            shared
-                .disk
-                .create_dir(&dir)
-                .map_err(|source| shared.fail("creating directory", &dir, source))?;
+            shared.disk.create_dir(&dir).map_err(|source| shared.fail("creating directory", &dir, source))?;
             shared.dir_changed(dir);
         }
-        let mode = if plan.begins {
-            OpenMode::Create
-        } else {
-            OpenMode::Write
-        };
+        let mode = if plan.begins { OpenMode::Create } else { OpenMode::Write };
         let open = || match shared.disk.open(&path, mode) {
             Err(error)
                 if error.kind() == io::ErrorKind::AlreadyExists
@@ -169,9 +157,7 @@ impl SegmentWriter {
             parts.push(prefix);
             parts.push(batch.rest());
         }
-        open.file
-            .write_at(&parts, plan.at)
-            .map_err(|source| shared.fail("writing", &path, source))
+        open.file.write_at(&parts, plan.at).map_err(|source| shared.fail("writing", &path, source))
     }
 
     fn write_index(&self, partition: &PartitionLog, flush: IndexFlush) -> Result<(), WriteFailed> {
@@ -185,11 +171,7 @@ impl SegmentWriter {
             self.shared.dir_changed(names::partition_dir(tp));
         }
         index::encode(flush.base, &flush.entries, &mut bytes);
-        let written = self
-            .shared
-            .disk
-            .open(&path, mode)
-            .and_then(|file| file.write_at(&[&bytes], flush.at));
+        let written = self.shared.disk.open(&path, mode).and_then(|file| file.write_at(&[&bytes], flush.at));
         written.map_err(|source| self.shared.fail("writing", &path, source))
     }
 

@@ -111,9 +111,7 @@ impl Committer {
         if self.preparer.as_mut().is_some_and(Preparer::step) {
             return Ok(Step::Worked);
         }
-        Ok(Step::Idle {
-            until: self.closing_due.or_else(|| self.sync_deadline()),
-        })
+        Ok(Step::Idle { until: self.closing_due.or_else(|| self.sync_deadline()) })
     }
 
     /// Takes submissions off the queue, one at least, up to the size of a group.
@@ -215,10 +213,7 @@ impl Committer {
                     ends.insert(group, end);
                 }
             } else {
-                submission
-                    .records
-                    .iter()
-                    .for_each(|record| self.writer.push(record));
+                submission.records.iter().for_each(|record| self.writer.push(record));
             }
             self.refused.push(refused);
         }
@@ -230,13 +225,9 @@ impl Committer {
             return true;
         };
         self.writer.unsynced_bytes() >= bytes
-            || self
-                .batch
-                .iter()
-                .flat_map(|submission| &submission.records)
-                .any(|record| {
-                    matches!(record, WalRecord::Vote { .. }) || record.group() == RaftGroup::METADATA
-                })
+            || self.batch.iter().flat_map(|submission| &submission.records).any(|record| {
+                matches!(record, WalRecord::Vote { .. }) || record.group() == RaftGroup::METADATA
+            })
     }
 
     fn sync_deadline(&self) -> Option<Nanos> {
@@ -264,10 +255,7 @@ impl Committer {
     /// Writes a group that acknowledges nothing behind the last one, unless that is one already.
     fn close_group(&mut self) -> Result<(), CommitFailed> {
         self.closing_due = None;
-        let mut group = CommittedGroup {
-            synced: true,
-            ..CommittedGroup::default()
-        };
+        let mut group = CommittedGroup { synced: true, ..CommittedGroup::default() };
         self.write_closing(&mut group).map_err(|error| self.fail(error))?;
         self.shared.stats.lock().add(&group);
         if let Some(observer) = &self.observer {
@@ -347,25 +335,11 @@ fn apply(
     (file, position): (u64, &mut u64),
 ) {
     match record {
-        WalRecord::Entry {
-            group,
-            index: at,
-            term,
-            payload,
-        } => {
+        WalRecord::Entry { group, index: at, term, payload } => {
             let length = payload.iter().map(Bytes::len).sum::<usize>() as u32;
             let crc = crcs.next().unwrap_or_default();
-            let appended = index.append(
-                *group,
-                *at,
-                Place {
-                    file,
-                    position: *position,
-                    term: *term,
-                    length,
-                    crc,
-                },
-            );
+            let appended =
+                index.append(*group, *at, Place { file, position: *position, term: *term, length, crc });
             debug_assert!(appended.is_ok(), "the order was checked while encoding");
             *position += u64::from(length);
         }
@@ -381,11 +355,7 @@ fn advance((end, purged): &mut (LogIndex, LogIndex), record: &WalRecord) -> Opti
         WalRecord::Entry { group, index, .. } => {
             if index != end {
                 let last = LogIndex(end.0 - 1);
-                return Some(CommitFailed::OutOfOrder {
-                    group: *group,
-                    index: *index,
-                    last,
-                });
+                return Some(CommitFailed::OutOfOrder { group: *group, index: *index, last });
             }
             *end = end.next();
         }

@@ -35,9 +35,7 @@ pub(super) struct Files {
 impl Files {
     pub(super) fn file(&self, sequence: u64) -> Option<Arc<dyn File>> {
         let first = self.live.front()?.sequence;
-        let file = self
-            .live
-            .get(usize::try_from(sequence.checked_sub(first)?).ok()?)?;
+        let file = self.live.get(usize::try_from(sequence.checked_sub(first)?).ok()?)?;
         debug_assert_eq!(file.sequence, sequence, "live files are without a gap");
         Some(Arc::clone(&file.file))
     }

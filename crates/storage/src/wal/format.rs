@@ -141,13 +141,7 @@ impl GroupHeader {
     pub(super) fn encode(&self, out: &mut [u8]) {
         let mut rest = &mut out[12..GROUP_HEADER_BYTES];
         rest.put_u32_le(self.flags);
-        for field in [
-            self.file_sequence,
-            self.position,
-            self.epoch,
-            self.sequence,
-            self.synced,
-        ] {
+        for field in [self.file_sequence, self.position, self.epoch, self.sequence, self.synced] {
             rest.put_u64_le(field);
         }
         for field in [self.meta_bytes, self.body_bytes, self.meta_crc, self.records] {
@@ -194,12 +188,7 @@ mod tests {
 
     #[test]
     fn headers_come_back_and_any_flipped_bit_is_noticed() {
-        let file = FileHeader {
-            sequence: 7,
-            size_bytes: 1 << 16,
-            epoch: 3,
-            first_group: 99,
-        };
+        let file = FileHeader { sequence: 7, size_bytes: 1 << 16, epoch: 3, first_group: 99 };
         let mut page = file.encode();
         assert_eq!(FileHeader::parse(&page), Ok(file));
         for bit in 0..FILE_HEADER_BYTES * 8 {
@@ -207,13 +196,8 @@ mod tests {
             assert!(FileHeader::parse(&page).is_err(), "bit {bit}");
             page[bit / 8] ^= 1 << (bit % 8);
         }
-        let group = GroupHeader {
-            file_sequence: 7,
-            position: 8192,
-            sequence: 5,
-            synced: 4,
-            ..Default::default()
-        };
+        let group =
+            GroupHeader { file_sequence: 7, position: 8192, sequence: 5, synced: 4, ..Default::default() };
         let mut page = vec![0; GROUP_HEADER_BYTES];
         group.encode(&mut page);
         assert_eq!(GroupHeader::parse(&page, 7, 8192), Some(group));

@@ -35,29 +35,11 @@ pub(super) struct GroupSnapshot {
 /// A record as it stands in the meta section.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum MetaRecord<'a> {
-    Entry {
-        group: RaftGroup,
-        index: LogIndex,
-        term: Term,
-        length: u32,
-        crc: u32,
-    },
-    Vote {
-        group: RaftGroup,
-        vote: &'a [u8],
-    },
-    Truncate {
-        group: RaftGroup,
-        from: LogIndex,
-    },
-    Purge {
-        group: RaftGroup,
-        through: LogIndex,
-    },
-    Snapshot {
-        group: RaftGroup,
-        state: GroupSnapshot,
-    },
+    Entry { group: RaftGroup, index: LogIndex, term: Term, length: u32, crc: u32 },
+    Vote { group: RaftGroup, vote: &'a [u8] },
+    Truncate { group: RaftGroup, from: LogIndex },
+    Purge { group: RaftGroup, through: LogIndex },
+    Snapshot { group: RaftGroup, state: GroupSnapshot },
 }
 
 /// Header and meta section of the group being built; reused from group to group.
@@ -84,12 +66,7 @@ impl GroupBuffer {
     pub(super) fn push(&mut self, record: &WalRecord) {
         let out = &mut self.bytes;
         match record {
-            WalRecord::Entry {
-                group,
-                index,
-                term,
-                payload,
-            } => {
+            WalRecord::Entry { group, index, term, payload } => {
                 let length: usize = payload.iter().map(Bytes::len).sum();
                 let crc = match payload.as_slice() {
                     [part] => crc32c(part),
@@ -186,9 +163,8 @@ pub(super) fn parse_body<'a>(
     header: &GroupHeader,
     body: &'a [u8],
 ) -> Result<Vec<MetaRecord<'a>>, &'static str> {
-    let (meta, mut payloads) = body
-        .split_at_checked(header.meta_bytes as usize)
-        .ok_or("the group is cut short")?;
+    let (meta, mut payloads) =
+        body.split_at_checked(header.meta_bytes as usize).ok_or("the group is cut short")?;
     if crc32c(meta) != header.meta_crc {
         return Err("the checksum of the group does not match");
     }
@@ -198,20 +174,15 @@ pub(super) fn parse_body<'a>(
     }
     for record in &records {
         if let MetaRecord::Entry { length, crc, .. } = record {
-            let (payload, rest) = payloads
-                .split_at_checked(*length as usize)
-                .ok_or("an entry is cut short")?;
+            let (payload, rest) =
+                payloads.split_at_checked(*length as usize).ok_or("an entry is cut short")?;
             if crc32c(payload) != *crc {
                 return Err("the checksum of an entry does not match");
             }
             payloads = rest;
         }
     }
-    if payloads.is_empty() {
-        Ok(records)
-    } else {
-        Err("the group is longer than its entries")
-    }
+    if payloads.is_empty() { Ok(records) } else { Err("the group is longer than its entries") }
 }
 
 fn parse_meta(mut meta: &[u8]) -> Option<Vec<MetaRecord<'_>>> {
@@ -226,18 +197,9 @@ fn parse_meta(mut meta: &[u8]) -> Option<Vec<MetaRecord<'_>>> {
                 length: meta.try_get_u32_le().ok()?,
                 crc: meta.try_get_u32_le().ok()?,
             },
-            KIND_VOTE => MetaRecord::Vote {
-                group,
-                vote: take_bytes(&mut meta)?,
-            },
-            KIND_TRUNCATE => MetaRecord::Truncate {
-                group,
-                from: LogIndex(meta.try_get_u64_le().ok()?),
-            },
-            KIND_PURGE => MetaRecord::Purge {
-                group,
-                through: LogIndex(meta.try_get_u64_le().ok()?),
-            },
+            KIND_VOTE => MetaRecord::Vote { group, vote: take_bytes(&mut meta)? },
+            KIND_TRUNCATE => MetaRecord::Truncate { group, from: LogIndex(meta.try_get_u64_le().ok()?) },
+            KIND_PURGE => MetaRecord::Purge { group, through: LogIndex(meta.try_get_u64_le().ok()?) },
             KIND_SNAPSHOT => {
                 let purged = LogIndex(meta.try_get_u64_le().ok()?);
                 let last = LogIndex(meta.try_get_u64_le().ok()?);
@@ -245,11 +207,7 @@ fn parse_meta(mut meta: &[u8]) -> Option<Vec<MetaRecord<'_>>> {
                 let voted = meta.try_get_u8().ok()? != 0;
                 let vote = Bytes::copy_from_slice(take_bytes(&mut meta)?);
                 let last = (last > purged).then_some((last, term));
-                let state = GroupSnapshot {
-                    vote: voted.then_some(vote),
-                    purged,
-                    last,
-                };
+                let state = GroupSnapshot { vote: voted.then_some(vote), purged, last };
                 MetaRecord::Snapshot { group, state }
             }
             _ => return None,

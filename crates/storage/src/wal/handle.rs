@@ -72,21 +72,13 @@ impl Wal {
         let mut entries = Vec::with_capacity(places.len());
         let mut rest = &places[..];
         while let Some(first) = rest.first() {
-            let run = 1 + rest
-                .windows(2)
-                .take_while(|pair| follows(&pair[0], &pair[1]))
-                .count();
+            let run = 1 + rest.windows(2).take_while(|pair| follows(&pair[0], &pair[1])).count();
             let index = LogIndex(from.0 + entries.len() as u64);
-            self.read_run(group, index, &rest[..run], &mut entries)
-                .or_else(|error| {
-                    // The file may have been recycled since its places were looked up.
-                    self.places(group, index, index.next(), 0).and(Err(error))
-                })?;
-            debug_assert_eq!(
-                entries.last().map(|entry| entry.term),
-                Some(rest[run - 1].term),
-                "{first:?}"
-            );
+            self.read_run(group, index, &rest[..run], &mut entries).or_else(|error| {
+                // The file may have been recycled since its places were looked up.
+                self.places(group, index, index.next(), 0).and(Err(error))
+            })?;
+            debug_assert_eq!(entries.last().map(|entry| entry.term), Some(rest[run - 1].term), "{first:?}");
             rest = &rest[run..];
         }
         Ok(entries)
@@ -100,17 +92,10 @@ impl Wal {
         bytes_max: usize,
     ) -> Result<Vec<Place>, WalReadError> {
         let index = self.shared.index.read();
-        let missing = |last| WalReadError::Missing {
-            group,
-            index: from,
-            last,
-        };
+        let missing = |last| WalReadError::Missing { group, index: from, last };
         let state = index.group(group).ok_or(missing(LogIndex(0)))?;
         if from <= state.purged {
-            return Err(WalReadError::Purged {
-                group,
-                through: state.purged,
-            });
+            return Err(WalReadError::Purged { group, through: state.purged });
         }
         let mut bytes = 0_usize;
         let places: Vec<Place> = (from.0..to_exclusive.0)
@@ -121,11 +106,7 @@ impl Wal {
                 more
             })
             .collect();
-        if places.is_empty() {
-            Err(missing(LogIndex(state.end().0 - 1)))
-        } else {
-            Ok(places)
-        }
+        if places.is_empty() { Err(missing(LogIndex(state.end().0 - 1))) } else { Ok(places) }
     }
 
     /// Reads entries whose payloads lie one behind the other, in one go.
@@ -142,12 +123,7 @@ impl Wal {
             file: file_path(&self.shared.options.directory, place.file),
             position: place.position,
         };
-        let file = self
-            .shared
-            .files
-            .lock()
-            .file(places[0].file)
-            .ok_or_else(|| corrupt(first, &places[0]))?;
+        let file = self.shared.files.lock().file(places[0].file).ok_or_else(|| corrupt(first, &places[0]))?;
         let mut buffer = vec![0; places.iter().map(|place| place.length as usize).sum()];
         let read = file.read_at(&mut buffer, places[0].position)?;
         buffer.truncate(read);
@@ -161,23 +137,14 @@ impl Wal {
             if crc32c(&payload) != place.crc {
                 return Err(corrupt(index, place));
             }
-            entries.push(LogEntry {
-                index,
-                term: place.term,
-                payload,
-            });
+            entries.push(LogEntry { index, term: place.term, payload });
         }
         Ok(())
     }
 
     /// The state of every group, as committed.
     pub fn groups(&self) -> BTreeMap<RaftGroup, RecoveredGroup> {
-        self.shared
-            .index
-            .read()
-            .groups()
-            .map(|(group, state)| (group, recovered(state)))
-            .collect()
+        self.shared.index.read().groups().map(|(group, state)| (group, recovered(state))).collect()
     }
 
     /// The state of one group, as committed.

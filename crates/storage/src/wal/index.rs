@@ -47,8 +47,7 @@ impl GroupIndex {
 
     /// The place of an entry.
     pub(super) fn place(&self, index: LogIndex) -> Option<&Place> {
-        self.places
-            .get(usize::try_from(index.0.checked_sub(self.first.0)?).ok()?)
+        self.places.get(usize::try_from(index.0.checked_sub(self.first.0)?).ok()?)
     }
 
     /// Entries that are neither purged nor found.
@@ -81,10 +80,7 @@ impl Index {
     }
 
     fn group_mut(&mut self, group: RaftGroup) -> &mut GroupIndex {
-        self.groups.entry(group).or_insert_with(|| GroupIndex {
-            first: LogIndex(1),
-            ..GroupIndex::default()
-        })
+        self.groups.entry(group).or_insert_with(|| GroupIndex { first: LogIndex(1), ..GroupIndex::default() })
     }
 
     /// The oldest file that still holds an entry.
@@ -100,9 +96,7 @@ impl Index {
     ) -> Result<(), OutOfOrder> {
         let state = self.group_mut(group);
         if index != state.end() {
-            return Err(OutOfOrder {
-                last: LogIndex(state.end().0 - 1),
-            });
+            return Err(OutOfOrder { last: LogIndex(state.end().0 - 1) });
         }
         state.places.push_back(place);
         *self.live.entry(place.file).or_default() += 1;
@@ -133,16 +127,8 @@ impl Index {
             return;
         }
         state.purged = through;
-        let gone = through
-            .next()
-            .0
-            .saturating_sub(state.first.0)
-            .min(state.places.len() as u64);
-        let removed: Vec<u64> = state
-            .places
-            .drain(..gone as usize)
-            .map(|place| place.file)
-            .collect();
+        let gone = through.next().0.saturating_sub(state.first.0).min(state.places.len() as u64);
+        let removed: Vec<u64> = state.places.drain(..gone as usize).map(|place| place.file).collect();
         state.first = LogIndex(state.first.0 + gone);
         if state.first <= through {
             state.first = through.next();
@@ -168,11 +154,8 @@ impl Index {
     /// What a new file must begin with.
     pub(super) fn snapshots(&self) -> impl Iterator<Item = (RaftGroup, GroupSnapshot)> {
         self.groups().map(|(group, state)| {
-            let snapshot = GroupSnapshot {
-                vote: state.vote.clone(),
-                purged: state.purged,
-                last: state.last(),
-            };
+            let snapshot =
+                GroupSnapshot { vote: state.vote.clone(), purged: state.purged, last: state.last() };
             (group, snapshot)
         })
     }

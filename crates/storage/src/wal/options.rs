@@ -13,10 +13,7 @@ pub struct Nanos(pub u64);
 impl Nanos {
     /// The point `delay` later.
     pub fn plus(self, delay: Duration) -> Nanos {
-        Nanos(
-            self.0
-                .saturating_add(u64::try_from(delay.as_nanos()).unwrap_or(u64::MAX)),
-        )
+        Nanos(self.0.saturating_add(u64::try_from(delay.as_nanos()).unwrap_or(u64::MAX)))
     }
 }
 
@@ -80,15 +77,8 @@ impl WalOptions {
     /// The settings fitted to a file system: the total is at most a tenth of it, a file at most an eighth of that.
     pub(super) fn fitted_to(&self, space: Space) -> WalOptions {
         let smallest = FILE_PAGES_MIN * PAGE_BYTES;
-        let bytes_max = self
-            .bytes_max
-            .min(space.total_bytes / 10)
-            .max(smallest * FILES_MIN);
+        let bytes_max = self.bytes_max.min(space.total_bytes / 10).max(smallest * FILES_MIN);
         let file_bytes = self.file_bytes.min(bytes_max / FILES_MIN).max(smallest);
-        WalOptions {
-            bytes_max,
-            file_bytes: file_bytes / PAGE_BYTES * PAGE_BYTES,
-            ..self.clone()
-        }
+        WalOptions { bytes_max, file_bytes: file_bytes / PAGE_BYTES * PAGE_BYTES, ..self.clone() }
     }
 }

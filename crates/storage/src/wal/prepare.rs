@@ -32,12 +32,7 @@ struct Preparing {
 
 impl Preparer {
     pub(super) fn new(shared: Arc<Shared>) -> Preparer {
-        Preparer {
-            shared,
-            current: None,
-            zeros: Vec::new(),
-            failed: false,
-        }
+        Preparer { shared, current: None, zeros: Vec::new(), failed: false }
     }
 
     /// Whether a failure ended the preparing.
@@ -94,11 +89,7 @@ impl Preparer {
             let file = Arc::clone(&preparing.file);
             self.current = None;
             self.zeros = Vec::new();
-            self.shared
-                .files
-                .lock()
-                .spares
-                .push_back(SpareFile { path, file });
+            self.shared.files.lock().spares.push_back(SpareFile { path, file });
         }
         Ok(())
     }
@@ -107,11 +98,6 @@ impl Preparer {
         let number = self.shared.files.lock().number();
         let path = format!("{}/prepare-{number}", self.shared.options.directory);
         let file = self.shared.disk.open(&path, OpenMode::Create)?;
-        Ok(Preparing {
-            number,
-            path,
-            file,
-            written: 0,
-        })
+        Ok(Preparing { number, path, file, written: 0 })
     }
 }

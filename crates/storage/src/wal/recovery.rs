@@ -100,11 +100,9 @@ fn io_error(what: &str) -> impl FnOnce(io::Error) -> WalOpenError {
 
 pub(super) fn walk_error(error: WalkError) -> WalOpenError {
     match error {
-        WalkError::UnknownVersion { path, version } => WalOpenError::UnknownVersion {
-            file: path,
-            version,
-            known: FORMAT_VERSION,
-        },
+        WalkError::UnknownVersion { path, version } => {
+            WalOpenError::UnknownVersion { file: path, version, known: FORMAT_VERSION }
+        }
         WalkError::Io { path, error } => WalOpenError::Io { what: path, error },
     }
 }
@@ -142,38 +140,21 @@ impl Found {
             }
         }
         sequences.sort_unstable();
-        let unbroken = sequences
-            .windows(2)
-            .rev()
-            .take_while(|pair| pair[0] + 1 == pair[1])
-            .count();
+        let unbroken = sequences.windows(2).rev().take_while(|pair| pair[0] + 1 == pair[1]).count();
         let older = sequences.len().saturating_sub(unbroken + 1);
         let chain = sequences.split_off(older);
         let missing_before = match chain.first() {
             Some(first) if older > 0 => Some(file_path(directory, first - 1)),
             _ => None,
         };
-        others.extend(
-            sequences
-                .into_iter()
-                .map(|old| (FileName::Leftover, file_path(directory, old))),
-        );
+        others.extend(sequences.into_iter().map(|old| (FileName::Leftover, file_path(directory, old))));
         let mut files = Vec::new();
         for sequence in chain {
             let path = file_path(directory, sequence);
             let (file, size_bytes) = open_past_cache(disk, &path, mode).map_err(io_error(&path))?;
-            files.push(WalkFile {
-                sequence,
-                path,
-                file,
-                size_bytes,
-            });
+            files.push(WalkFile { sequence, path, file, size_bytes });
         }
-        Ok(Found {
-            files,
-            missing_before,
-            others,
-        })
+        Ok(Found { files, missing_before, others })
     }
 
     /// Takes over the spare files that fit, and removes the others.
@@ -184,10 +165,7 @@ impl Found {
                 files.next_number = files.next_number.max(*number);
                 let file = disk.open(path, OpenMode::Write)?;
                 if file.size_bytes()? == options.file_bytes {
-                    files.spares.push_back(SpareFile {
-                        path: path.clone(),
-                        file,
-                    });
+                    files.spares.push_back(SpareFile { path: path.clone(), file });
                     continue;
                 }
             }
@@ -232,27 +210,15 @@ impl Replay {
             }
             Event::Newer(header) => {
                 self.synced = self.synced.max(header.synced);
-                self.behind
-                    .push((header.position, header.position + header.size_bytes()));
+                self.behind.push((header.position, header.position + header.size_bytes()));
             }
-            Event::Group {
-                file,
-                header,
-                records,
-            } => {
+            Event::Group { file, header, records } => {
                 self.synced = self.synced.max(header.synced);
                 if self.cut.is_some() {
-                    self.behind
-                        .push((header.position, header.position + header.size_bytes()));
+                    self.behind.push((header.position, header.position + header.size_bytes()));
                 } else if let Err(reason) = replay(&mut self.index, header, records) {
                     let position = header.position;
-                    let bad = Bad {
-                        file,
-                        position,
-                        reason,
-                        expected: header.sequence,
-                        certain: true,
-                    };
+                    let bad = Bad { file, position, reason, expected: header.sequence, certain: true };
                     self.certain = Some(bad.clone());
                     self.cut = Some(bad);
                 }
@@ -268,21 +234,14 @@ impl Replay {
         missing_before: Option<&String>,
     ) -> Result<(), WalOpenError> {
         let damaged = |file: String, position, reason| {
-            Err(WalOpenError::Damaged {
-                file,
-                position,
-                reason,
-                repair: REPAIR,
-            })
+            Err(WalOpenError::Damaged { file, position, reason, repair: REPAIR })
         };
         if tallymq_model::planted("damaged-tail-cut") {
             return Ok(());
         }
         let synced = self.cut.as_ref().filter(|cut| cut.expected <= self.synced);
         if let Some(bad) = self.certain.as_ref().or(synced) {
-            let path = files
-                .get(bad.file)
-                .map_or_else(String::new, |file| file.path.clone());
+            let path = files.get(bad.file).map_or_else(String::new, |file| file.path.clone());
             return damaged(path, bad.position, bad.reason.clone());
         }
         match missing_entries(&self.index, files, end, missing_before) {
@@ -299,26 +258,14 @@ pub(super) fn missing_entries(
     end: &ChainEnd,
     missing_before: Option<&String>,
 ) -> Option<(String, u64, String)> {
-    let (group, (from, through)) = index
-        .groups()
-        .find_map(|(group, state)| Some((group, state.missing()?)))?;
+    let (group, (from, through)) =
+        index.groups().find_map(|(group, state)| Some((group, state.missing()?)))?;
     let what = format!("entries {from} to {through} of group {group}");
     if let Some(file) = missing_before {
-        return Some((
-            file.clone(),
-            0,
-            format!("the file is missing; {what} are in it or in an older one"),
-        ));
+        return Some((file.clone(), 0, format!("the file is missing; {what} are in it or in an older one")));
     }
-    let file = end
-        .file
-        .and_then(|last| files.get(last))
-        .map_or_else(String::new, |file| file.path.clone());
-    Some((
-        file,
-        end.position,
-        format!("{what} are in no file, and no purge of them is here"),
-    ))
+    let file = end.file.and_then(|last| files.get(last)).map_or_else(String::new, |file| file.path.clone());
+    Some((file, end.position, format!("{what} are in no file, and no purge of them is here")))
 }
 
 /// Applies a group's records; says what cannot be.
@@ -330,21 +277,9 @@ pub(super) fn replay(
     let mut position = header.position + GROUP_HEADER_BYTES as u64 + u64::from(header.meta_bytes);
     for record in records {
         match record {
-            MetaRecord::Entry {
-                group,
-                index: at,
-                term,
-                length,
-                crc,
-            } => {
+            MetaRecord::Entry { group, index: at, term, length, crc } => {
                 let file = header.file_sequence;
-                let place = Place {
-                    file,
-                    position,
-                    term: *term,
-                    length: *length,
-                    crc: *crc,
-                };
+                let place = Place { file, position, term: *term, length: *length, crc: *crc };
                 index
                     .append(*group, *at, place)
                     .map_err(|error| format!("entry {at} of group {group} does not follow {}", error.last))?;
@@ -378,11 +313,7 @@ fn tidy_up(
     let (position, reason, end_position) = match (&replay.cut, &end.torn) {
         (Some(cut), _) => {
             let end = replay.behind.iter().map(|(_, end)| *end).max();
-            (
-                cut.position,
-                cut.reason.clone(),
-                end.unwrap_or(cut.position + PAGE_BYTES),
-            )
+            (cut.position, cut.reason.clone(), end.unwrap_or(cut.position + PAGE_BYTES))
         }
         (None, Some((bytes, reason))) => (end.position, reason.clone(), end.position.saturating_add(*bytes)),
         (None, None) => return Ok(None),
@@ -402,12 +333,7 @@ fn tidy_up(
     }
     file.file.sync_data()?;
     let bytes = end_position.min(file.size_bytes).saturating_sub(position);
-    Ok(Some(TornTail {
-        file: file.path.clone(),
-        position,
-        bytes,
-        reason,
-    }))
+    Ok(Some(TornTail { file: file.path.clone(), position, bytes, reason }))
 }
 
 /// Where writing goes on.
@@ -437,11 +363,7 @@ fn start(
 ) -> io::Result<(Wal, Committer)> {
     known.live = files
         .into_iter()
-        .map(|file| LiveFile {
-            sequence: file.sequence,
-            size_bytes: file.size_bytes,
-            file: file.file,
-        })
+        .map(|file| LiveFile { sequence: file.sequence, size_bytes: file.size_bytes, file: file.file })
         .collect();
     let first_of_all = known.live.is_empty() && known.spares.is_empty();
     let shared = Arc::new(Shared {

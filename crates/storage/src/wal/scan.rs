@@ -136,17 +136,10 @@ pub fn scan(
     let found = Found::list(disk, directory, OpenMode::Read)?;
     let files = &found.files;
     let mut index = Index::default();
-    let mut summary = ScanSummary {
-        files: files.len(),
-        ..ScanSummary::default()
-    };
+    let mut summary = ScanSummary { files: files.len(), ..ScanSummary::default() };
     let end = walk(files, &mut |event| match event {
         Event::File(_) | Event::Newer(_) => {}
-        Event::Group {
-            file,
-            header,
-            records,
-        } => {
+        Event::Group { file, header, records } => {
             summary.groups += 1;
             summary.records += records.len() as u64;
             let file = &files[file].path;
@@ -177,23 +170,14 @@ pub fn scan(
     })
     .map_err(walk_error)?;
     if let (Some((_, reason)), Some(file)) = (&end.torn, end.file) {
-        visit(ScanItem::TornTail {
-            file: &files[file].path,
-            position: end.position,
-            reason,
-        });
+        visit(ScanItem::TornTail { file: &files[file].path, position: end.position, reason });
     }
     if summary.damages == 0
         && let Some((file, position, reason)) =
             missing_entries(&index, files, &end, found.missing_before.as_ref())
     {
         summary.damages += 1;
-        visit(ScanItem::Damage {
-            file: &file,
-            position,
-            reason: &reason,
-            group: end.expected,
-        });
+        visit(ScanItem::Damage { file: &file, position, reason: &reason, group: end.expected });
     }
     Ok(summary)
 }
@@ -217,34 +201,16 @@ fn show_group(
     for record in records {
         let mut position = header.position;
         let record = match record {
-            MetaRecord::Entry {
-                group,
-                index,
-                term,
-                length,
-                ..
-            } => {
+            MetaRecord::Entry { group, index, term, length, .. } => {
                 position = payload;
                 payload += u64::from(*length);
-                ScanRecord::Entry {
-                    group: *group,
-                    index: *index,
-                    term: *term,
-                    bytes: *length,
-                }
+                ScanRecord::Entry { group: *group, index: *index, term: *term, bytes: *length }
             }
-            MetaRecord::Vote { group, vote } => ScanRecord::Vote {
-                group: *group,
-                vote: Bytes::copy_from_slice(vote),
-            },
-            MetaRecord::Truncate { group, from } => ScanRecord::Truncate {
-                group: *group,
-                from: *from,
-            },
-            MetaRecord::Purge { group, through } => ScanRecord::Purge {
-                group: *group,
-                through: *through,
-            },
+            MetaRecord::Vote { group, vote } => {
+                ScanRecord::Vote { group: *group, vote: Bytes::copy_from_slice(vote) }
+            }
+            MetaRecord::Truncate { group, from } => ScanRecord::Truncate { group: *group, from: *from },
+            MetaRecord::Purge { group, through } => ScanRecord::Purge { group: *group, through: *through },
             MetaRecord::Snapshot { group, state } => ScanRecord::Snapshot {
                 group: *group,
                 vote: state.vote.clone(),
@@ -252,10 +218,6 @@ fn show_group(
                 last: state.last,
             },
         };
-        visit(ScanItem::Record {
-            file,
-            position,
-            record,
-        });
+        visit(ScanItem::Record { file, position, record });
     }
 }

@@ -45,17 +45,15 @@ pub fn spawn(
     let (started, running) = std::sync::mpsc::channel();
     let thread = {
         let scheduling = Arc::clone(&scheduling);
-        std::thread::Builder::new()
-            .name("wal-commit".to_owned())
-            .spawn(move || {
-                *scheduling.lock() = schedule_promptly();
-                let _ = started.send(());
-                let outcome = run(&mut committer);
-                if let Err(error @ CommitFailed::Disk(_)) = &outcome {
-                    failed(error.clone());
-                }
-                outcome
-            })?
+        std::thread::Builder::new().name("wal-commit".to_owned()).spawn(move || {
+            *scheduling.lock() = schedule_promptly();
+            let _ = started.send(());
+            let outcome = run(&mut committer);
+            if let Err(error @ CommitFailed::Disk(_)) = &outcome {
+                failed(error.clone());
+            }
+            outcome
+        })?
     };
     let mut threads = CommitterThread {
         shared: Arc::clone(&shared),
@@ -67,11 +65,7 @@ pub fn spawn(
     let _ = running.recv();
     if let Some(preparer) = preparer {
         let prepare = move || prepare(preparer, &shared, &preparer_stops);
-        threads.preparer = Some(
-            std::thread::Builder::new()
-                .name("wal-prepare".to_owned())
-                .spawn(prepare)?,
-        );
+        threads.preparer = Some(std::thread::Builder::new().name("wal-prepare".to_owned()).spawn(prepare)?);
     }
     Ok(threads)
 }
@@ -97,9 +91,7 @@ fn run(committer: &mut Committer) -> Result<(), CommitFailed> {
         match until {
             None => shared.queued.wait(&mut queue),
             Some(until) => {
-                let _ = shared
-                    .queued
-                    .wait_until(&mut queue, begun + Duration::from_nanos(until.0));
+                let _ = shared.queued.wait_until(&mut queue, begun + Duration::from_nanos(until.0));
             }
         }
         queue.parked = false;

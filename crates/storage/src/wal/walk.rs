@@ -37,11 +37,7 @@ pub(super) enum Event<'a> {
     /// A file with a good header begins.
     File(FileHeader),
     /// A group, whole and checked.
-    Group {
-        file: usize,
-        header: &'a GroupHeader,
-        records: &'a [MetaRecord<'a>],
-    },
+    Group { file: usize, header: &'a GroupHeader, records: &'a [MetaRecord<'a>] },
     /// A bad place; what follows is newer than it.
     Bad(Bad),
     /// The header of the group behind a bad place, whose body may be bad too.
@@ -71,33 +67,17 @@ pub(super) enum WalkError {
 
 /// Walks all files.
 pub(super) fn walk(files: &[WalkFile], visit: &mut dyn FnMut(Event<'_>)) -> Result<ChainEnd, WalkError> {
-    let mut walk = Walk {
-        visit,
-        end: ChainEnd::default(),
-        begun: false,
-        broken: None,
-    };
+    let mut walk = Walk { visit, end: ChainEnd::default(), begun: false, broken: None };
     for (number, file) in files.iter().enumerate() {
-        let failed = |error| WalkError::Io {
-            path: file.path.clone(),
-            error,
-        };
-        let mut window = Window {
-            file,
-            start: 0,
-            bytes: Vec::new(),
-        };
+        let failed = |error| WalkError::Io { path: file.path.clone(), error };
+        let mut window = Window { file, start: 0, bytes: Vec::new() };
         let header = FileHeader::parse(window.bytes(0, PAGE_BYTES).map_err(failed)?);
         if let Err(FileHeaderError::UnknownVersion(version)) = header {
-            return Err(WalkError::UnknownVersion {
-                path: file.path.clone(),
-                version,
-            });
+            return Err(WalkError::UnknownVersion { path: file.path.clone(), version });
         }
         let header = header.ok().filter(|header| header.sequence == file.sequence);
         walk.enter(number, file, header);
-        walk.groups(number, &mut window, header.is_some())
-            .map_err(failed)?;
+        walk.groups(number, &mut window, header.is_some()).map_err(failed)?;
     }
     Ok(walk.end)
 }
@@ -113,13 +93,7 @@ struct Walk<'v> {
 
 impl Walk<'_> {
     fn bad(&mut self, file: usize, position: u64, reason: impl Into<String>, certain: bool) {
-        let bad = Bad {
-            file,
-            position,
-            reason: reason.into(),
-            expected: self.end.expected,
-            certain,
-        };
+        let bad = Bad { file, position, reason: reason.into(), expected: self.end.expected, certain };
         (self.visit)(Event::Bad(bad));
     }
 
@@ -133,10 +107,7 @@ impl Walk<'_> {
         }
         let Some(header) = header else { return };
         if header.size_bytes != file.size_bytes {
-            let reason = format!(
-                "the file has {} bytes instead of {}",
-                file.size_bytes, header.size_bytes
-            );
+            let reason = format!("the file has {} bytes instead of {}", file.size_bytes, header.size_bytes);
             self.bad(number, file.size_bytes.min(header.size_bytes), reason, true);
         }
         if self.begun && header.first_group > self.end.expected {
@@ -204,13 +175,7 @@ impl Walk<'_> {
         if header_good || self.broken.is_none() {
             // A file is synced to its end before the next one gets its name.
             let certain = torn.is_some();
-            self.broken = Some(Bad {
-                file: number,
-                position,
-                reason,
-                expected: self.end.expected,
-                certain,
-            });
+            self.broken = Some(Bad { file: number, position, reason, expected: self.end.expected, certain });
         }
         if self.end.file == Some(number) {
             self.end.position = position;
@@ -231,10 +196,8 @@ impl Walk<'_> {
         if header.position + size_bytes > window.file.size_bytes {
             return Ok(Err("the group is cut short".to_owned()));
         }
-        let bytes = window.bytes(
-            header.position,
-            GROUP_HEADER_BYTES as u64 + u64::from(header.body_bytes),
-        )?;
+        let bytes =
+            window.bytes(header.position, GROUP_HEADER_BYTES as u64 + u64::from(header.body_bytes))?;
         let records = match parse_body(header, bytes.get(GROUP_HEADER_BYTES..).unwrap_or_default()) {
             Ok(records) => records,
             Err(why) => return Ok(Err(why.to_owned())),
@@ -248,11 +211,7 @@ impl Walk<'_> {
         self.end.file = Some(number);
         self.end.expected = header.sequence + 1;
         self.end.epoch = self.end.epoch.max(header.epoch);
-        (self.visit)(Event::Group {
-            file: number,
-            header,
-            records: &records,
-        });
+        (self.visit)(Event::Group { file: number, header, records: &records });
         Ok(Ok(size_bytes))
     }
 
@@ -290,10 +249,7 @@ impl Walk<'_> {
     fn search(&self, window: &mut Window<'_>, from: u64) -> io::Result<Option<u64>> {
         let mut position = from;
         while position + PAGE_BYTES <= window.file.size_bytes {
-            if window
-                .header(position)?
-                .is_some_and(|header| self.is_newer(&header))
-            {
+            if window.header(position)?.is_some_and(|header| self.is_newer(&header)) {
                 return Ok(Some(position));
             }
             position += PAGE_BYTES;
@@ -317,9 +273,7 @@ impl Window<'_> {
     fn bytes(&mut self, position: u64, length: u64) -> io::Result<&[u8]> {
         let length = length.min(self.file.size_bytes.saturating_sub(position));
         if position < self.start || position + length > self.start + self.bytes.len() as u64 {
-            let wanted = length
-                .max(WINDOW_BYTES)
-                .min(self.file.size_bytes.saturating_sub(position));
+            let wanted = length.max(WINDOW_BYTES).min(self.file.size_bytes.saturating_sub(position));
             self.bytes.resize(wanted as usize, 0);
             let read = self.file.file.read_at(&mut self.bytes, position)?;
             self.bytes.truncate(read);
@@ -332,10 +286,6 @@ impl Window<'_> {
 
     fn header(&mut self, position: u64) -> io::Result<Option<GroupHeader>> {
         let sequence = self.file.sequence;
-        Ok(GroupHeader::parse(
-            self.bytes(position, PAGE_BYTES)?,
-            sequence,
-            position,
-        ))
+        Ok(GroupHeader::parse(self.bytes(position, PAGE_BYTES)?, sequence, position))
     }
 }

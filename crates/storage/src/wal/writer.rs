@@ -109,11 +109,7 @@ impl Writer {
         let written = self.write(0, &mut buffer, payloads);
         self.buffer = buffer;
         self.last_is_bare = false;
-        Ok(BatchPlace {
-            file,
-            payloads: position + self.buffer.meta_end(),
-            size_bytes: written?,
-        })
+        Ok(BatchPlace { file, payloads: position + self.buffer.meta_end(), size_bytes: written? })
     }
 
     /// Writes a group without records.
@@ -147,10 +143,7 @@ impl Writer {
             parts.push(part);
         }
         parts.push(&ZEROS[..padding]);
-        debug_assert!(
-            self.tail.position + padded(size_bytes) <= self.tail.size_bytes,
-            "room was made"
-        );
+        debug_assert!(self.tail.position + padded(size_bytes) <= self.tail.size_bytes, "room was made");
         let file = self.file.as_ref().ok_or(io::ErrorKind::NotFound)?;
         file.write_at(&parts, self.tail.position)?;
         self.tail.position += padded(size_bytes);
@@ -171,10 +164,7 @@ impl Writer {
         let file = self.file.as_ref().ok_or(io::ErrorKind::NotFound)?;
         let delay = self.shared.options.sync_delay;
         if !delay.is_zero() {
-            #[allow(
-                clippy::disallowed_methods,
-                reason = "the injected delay stands for a slow sync"
-            )]
+            #[allow(clippy::disallowed_methods, reason = "the injected delay stands for a slow sync")]
             std::thread::sleep(delay);
         }
         self.shared.stats.lock().syncs += 1;
@@ -218,26 +208,16 @@ impl Writer {
         shared.spare_wanted.notify_all();
         let unprepared = spare.is_none();
         let spare = spare.map_or_else(|| self.create_spare(size_bytes), Ok)?;
-        shared
-            .disk
-            .rename(&spare.path, &file_path(&shared.options.directory, sequence))?;
+        shared.disk.rename(&spare.path, &file_path(&shared.options.directory, sequence))?;
         if !tallymq_model::planted("dir-not-synced") {
             shared.disk.sync_dir(&shared.options.directory)?;
         }
-        let header = FileHeader {
-            sequence,
-            size_bytes,
-            epoch: self.tail.epoch,
-            first_group: self.tail.group + 1,
-        };
+        let header =
+            FileHeader { sequence, size_bytes, epoch: self.tail.epoch, first_group: self.tail.group + 1 };
         spare.file.write_at(&[&header.encode()], 0)?;
         self.file = Some(Arc::clone(&spare.file));
         self.sync_file()?;
-        shared.files.lock().live.push_back(LiveFile {
-            sequence,
-            size_bytes,
-            file: spare.file,
-        });
+        shared.files.lock().live.push_back(LiveFile { sequence, size_bytes, file: spare.file });
         self.tail.file_sequence = sequence;
         self.tail.size_bytes = size_bytes;
         self.tail.position = PAGE_BYTES;
@@ -257,20 +237,13 @@ impl Writer {
     /// The first file that must stay: the oldest that holds an entry, or the one being written.
     fn first_needed(&self) -> u64 {
         let oldest = self.shared.index.read().oldest_live_file();
-        oldest.map_or(self.tail.file_sequence, |oldest| {
-            oldest.min(self.tail.file_sequence)
-        })
+        oldest.map_or(self.tail.file_sequence, |oldest| oldest.min(self.tail.file_sequence))
     }
 
     /// Whether files hold nothing any more. What says so must be synced before [`Writer::release`].
     pub(super) fn can_release(&self) -> bool {
         let first_needed = self.first_needed();
-        self.shared
-            .files
-            .lock()
-            .live
-            .front()
-            .is_some_and(|file| file.sequence < first_needed)
+        self.shared.files.lock().live.front().is_some_and(|file| file.sequence < first_needed)
     }
 
     /// Recycles files that hold nothing any more, oldest first; removes what the limit has no room for.
@@ -280,11 +253,7 @@ impl Writer {
         loop {
             let (released, number, keep) = {
                 let mut files = self.shared.files.lock();
-                if files
-                    .live
-                    .front()
-                    .is_none_or(|file| file.sequence >= first_needed)
-                {
+                if files.live.front().is_none_or(|file| file.sequence >= first_needed) {
                     return Ok(());
                 }
                 let Some(released) = files.live.pop_front() else {
@@ -298,10 +267,7 @@ impl Writer {
             if keep {
                 let path = format!("{}/spare-{number}", options.directory);
                 disk.rename(&old, &path)?;
-                self.shared.files.lock().spares.push_back(SpareFile {
-                    path,
-                    file: released.file,
-                });
+                self.shared.files.lock().spares.push_back(SpareFile { path, file: released.file });
             } else {
                 disk.remove_file(&old)?;
             }

@@ -30,27 +30,13 @@ fn the_newest_is_loaded_and_two_are_kept() {
     let disk = MemoryDisk::new();
     assert_eq!(checkpoint::load(&disk, GROUP).unwrap(), None);
     for applied in [5, 9, 10, 10, 200] {
-        checkpoint::save(
-            &disk,
-            GROUP,
-            &checkpoint(applied, 3_000_000 / 200 * applied as usize),
-        )
-        .unwrap();
-        let loaded = checkpoint::load(&disk.power_cut(applied), GROUP)
-            .unwrap()
-            .unwrap();
-        assert_eq!(
-            loaded.checkpoint,
-            checkpoint(applied, 3_000_000 / 200 * applied as usize)
-        );
+        checkpoint::save(&disk, GROUP, &checkpoint(applied, 3_000_000 / 200 * applied as usize)).unwrap();
+        let loaded = checkpoint::load(&disk.power_cut(applied), GROUP).unwrap().unwrap();
+        assert_eq!(loaded.checkpoint, checkpoint(applied, 3_000_000 / 200 * applied as usize));
         assert!(loaded.damaged.is_empty());
     }
     assert_eq!(disk.paths(), [path(10), path(200)]);
-    assert_eq!(
-        checkpoint::load(&disk, RaftGroup(1)).unwrap(),
-        None,
-        "another group has none"
-    );
+    assert_eq!(checkpoint::load(&disk, RaftGroup(1)).unwrap(), None, "another group has none");
 }
 
 #[test]
@@ -59,15 +45,7 @@ fn the_state_in_many_pieces_is_the_same_file() {
     let whole = checkpoint(7, 2_500_000);
     let pieces = whole.state[0].chunks(999).map(Bytes::copy_from_slice).collect();
     checkpoint::save(&one, GROUP, &whole).unwrap();
-    checkpoint::save(
-        &many,
-        GROUP,
-        &Checkpoint {
-            state: pieces,
-            ..whole
-        },
-    )
-    .unwrap();
+    checkpoint::save(&many, GROUP, &Checkpoint { state: pieces, ..whole }).unwrap();
     assert_eq!(one.bytes(&path(7)).unwrap(), many.bytes(&path(7)).unwrap());
 }
 
@@ -81,11 +59,7 @@ fn any_damage_falls_back_and_says_so_and_two_damaged_ones_are_refused() {
         let loaded = checkpoint::load(damaged, GROUP).unwrap().unwrap();
         assert_eq!(loaded.checkpoint, checkpoint(1, 50), "{what}");
         assert_eq!(
-            loaded
-                .damaged
-                .iter()
-                .map(|damage| damage.file.clone())
-                .collect::<Vec<_>>(),
+            loaded.damaged.iter().map(|damage| damage.file.clone()).collect::<Vec<_>>(),
             [path(2)],
             "{what}"
         );
@@ -111,10 +85,7 @@ fn any_damage_falls_back_and_says_so_and_two_damaged_ones_are_refused() {
     longer.flip_bit(&path(1), 100).unwrap();
     let refused = checkpoint::load(&longer, GROUP).unwrap_err();
     assert!(matches!(&refused, LoadError::Damaged { damaged, .. } if damaged.len() == 2));
-    assert!(
-        refused.to_string().contains(&path(1)) && refused.to_string().contains(&path(2)),
-        "{refused}"
-    );
+    assert!(refused.to_string().contains(&path(1)) && refused.to_string().contains(&path(2)), "{refused}");
 }
 
 #[test]
@@ -149,10 +120,7 @@ fn a_newer_format_is_refused_by_name_and_not_passed_over() {
     })
     .unwrap();
     let refused = checkpoint::load(&disk, GROUP).unwrap_err();
-    assert!(
-        matches!(&refused, LoadError::UnknownVersion { version: 9, .. }),
-        "{refused}"
-    );
+    assert!(matches!(&refused, LoadError::UnknownVersion { version: 9, .. }), "{refused}");
 }
 
 #[test]
@@ -170,10 +138,7 @@ fn power_lost_at_any_operation_leaves_the_old_or_the_new_one() {
             let loaded = checkpoint::load(&memory.power_cut(seed), GROUP).unwrap().unwrap();
             assert!(loaded.damaged.is_empty(), "seed {seed}, operation {operation}");
             let applied = loaded.checkpoint.applied.0;
-            assert_eq!(
-                loaded.checkpoint,
-                checkpoint(applied, [100, 9_000, 20_000][applied as usize - 1])
-            );
+            assert_eq!(loaded.checkpoint, checkpoint(applied, [100, 9_000, 20_000][applied as usize - 1]));
             match saved {
                 Ok(()) => assert_eq!(applied, 3, "what was reported durable is"),
                 Err(_) => assert!(applied >= 2),
@@ -192,33 +157,22 @@ fn a_first_checkpoint_survives_with_its_directories() {
         // An earlier run made the directory and ended before it was durable.
         disk.create_dir("groups/2").unwrap();
         checkpoint::save(&disk, GROUP, &checkpoint(1, 100)).unwrap();
-        assert!(
-            checkpoint::load(&disk.power_cut(seed), GROUP).unwrap().is_some(),
-            "seed {seed}"
-        );
+        assert!(checkpoint::load(&disk.power_cut(seed), GROUP).unwrap().is_some(), "seed {seed}");
     }
 }
 
 #[test]
 fn a_failed_write_or_sync_is_an_error_and_the_old_one_stays() {
-    for (operation, fault) in [
-        (Operation::Write, Fault::Enospc),
-        (Operation::Sync, Fault::Eio),
-        (Operation::Rename, Fault::Eio),
-    ] {
+    for (operation, fault) in
+        [(Operation::Write, Fault::Enospc), (Operation::Sync, Fault::Eio), (Operation::Rename, Fault::Eio)]
+    {
         let memory = MemoryDisk::new();
         let disk = FaultyDisk::new(Arc::new(memory.clone()));
         checkpoint::save(&disk, GROUP, &checkpoint(1, 100)).unwrap();
         disk.fail(operation, 1, fault);
         let error = checkpoint::save(&disk, GROUP, &checkpoint(2, 100)).unwrap_err();
-        assert!(
-            error.to_string().contains("checkpoint-00000000000000000002.new"),
-            "{error}"
-        );
-        assert_eq!(
-            checkpoint::load(&disk, GROUP).unwrap().unwrap().checkpoint,
-            checkpoint(1, 100)
-        );
+        assert!(error.to_string().contains("checkpoint-00000000000000000002.new"), "{error}");
+        assert_eq!(checkpoint::load(&disk, GROUP).unwrap().unwrap().checkpoint, checkpoint(1, 100));
         // What it left beside is not in the way.
         checkpoint::save(&disk, GROUP, &checkpoint(2, 100)).unwrap();
         assert_eq!(memory.paths(), [path(1), path(2)]);
@@ -234,19 +188,9 @@ fn damaged_ones_set_aside_no_longer_count() {
     let loaded = checkpoint::load(&disk, GROUP).unwrap().unwrap();
     checkpoint::set_aside(&disk, GROUP, &loaded.damaged).unwrap();
     checkpoint::save(&disk, GROUP, &checkpoint(3, 10)).unwrap();
-    let kept: Vec<_> = checkpoint::list(&disk, GROUP)
-        .unwrap()
-        .into_iter()
-        .map(|file| file.applied.0)
-        .collect();
-    assert_eq!(
-        kept,
-        [1, 3],
-        "the good old one was not pushed out by the damaged one"
-    );
+    let kept: Vec<_> =
+        checkpoint::list(&disk, GROUP).unwrap().into_iter().map(|file| file.applied.0).collect();
+    assert_eq!(kept, [1, 3], "the good old one was not pushed out by the damaged one");
     let aside = format!("groups/2/damaged-checkpoint-{:020}", 2);
-    assert!(
-        disk.open(&aside, OpenMode::Read).is_ok(),
-        "it can still be looked at"
-    );
+    assert!(disk.open(&aside, OpenMode::Read).is_ok(), "it can still be looked at");
 }

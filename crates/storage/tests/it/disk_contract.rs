@@ -9,20 +9,11 @@ use tallymq_storage::disk::{
 fn contract(disk: &dyn Disk) {
     disk.create_dir("a/b").unwrap();
     disk.create_dir("a/b").unwrap();
-    assert_eq!(
-        disk.open("a/b/none", OpenMode::Read).err().unwrap().kind(),
-        ErrorKind::NotFound
-    );
-    assert_eq!(
-        disk.open("none/file", OpenMode::Create).err().unwrap().kind(),
-        ErrorKind::NotFound
-    );
+    assert_eq!(disk.open("a/b/none", OpenMode::Read).err().unwrap().kind(), ErrorKind::NotFound);
+    assert_eq!(disk.open("none/file", OpenMode::Create).err().unwrap().kind(), ErrorKind::NotFound);
     assert_eq!(disk.list("none").unwrap_err().kind(), ErrorKind::NotFound);
     let file = disk.open("a/b/file", OpenMode::Create).unwrap();
-    assert_eq!(
-        disk.open("a/b/file", OpenMode::Create).err().unwrap().kind(),
-        ErrorKind::AlreadyExists
-    );
+    assert_eq!(disk.open("a/b/file", OpenMode::Create).err().unwrap().kind(), ErrorKind::AlreadyExists);
 
     let many: Vec<Vec<u8>> = (0..3000_u32).map(|part| part.to_le_bytes().to_vec()).collect();
     let parts: Vec<&[u8]> = many.iter().map(Vec::as_slice).collect();
@@ -34,11 +25,7 @@ fn contract(disk: &dyn Disk) {
     let mut buffer = vec![1; 12_000];
     assert_eq!(file.read_at(&mut buffer, 4096).unwrap(), 12_000);
     assert_eq!(buffer, many.concat());
-    assert_eq!(
-        file.read_at(&mut buffer, 16_000).unwrap(),
-        96,
-        "short only at the end"
-    );
+    assert_eq!(file.read_at(&mut buffer, 16_000).unwrap(), 96, "short only at the end");
     assert_eq!(file.read_at(&mut buffer, 1 << 40).unwrap(), 0);
     assert_eq!(file.read_at(&mut buffer[..8], 0).unwrap(), 8);
     assert_eq!(&buffer[..8], b"head\0\0\0\0", "a hole is zeros");
@@ -51,17 +38,10 @@ fn contract(disk: &dyn Disk) {
 
     disk.open("a/b/old", OpenMode::Create).unwrap();
     disk.rename("a/b/file", "a/b/old").unwrap();
-    assert_eq!(
-        disk.rename("a/b/file", "a/b/x").unwrap_err().kind(),
-        ErrorKind::NotFound
-    );
+    assert_eq!(disk.rename("a/b/file", "a/b/x").unwrap_err().kind(), ErrorKind::NotFound);
     disk.create_dir("a/b/dir").unwrap();
-    let listed: Vec<(String, bool)> = disk
-        .list("a/b")
-        .unwrap()
-        .into_iter()
-        .map(|entry| (entry.name, entry.is_dir))
-        .collect();
+    let listed: Vec<(String, bool)> =
+        disk.list("a/b").unwrap().into_iter().map(|entry| (entry.name, entry.is_dir)).collect();
     assert_eq!(listed, [("dir".to_owned(), true), ("old".to_owned(), false)]);
     disk.sync_dir("a/b").unwrap();
     disk.sync_dir("").unwrap();
@@ -69,15 +49,8 @@ fn contract(disk: &dyn Disk) {
     let reader = disk.open("a/b/old", OpenMode::Read).unwrap();
     assert!(reader.write_at(&[b"x"], 0).is_err());
     disk.remove_file("a/b/old").unwrap();
-    assert_eq!(
-        disk.remove_file("a/b/old").unwrap_err().kind(),
-        ErrorKind::NotFound
-    );
-    assert_eq!(
-        reader.read_at(&mut buffer[..4], 0).unwrap(),
-        4,
-        "an open file outlives its name"
-    );
+    assert_eq!(disk.remove_file("a/b/old").unwrap_err().kind(), ErrorKind::NotFound);
+    assert_eq!(reader.read_at(&mut buffer[..4], 0).unwrap(), 4, "an open file outlives its name");
     disk.remove_dir("a").unwrap();
     assert!(disk.list("").unwrap().is_empty());
     let space = disk.space().unwrap();
@@ -138,16 +111,9 @@ fn what_was_synced_survives_every_power_cut_and_the_rest_may_or_may_not() {
             _ => torn += 1,
         }
         named += usize::from(after.paths().len() == 2);
-        assert_eq!(
-            bytes,
-            disk.power_cut(seed).bytes("d/f").unwrap(),
-            "the same seed, the same disk"
-        );
+        assert_eq!(bytes, disk.power_cut(seed).bytes("d/f").unwrap(), "the same seed, the same disk");
     }
-    assert!(
-        torn > 50 && kept > 50 && lost > 50 && named > 50 && named < 450,
-        "{torn} {kept} {lost} {named}"
-    );
+    assert!(torn > 50 && kept > 50 && lost > 50 && named > 50 && named < 450, "{torn} {kept} {lost} {named}");
 }
 
 #[test]
@@ -165,12 +131,7 @@ fn names_not_synced_come_back_as_a_prefix_of_what_was_done() {
     for seed in 0..200 {
         seen.insert(disk.power_cut(seed).paths().join(" "));
     }
-    let expected = [
-        "dir/inside three uno",
-        "one three two",
-        "three two uno",
-        "three uno",
-    ];
+    let expected = ["dir/inside three uno", "one three two", "three two uno", "three uno"];
     assert_eq!(seen.into_iter().collect::<Vec<_>>(), expected);
 }
 
@@ -183,8 +144,7 @@ fn a_failed_sync_is_readable_and_clean_and_not_on_disk() {
     disk.fail(Operation::Sync, 1, Fault::Eio);
     file.write_at(&[b"lost"], 0).unwrap();
     assert_eq!(file.sync_data().unwrap_err().raw_os_error(), Some(5));
-    file.sync_data()
-        .expect("the pages are clean, so the retry has nothing to write and lies");
+    file.sync_data().expect("the pages are clean, so the retry has nothing to write and lies");
     let mut buffer = [0; 4];
     file.read_at(&mut buffer, 0).unwrap();
     assert_eq!(&buffer, b"lost", "the cache shows it");
@@ -203,10 +163,7 @@ fn faults_come_when_they_are_asked_for() {
     disk.fail(Operation::Read, 2, Fault::FlippedBit);
     let file = disk.open("f", OpenMode::Create).unwrap();
     file.write_at(&[&[0; 8]], 0).unwrap();
-    assert_eq!(
-        file.write_at(&[&[0; 8]], 8).unwrap_err().kind(),
-        ErrorKind::StorageFull
-    );
+    assert_eq!(file.write_at(&[&[0; 8]], 8).unwrap_err().kind(), ErrorKind::StorageFull);
     file.write_at(&[&[0; 8]], 8).unwrap();
     let mut buffer = [0; 16];
     assert_eq!(file.read_at(&mut buffer, 0).unwrap(), 8);

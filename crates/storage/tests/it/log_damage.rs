@@ -23,30 +23,20 @@ struct Written {
 fn written(batches: u64, value_bytes: usize, segment_bytes_max: u32) -> Written {
     let disk = MemoryDisk::new();
     let (store, mut writer) = LogStore::new(Arc::new(disk.clone()), LogOptions::default());
-    let options = PartitionOptions {
-        segment_bytes_max,
-        index_interval_bytes: 300,
-        ..PartitionOptions::default()
-    };
+    let options =
+        PartitionOptions { segment_bytes_max, index_interval_bytes: 300, ..PartitionOptions::default() };
     let log = store.open(tp(0), RaftGroup(1), options, LogPosition::default());
     let mut model = Model::default();
     for number in 0..batches {
         let timestamps = [number as i64 * 10, number as i64 * 10 + 5];
         let raw = batch(&timestamps, value_bytes, number);
-        append(
-            &log,
-            model.push(raw, &timestamps, LeaderEpoch((number / 7) as i32)),
-        );
+        append(&log, model.push(raw, &timestamps, LeaderEpoch((number / 7) as i32)));
         if number % 3 == 0 {
             write_all(&mut writer);
         }
     }
     write_all(&mut writer);
-    Written {
-        disk,
-        position: log.written_position(),
-        model,
-    }
+    Written { disk, position: log.written_position(), model }
 }
 
 fn open(disk: &MemoryDisk, position: &LogPosition) -> (Arc<LogStore>, Arc<PartitionLog>) {
@@ -100,10 +90,7 @@ fn check(written: &Written, disk: &MemoryDisk, file: &str, what: &str) {
     let lost = read_everywhere(written, disk, file);
     if file.ends_with(".index") {
         assert_eq!((lost, summary.damages), (0, 0), "{what}: an index is only a help");
-        assert!(
-            !changed || index_damages > 0 || disk.bytes(file).is_err() || what.contains("cut"),
-            "{what}"
-        );
+        assert!(!changed || index_damages > 0 || disk.bytes(file).is_err() || what.contains("cut"), "{what}");
     } else {
         assert_eq!(lost > 0, changed, "{what}: readers are told");
         assert_eq!(summary.damages > 0, changed, "{what}: the scan tells");
@@ -147,12 +134,7 @@ fn every_block_zeroed_swapped_or_cut_is_found() {
             for other in one + 1..size / 4096 {
                 let swapped = written.disk.duplicate();
                 swapped.swap_blocks(&file, one, other).unwrap();
-                check(
-                    &written,
-                    &swapped,
-                    &file,
-                    &format!("blocks {one} and {other} of {file} swapped"),
-                );
+                check(&written, &swapped, &file, &format!("blocks {one} and {other} of {file} swapped"));
             }
             for length in [one * 4096, (one * 4096 + 1_000).min(size - 1)] {
                 let cut = written.disk.duplicate();
@@ -166,22 +148,14 @@ fn every_block_zeroed_swapped_or_cut_is_found() {
 #[test]
 fn a_missing_or_exchanged_segment_is_found() {
     let written = written(60, 500, 20_000);
-    let segments: Vec<_> = written
-        .disk
-        .paths()
-        .into_iter()
-        .filter(|path| path.ends_with(".log"))
-        .collect();
+    let segments: Vec<_> = written.disk.paths().into_iter().filter(|path| path.ends_with(".log")).collect();
     for file in &segments {
         let missing = written.disk.duplicate();
         tallymq_storage::disk::Disk::remove_file(&missing, file).unwrap();
         check(&written, &missing, file, &format!("{file} missing"));
     }
     let exchanged = written.disk.duplicate();
-    let (one, other) = (
-        exchanged.bytes(&segments[0]).unwrap(),
-        exchanged.bytes(&segments[1]).unwrap(),
-    );
+    let (one, other) = (exchanged.bytes(&segments[0]).unwrap(), exchanged.bytes(&segments[1]).unwrap());
     exchanged.damage(&segments[0], |bytes| *bytes = other).unwrap();
     exchanged.damage(&segments[1], |bytes| *bytes = one).unwrap();
     let (_store, log) = open(&exchanged, &written.position);
@@ -194,24 +168,13 @@ fn a_missing_or_exchanged_segment_is_found() {
 #[test]
 fn reading_ends_before_the_damage_and_says_where_it_is() {
     let written = written(12, 500, 100_000);
-    let file = written
-        .disk
-        .paths()
-        .into_iter()
-        .find(|path| path.ends_with(".log"))
-        .unwrap();
-    let position: usize = written.model.batches[..6]
-        .iter()
-        .map(|batch| batch.bytes.len())
-        .sum();
+    let file = written.disk.paths().into_iter().find(|path| path.ends_with(".log")).unwrap();
+    let position: usize = written.model.batches[..6].iter().map(|batch| batch.bytes.len()).sum();
     let damaged = written.disk.duplicate();
     damaged.flip_bit(&file, (position as u64 + 100) * 8).unwrap();
     let (_store, log) = open(&damaged, &written.position);
     let fetched = log.read(Offset::ZERO, 1_000_000, true).unwrap();
-    assert_eq!(
-        fetched.next, written.model.batches[6].base,
-        "all before the damage"
-    );
+    assert_eq!(fetched.next, written.model.batches[6].base, "all before the damage");
     written.model.check_read(Offset::ZERO, 1_000_000, true, &fetched);
     match log.read(fetched.next, 1_000_000, true) {
         Err(ReadError::Corrupt(damage)) => {
@@ -227,12 +190,7 @@ fn reading_ends_before_the_damage_and_says_where_it_is() {
 #[test]
 fn a_last_segment_that_lost_synced_bytes_is_reported_and_the_log_goes_on_behind_it() {
     let mut written = written(12, 500, 100_000);
-    let file = written
-        .disk
-        .paths()
-        .into_iter()
-        .find(|path| path.ends_with(".log"))
-        .unwrap();
+    let file = written.disk.paths().into_iter().find(|path| path.ends_with(".log")).unwrap();
     let damaged = written.disk.duplicate();
     damaged.cut(&file, 3_000).unwrap();
     let (store, mut writer) = LogStore::new(Arc::new(damaged.clone()), LogOptions::default());
@@ -242,9 +200,7 @@ fn a_last_segment_that_lost_synced_bytes_is_reported_and_the_log_goes_on_behind_
     let more = written.model.push(raw, &[1_000], LeaderEpoch(9)).clone();
     append(&log, &more);
     write_all(&mut writer);
-    let [damage] = &store.damages()[..] else {
-        panic!("reported once")
-    };
+    let [damage] = &store.damages()[..] else { panic!("reported once") };
     assert_eq!((damage.file.as_str(), damage.position), (file.as_str(), 3_000));
     assert_eq!(damaged.bytes(&file).unwrap().len(), 3_000, "left as it is");
     // The new batch is whole, also when it comes from the file again.
@@ -252,9 +208,6 @@ fn a_last_segment_that_lost_synced_bytes_is_reported_and_the_log_goes_on_behind_
     for log in [log, again] {
         assert_eq!(log.read(more.base, 1, true).unwrap().pieces.concat(), more.bytes);
         assert!(log.read(Offset::ZERO, 1, true).is_ok());
-        assert!(matches!(
-            log.read(written.model.batches[11].base, 1, true),
-            Err(ReadError::Corrupt(_))
-        ));
+        assert!(matches!(log.read(written.model.batches[11].base, 1, true), Err(ReadError::Corrupt(_))));
     }
 }

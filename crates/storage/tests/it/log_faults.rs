@@ -21,14 +21,7 @@ const GROUP: RaftGroup = RaftGroup(1);
 
 fn fill(log: &Arc<PartitionLog>, model: &mut Model, batches: u64) {
     for number in 0..batches {
-        append(
-            log,
-            model.push(
-                batch(&[number as i64], 200, number),
-                &[number as i64],
-                LeaderEpoch(0),
-            ),
-        );
+        append(log, model.push(batch(&[number as i64], 200, number), &[number as i64], LeaderEpoch(0)));
     }
 }
 
@@ -47,10 +40,7 @@ fn a_failed_write_ends_the_store_and_everyone_is_told() {
     let failed = writer.step().unwrap_err();
     assert!(failed.path.ends_with("00000000000000000000.log"), "{failed}");
     assert!(told.load(SeqCst) && store.failure().is_some());
-    assert!(matches!(
-        store.finish_checkpoint(&mark),
-        Err(FlushError::Failed(_))
-    ));
+    assert!(matches!(store.finish_checkpoint(&mark), Err(FlushError::Failed(_))));
     assert!(writer.step().is_err(), "and it stays so");
     model.check_whole(&log, 500);
 }
@@ -65,14 +55,8 @@ fn a_failed_sync_gives_no_positions_now_or_later() {
         let mark = store.begin_checkpoint(GROUP);
         write_all(&mut writer);
         disk.fail(operation, 1, Fault::Eio);
-        assert!(matches!(
-            store.finish_checkpoint(&mark),
-            Err(FlushError::Failed(_))
-        ));
-        assert!(
-            matches!(store.finish_checkpoint(&mark), Err(FlushError::Failed(_))),
-            "a retry would lie"
-        );
+        assert!(matches!(store.finish_checkpoint(&mark), Err(FlushError::Failed(_))));
+        assert!(matches!(store.finish_checkpoint(&mark), Err(FlushError::Failed(_))), "a retry would lie");
         assert!(writer.step().is_err());
     }
 }
@@ -80,20 +64,14 @@ fn a_failed_sync_gives_no_positions_now_or_later() {
 #[test]
 fn a_failed_read_is_an_io_error_and_the_next_one_works() {
     let disk = FaultyDisk::new(Arc::new(MemoryDisk::new()));
-    let options = LogOptions {
-        tail_cache_bytes_max: 0,
-        ..small_log()
-    };
+    let options = LogOptions { tail_cache_bytes_max: 0, ..small_log() };
     let (store, mut writer) = LogStore::new(Arc::new(disk.clone()), options);
     let log = store.open(tp(0), GROUP, small_segments(), LogPosition::default());
     let mut model = Model::default();
     fill(&log, &mut model, 20);
     write_all(&mut writer);
     disk.fail(Operation::Read, 1, Fault::Eio);
-    assert!(matches!(
-        log.read(Offset(3), 100, true),
-        Err(log::ReadError::Io { .. })
-    ));
+    assert!(matches!(log.read(Offset(3), 100, true), Err(log::ReadError::Io { .. })));
     model.check_whole(&log, 700);
     assert!(store.failure().is_none());
     assert_eq!(store.stats().tail_cache_bytes, 0, "all was written and dropped");
@@ -111,18 +89,11 @@ fn ten_thousand_idle_partitions_touch_no_file() {
         max_timestamp: tallymq_model::Timestamp(1),
         max_timestamp_base: Offset(0),
     };
-    let position = LogPosition {
-        log_end: Offset(10),
-        segments: vec![segment],
-        ..LogPosition::default()
-    };
+    let position = LogPosition { log_end: Offset(10), segments: vec![segment], ..LogPosition::default() };
     let mut expected = BTreeMap::new();
     for number in 0..10_000 {
         let log = store.open(tp(number), GROUP, small_segments(), position.clone());
-        assert_eq!(
-            (log.log_end(), log.size_bytes(), log.segments().len()),
-            (Offset(10), 1_000, 1)
-        );
+        assert_eq!((log.log_end(), log.size_bytes(), log.segments().len()), (Offset(10), 1_000, 1));
         expected.insert(tp(number), position.clone());
     }
     let mark = store.begin_checkpoint(GROUP);
@@ -130,19 +101,10 @@ fn ten_thousand_idle_partitions_touch_no_file() {
     assert_eq!(store.finish_checkpoint(&mark).unwrap(), expected);
     store.checkpoint_durable(mark, LogIndex(1));
     write_all(&mut writer);
-    for operation in [
-        Operation::Open,
-        Operation::Create,
-        Operation::Write,
-        Operation::Remove,
-    ] {
+    for operation in [Operation::Open, Operation::Create, Operation::Write, Operation::Remove] {
         assert_eq!(disk.count(operation), 0, "{operation:?}");
     }
-    assert!(
-        size_of::<PartitionLog>() < 600,
-        "{} bytes per partition",
-        size_of::<PartitionLog>()
-    );
+    assert!(size_of::<PartitionLog>() < 600, "{} bytes per partition", size_of::<PartitionLog>());
 }
 
 #[test]
@@ -179,11 +141,7 @@ fn readers_near_the_end_share_the_producers_bytes() {
     write_all(&mut writer);
     let fetched = log.read(Offset(0), 10_000, true).unwrap();
     assert_eq!(fetched.pieces.len(), 4);
-    assert_eq!(
-        fetched.pieces[1].as_ptr(),
-        model.batches[0].raw[16..].as_ptr(),
-        "not copied"
-    );
+    assert_eq!(fetched.pieces[1].as_ptr(), model.batches[0].raw[16..].as_ptr(), "not copied");
     assert_eq!((store.stats().cache_hits, store.stats().cache_misses), (1, 0));
 }
 
@@ -195,10 +153,7 @@ fn a_mark_that_another_one_overtakes_is_superseded() {
     fill(&log, &mut Model::default(), 1);
     let new = store.begin_checkpoint(GROUP);
     write_all(&mut writer);
-    assert!(matches!(
-        store.finish_checkpoint(&old),
-        Err(FlushError::Superseded)
-    ));
+    assert!(matches!(store.finish_checkpoint(&old), Err(FlushError::Superseded)));
     assert_eq!(store.finish_checkpoint(&new).unwrap()[&tp(0)].log_end, Offset(1));
     drop(writer);
     let last = store.begin_checkpoint(GROUP);
@@ -216,12 +171,7 @@ fn the_thread_writes_while_groups_append_read_and_checkpoint() {
         for group in 0..3 {
             let store = &store;
             scope.spawn(move || {
-                let log = store.open(
-                    tp(group),
-                    RaftGroup(group),
-                    small_segments(),
-                    LogPosition::default(),
-                );
+                let log = store.open(tp(group), RaftGroup(group), small_segments(), LogPosition::default());
                 let mut model = Model::default();
                 for round in 1..6 {
                     fill(&log, &mut model, 50);

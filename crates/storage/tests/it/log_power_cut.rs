@@ -124,14 +124,12 @@ impl World {
         match command {
             Command::Open(tp) => {
                 let options = random_options(&mut self.random);
-                self.store
-                    .open(*tp, RaftGroup(group), options, LogPosition::default());
+                self.store.open(*tp, RaftGroup(group), options, LogPosition::default());
             }
             Command::Append(tp, stored) => {
                 let header = BatchHeader::parse(&stored.raw).unwrap();
                 let log = self.store.partition(*tp).unwrap();
-                log.append(&header, stored.raw.clone(), stored.base, stored.epoch)
-                    .unwrap();
+                log.append(&header, stored.raw.clone(), stored.base, stored.epoch).unwrap();
             }
             Command::Start(tp, offset) => self.store.partition(*tp).unwrap().set_log_start(*offset),
             Command::Delete(tp) => self.store.delete(*tp),
@@ -147,11 +145,7 @@ impl World {
         let group = self.below(u64::from(GROUPS)) as u32;
         let count = self.groups[group as usize].partitions.len() as u64;
         let at = self.below(count) as usize;
-        self.groups[group as usize]
-            .partitions
-            .keys()
-            .nth(at)
-            .map(|tp| (group, *tp))
+        self.groups[group as usize].partitions.keys().nth(at).map(|tp| (group, *tp))
     }
 
     fn append(&mut self, group: u32, tp: TopicPartition) {
@@ -176,13 +170,7 @@ impl World {
         match self.below(20) {
             0 => {
                 let (group, new) = (self.below(u64::from(GROUPS)) as u32, tp(self.opened));
-                if self
-                    .groups
-                    .iter()
-                    .map(|group| group.partitions.len())
-                    .sum::<usize>()
-                    < 8
-                {
+                if self.groups.iter().map(|group| group.partitions.len()).sum::<usize>() < 8 {
                     self.opened += 1;
                     self.propose(group, Command::Open(new));
                 }
@@ -235,9 +223,7 @@ impl World {
         let span = (model.log_end().0 - model.log_start.0) as u64;
         let from = model.log_start.plus(self.below(span + 1) as i64);
         let (bytes_max, at_least_one) = (self.below(20_000) as usize, self.random.one_in(2));
-        let fetched = log
-            .read(from, bytes_max, at_least_one)
-            .map_err(|error| error.to_string())?;
+        let fetched = log.read(from, bytes_max, at_least_one).map_err(|error| error.to_string())?;
         model.check_read(from, bytes_max, at_least_one, &fetched);
         self.note(fetched.bytes as u64);
         let at = self.clock - self.below(2_000) as i64;
@@ -245,10 +231,7 @@ impl World {
             .find_timestamp(tallymq_model::Timestamp(at), Offset::ZERO)
             .map_err(|error| error.to_string())?;
         let expected = model.find_timestamp(at);
-        assert_eq!(
-            found.as_ref().map(|found| &found.bytes[..]),
-            expected.map(|batch| &batch.bytes[..])
-        );
+        assert_eq!(found.as_ref().map(|found| &found.bytes[..]), expected.map(|batch| &batch.bytes[..]));
         if let (Some(found), Some(expected)) = (&found, expected) {
             let place = timestamp::record_at(
                 &found.header,
@@ -256,13 +239,9 @@ impl World {
                 tallymq_model::Timestamp(at),
                 model.log_start,
             );
-            let record = expected
-                .timestamps
-                .iter()
-                .enumerate()
-                .find(|(record, timestamp)| {
-                    **timestamp >= at && expected.base.plus(*record as i64) >= model.log_start
-                });
+            let record = expected.timestamps.iter().enumerate().find(|(record, timestamp)| {
+                **timestamp >= at && expected.base.plus(*record as i64) >= model.log_start
+            });
             assert_eq!(
                 place.unwrap().map(|place| place.offset),
                 record.map(|(record, _)| expected.base.plus(record as i64))
@@ -270,10 +249,7 @@ impl World {
         }
         let max = log.max_timestamp().map_err(|error| error.to_string())?;
         let visible = model.batches.iter().filter(|batch| batch.next > model.log_start);
-        let largest = visible
-            .clone()
-            .filter_map(|batch| batch.timestamps.iter().max())
-            .max();
+        let largest = visible.clone().filter_map(|batch| batch.timestamps.iter().max()).max();
         assert_eq!(max.map(|found| found.header.max_timestamp.0), largest.copied());
         Ok(())
     }
@@ -281,41 +257,24 @@ impl World {
     fn begin_checkpoint(&mut self) {
         let group = self.below(u64::from(GROUPS)) as usize;
         let logged = &self.groups[group];
-        let bounds = logged
-            .partitions
-            .iter()
-            .map(|(tp, model)| (*tp, (model.log_start, model.log_end())))
-            .collect();
+        let bounds =
+            logged.partitions.iter().map(|(tp, model)| (*tp, (model.log_start, model.log_end()))).collect();
         let applied = logged.log.len();
         let mark = self.store.begin_checkpoint(RaftGroup(group as u32));
-        self.marked[group] = Some(Marked {
-            mark,
-            applied,
-            bounds,
-        });
+        self.marked[group] = Some(Marked { mark, applied, bounds });
     }
 
     fn finish_checkpoint(&mut self) -> Result<(), String> {
         let group = self.below(u64::from(GROUPS)) as usize;
-        let Some(Marked {
-            mark,
-            applied,
-            bounds,
-        }) = self.marked[group].take()
-        else {
+        let Some(Marked { mark, applied, bounds }) = self.marked[group].take() else {
             return Ok(());
         };
         while !self.store.is_passed(&mark) {
             self.writer.step().map_err(|error| error.to_string())?;
         }
-        let positions = self
-            .store
-            .finish_checkpoint(&mark)
-            .map_err(|error| error.to_string())?;
-        let found: BTreeMap<_, _> = positions
-            .iter()
-            .map(|(tp, at)| (*tp, (at.log_start, at.log_end)))
-            .collect();
+        let positions = self.store.finish_checkpoint(&mark).map_err(|error| error.to_string())?;
+        let found: BTreeMap<_, _> =
+            positions.iter().map(|(tp, at)| (*tp, (at.log_start, at.log_end))).collect();
         assert_eq!(found, bounds, "positions are as of the mark");
         let mut state = vec![];
         for (tp, position) in &positions {
@@ -352,19 +311,14 @@ impl World {
         for group in 0..GROUPS {
             self.recover(group);
         }
-        self.store
-            .sweep(&[RaftGroup(0), RaftGroup(1)], |_| false)
-            .unwrap();
+        self.store.sweep(&[RaftGroup(0), RaftGroup(1)], |_| false).unwrap();
     }
 
     fn recover(&mut self, group: u32) {
         let files = checkpoint::list(&self.memory, RaftGroup(group)).unwrap();
         let newest = files.last().map_or(0, |file| file.applied.0 as usize);
         let durable = self.groups[group as usize].durable;
-        assert!(
-            newest >= durable,
-            "a durable checkpoint is gone: {durable}, found {newest}"
-        );
+        assert!(newest >= durable, "a durable checkpoint is gone: {durable}, found {newest}");
         if files.len() == 2 && self.random.one_in(6) {
             // The newest one rots away; the one before it must do.
             let path = &files[1].path;
@@ -383,10 +337,7 @@ impl World {
             let mut state = loaded.checkpoint.state[0].clone();
             while state.has_remaining() {
                 let topic = TopicId(Uuid::from_u128(state.get_u128()));
-                let tp = TopicPartition {
-                    topic,
-                    partition: PartitionIndex(state.get_i32()),
-                };
+                let tp = TopicPartition { topic, partition: PartitionIndex(state.get_i32()) };
                 let position = LogPosition::decode(&mut state).unwrap();
                 let options = random_options(&mut self.random);
                 self.store.open(tp, RaftGroup(group), options, position);
@@ -408,10 +359,7 @@ impl World {
         }
         for group in &self.groups {
             for (tp, model) in &group.partitions {
-                model.check_whole(
-                    &self.store.partition(*tp).unwrap(),
-                    1 + self.random.below(9_000) as usize,
-                );
+                model.check_whole(&self.store.partition(*tp).unwrap(), 1 + self.random.below(9_000) as usize);
             }
         }
         assert_eq!(self.store.damages(), [], "nothing is damaged by crashes");
@@ -442,11 +390,7 @@ impl World {
             let mark = self.store.begin_checkpoint(RaftGroup(group));
             while self.writer.step().unwrap() != Step::Idle {}
             let positions = self.store.finish_checkpoint(&mark).unwrap();
-            assert_eq!(
-                positions.len(),
-                self.groups[group as usize].partitions.len(),
-                "round {round}"
-            );
+            assert_eq!(positions.len(), self.groups[group as usize].partitions.len(), "round {round}");
             self.store.checkpoint_durable(mark, LogIndex(1_000_000 + round));
             while self.writer.step().unwrap() != Step::Idle {}
         }
@@ -454,45 +398,26 @@ impl World {
         for (tp, _) in self.groups.iter().flat_map(|group| &group.partitions) {
             let position = self.store.partition(*tp).unwrap().written_position();
             let paths = position.segments.iter().map(|segment| {
-                format!(
-                    "topics/{}/{}/{:020}.log",
-                    tp.topic.0.as_hyphenated(),
-                    tp.partition.0,
-                    segment.base.0
-                )
+                format!("topics/{}/{}/{:020}.log", tp.topic.0.as_hyphenated(), tp.partition.0, segment.base.0)
             });
             expected.extend(paths);
         }
         expected.sort();
         let paths = self.memory.paths();
-        let found: Vec<_> = paths
-            .iter()
-            .filter(|path| path.ends_with(".log"))
-            .cloned()
-            .collect();
+        let found: Vec<_> = paths.iter().filter(|path| path.ends_with(".log")).cloned().collect();
         let not_in = |these: &[String], those: &[String]| -> Vec<String> {
-            these
-                .iter()
-                .filter(|path| !those.contains(path))
-                .cloned()
-                .collect()
+            these.iter().filter(|path| !those.contains(path)).cloned().collect()
         };
         assert_eq!(not_in(&found, &expected), [""; 0], "files too many");
         assert_eq!(not_in(&expected, &found), [""; 0], "files too few");
         for index in paths.iter().filter(|path| path.ends_with(".index")) {
-            assert!(
-                expected.contains(&index.replace(".index", ".log")),
-                "{index} has no segment"
-            );
+            assert!(expected.contains(&index.replace(".index", ".log")), "{index} has no segment");
         }
     }
 }
 
 fn setting(name: &str, default: u64) -> u64 {
-    std::env::var(name)
-        .ok()
-        .and_then(|text| text.parse().ok())
-        .unwrap_or(default)
+    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
 }
 
 #[test]
@@ -509,10 +434,7 @@ fn power_cuts_and_kills_lose_nothing_and_change_nothing() {
             }
         }
     }
-    assert!(
-        worlds < 50 || damaged > 0,
-        "some worlds fell back to an older checkpoint"
-    );
+    assert!(worlds < 50 || damaged > 0, "some worlds fell back to an older checkpoint");
 }
 
 #[test]

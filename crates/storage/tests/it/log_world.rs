@@ -29,19 +29,14 @@ pub fn small_log() -> LogOptions {
 }
 
 pub fn small_segments() -> PartitionOptions {
-    PartitionOptions {
-        segment_bytes_max: 8_000,
-        segment_ms_max: 5_000,
-        index_interval_bytes: 700,
-    }
+    PartitionOptions { segment_bytes_max: 8_000, segment_ms_max: 5_000, index_interval_bytes: 700 }
 }
 
 /// A producer's batch, not compressed: one record per timestamp, each with `value_bytes` of a value made of `seed`.
 pub fn batch(timestamps: &[i64], value_bytes: usize, seed: u64) -> Bytes {
     let mut records = Vec::new();
-    let value: Vec<u8> = (0..value_bytes as u64)
-        .map(|at| (seed.wrapping_mul(31).wrapping_add(at * 7) >> 3) as u8)
-        .collect();
+    let value: Vec<u8> =
+        (0..value_bytes as u64).map(|at| (seed.wrapping_mul(31).wrapping_add(at * 7) >> 3) as u8).collect();
     for (number, timestamp) in timestamps.iter().enumerate() {
         let mut body = vec![0];
         varint(timestamp - timestamps[0], &mut body);
@@ -111,14 +106,7 @@ impl Model {
         let mut bytes = patched_prefix(base, raw.len(), epoch).to_vec();
         bytes.extend(&raw[16..]);
         let next = base.plus(timestamps.len() as i64);
-        self.batches.push(Stored {
-            base,
-            next,
-            raw,
-            bytes,
-            timestamps: timestamps.to_vec(),
-            epoch,
-        });
+        self.batches.push(Stored { base, next, raw, bytes, timestamps: timestamps.to_vec(), epoch });
         self.batches.last().unwrap()
     }
 
@@ -133,12 +121,7 @@ impl Model {
             if at == bytes.len() {
                 break;
             }
-            assert_eq!(
-                &bytes[at..at + batch.bytes.len()],
-                batch.bytes,
-                "batch at {}",
-                batch.base
-            );
+            assert_eq!(&bytes[at..at + batch.bytes.len()], batch.bytes, "batch at {}", batch.base);
             at += batch.bytes.len();
             count += 1;
         }
@@ -157,10 +140,7 @@ impl Model {
         if count == 0
             && let Some(batch) = self.batches.get(first)
         {
-            assert!(
-                !at_least_one && batch.bytes.len() > bytes_max,
-                "a batch that fits was left out"
-            );
+            assert!(!at_least_one && batch.bytes.len() > bytes_max, "a batch that fits was left out");
         }
     }
 
@@ -169,36 +149,29 @@ impl Model {
         assert_eq!(log.bounds(), (self.log_start, self.log_end()));
         let mut from = self.log_start;
         while from < self.log_end() {
-            let fetched = log
-                .read(from, chunk_bytes, true)
-                .unwrap_or_else(|error| panic!("at {from}: {error}"));
+            let fetched =
+                log.read(from, chunk_bytes, true).unwrap_or_else(|error| panic!("at {from}: {error}"));
             self.check_read(from, chunk_bytes, true, &fetched);
             assert!(fetched.next > from);
             from = fetched.next;
         }
         assert_eq!(log.read(from, chunk_bytes, true).unwrap().bytes, 0);
         for outside in [self.log_start.plus(-1), self.log_end().plus(1)] {
-            assert!(matches!(
-                log.read(outside, 1, true),
-                Err(ReadError::OffsetOutOfRange { .. })
-            ));
+            assert!(matches!(log.read(outside, 1, true), Err(ReadError::OffsetOutOfRange { .. })));
         }
     }
 
     /// The first batch with a visible record, whose max timestamp is at least `at`.
     pub fn find_timestamp(&self, at: i64) -> Option<&Stored> {
         let visible = self.batches.iter().filter(|batch| batch.next > self.log_start);
-        visible
-            .into_iter()
-            .find(|batch| batch.timestamps.iter().any(|timestamp| *timestamp >= at))
+        visible.into_iter().find(|batch| batch.timestamps.iter().any(|timestamp| *timestamp >= at))
     }
 }
 
 /// Appends a model's batch.
 pub fn append(log: &std::sync::Arc<PartitionLog>, stored: &Stored) {
     let header = BatchHeader::parse(&stored.raw).unwrap();
-    log.append(&header, stored.raw.clone(), stored.base, stored.epoch)
-        .unwrap();
+    log.append(&header, stored.raw.clone(), stored.base, stored.epoch).unwrap();
 }
 
 /// Steps until nothing is left to do.

@@ -48,12 +48,7 @@ fn build(seed: u64, closed: bool) -> Log {
         without_last = None;
     }
     assert_eq!(history.acked(), 60);
-    Log {
-        disk,
-        full: history.latest,
-        without_last,
-        older,
-    }
+    Log { disk, full: history.latest, without_last, older }
 }
 
 fn remember(disk: &MemoryDisk, older: &mut BTreeMap<(String, usize), Vec<Vec<u8>>>) {
@@ -79,25 +74,14 @@ struct Tally {
 fn check(log: &Log, damaged: &MemoryDisk, path: &str, blocks: &[usize], what: &str, tally: &mut Tally) {
     let context = || format!("{what} of {path} blocks {blocks:?}");
     match Wal::open(Arc::new(damaged.duplicate()), small_options()) {
-        Err(WalOpenError::Damaged {
-            file,
-            position,
-            reason,
-            repair,
-        }) => {
+        Err(WalOpenError::Damaged { file, position, reason, repair }) => {
             assert_eq!(file, path, "{}: {reason}", context());
             let last = *blocks.iter().max().unwrap() * BLOCK_BYTES;
-            assert!(
-                position as usize <= last,
-                "{}: at {position}: {reason}",
-                context()
-            );
+            assert!(position as usize <= last, "{}: at {position}: {reason}", context());
             assert!(!reason.is_empty() && !repair.is_empty());
             let mut damages = 0;
-            scan(damaged, "wal", &mut |item| {
-                damages += usize::from(matches!(item, ScanItem::Damage { .. }))
-            })
-            .unwrap();
+            scan(damaged, "wal", &mut |item| damages += usize::from(matches!(item, ScanItem::Damage { .. })))
+                .unwrap();
             assert!(damages > 0, "{}: verification sees it too", context());
             tally.refused += 1;
         }
@@ -111,11 +95,7 @@ fn check(log: &Log, damaged: &MemoryDisk, path: &str, blocks: &[usize], what: &s
             if found == log.full {
                 tally.harmless += 1;
             } else {
-                assert!(
-                    Some(&found) == log.without_last.as_ref(),
-                    "{}: silently wrong",
-                    context()
-                );
+                assert!(Some(&found) == log.without_last.as_ref(), "{}: silently wrong", context());
                 tally.last_group += 1;
             }
         }
@@ -127,15 +107,9 @@ fn damage_every_block(log: &Log, random: &mut Random) -> Tally {
     for path in log.disk.paths() {
         let blocks = log.disk.bytes(&path).unwrap().len() / BLOCK_BYTES;
         for block in 0..blocks {
-            for bit in [
-                random.below(80 * 8),
-                random.below(300 * 8),
-                random.below(4096 * 8),
-            ] {
+            for bit in [random.below(80 * 8), random.below(300 * 8), random.below(4096 * 8)] {
                 let damaged = log.disk.duplicate();
-                damaged
-                    .flip_bit(&path, (block * BLOCK_BYTES * 8) as u64 + bit)
-                    .unwrap();
+                damaged.flip_bit(&path, (block * BLOCK_BYTES * 8) as u64 + bit).unwrap();
                 check(log, &damaged, &path, &[block], "flip", &mut tally);
             }
             let damaged = log.disk.duplicate();
@@ -163,10 +137,7 @@ fn damage_to_a_closed_log_is_always_found() {
     for seed in 0..6 {
         let log = build(seed, true);
         let tally = damage_every_block(&log, &mut Random::new(seed));
-        assert!(
-            tally.refused > 50 && tally.last_group == 0,
-            "seed {seed}: {tally:?}"
-        );
+        assert!(tally.refused > 50 && tally.last_group == 0, "seed {seed}: {tally:?}");
     }
 }
 
@@ -185,12 +156,7 @@ fn only_the_last_group_inside_its_window_can_go_unnoticed() {
 #[test]
 fn a_missing_file_is_named() {
     let log = build(3, true);
-    let live: Vec<String> = log
-        .disk
-        .paths()
-        .into_iter()
-        .filter(|path| path.ends_with(".wal"))
-        .collect();
+    let live: Vec<String> = log.disk.paths().into_iter().filter(|path| path.ends_with(".wal")).collect();
     assert!(live.len() > 2);
     let damaged = log.disk.duplicate();
     damaged.remove_file(&live[live.len() - 2]).unwrap();
@@ -220,10 +186,7 @@ fn a_scan_reports_every_damage_and_goes_on_behind_it() {
         }
     })
     .unwrap();
-    assert_eq!(
-        (summary.files, summary.records, summary.damages, positions.len()),
-        (1, 5, 0, 5)
-    );
+    assert_eq!((summary.files, summary.records, summary.damages, positions.len()), (1, 5, 0, 5));
     disk.flip_bit(path, positions[1] * 8).unwrap();
     disk.flip_bit(path, positions[3] * 8).unwrap();
     let mut damages = Vec::new();
@@ -254,9 +217,9 @@ fn any_bytes_are_an_error_or_a_log_and_never_a_panic() {
                     damaged.put_block(path, block, &noise).unwrap();
                 }
                 1 => damaged.cut(path, random.below(bits / 8) as usize).unwrap(),
-                _ => damaged
-                    .flip_bit(path, (block * BLOCK_BYTES) as u64 * 8 + random.below(100 * 8))
-                    .unwrap(),
+                _ => {
+                    damaged.flip_bit(path, (block * BLOCK_BYTES) as u64 * 8 + random.below(100 * 8)).unwrap()
+                }
             }
             if damaged.bytes(path).unwrap().len() < BLOCK_BYTES {
                 break;
@@ -274,24 +237,15 @@ fn any_bytes_are_an_error_or_a_log_and_never_a_panic() {
 
 #[test]
 fn under_async_a_bad_group_is_damage_up_to_the_last_sync_and_a_tail_behind_it() {
-    let flush = Flush::Async {
-        interval: Duration::from_secs(3600),
-        bytes: u64::MAX,
-    };
-    let options = WalOptions {
-        flush,
-        ..small_options()
-    };
+    let flush = Flush::Async { interval: Duration::from_secs(3600), bytes: u64::MAX };
+    let options = WalOptions { flush, ..small_options() };
     let disk = MemoryDisk::new();
     let (wal, mut committer, _) = Wal::open(Arc::new(disk.clone()), options.clone()).unwrap();
     let group = RaftGroup(1);
     for index in 1..=4 {
         let mut records = vec![entry(1, index, 1, 100)];
         if index == 2 {
-            records.push(WalRecord::Vote {
-                group,
-                vote: bytes::Bytes::from_static(b"synced"),
-            });
+            records.push(WalRecord::Vote { group, vote: bytes::Bytes::from_static(b"synced") });
         }
         wal.submit(records, Box::new(|outcome| assert!(outcome.is_ok())));
         committer.step(Nanos(0)).unwrap();
@@ -299,12 +253,7 @@ fn under_async_a_bad_group_is_damage_up_to_the_last_sync_and_a_tail_behind_it() 
     let path = "wal/0000000000000001.wal";
     let mut positions = Vec::new();
     scan(&disk, "wal", &mut |item| {
-        if let ScanItem::Group {
-            position,
-            bare: false,
-            ..
-        } = item
-        {
+        if let ScanItem::Group { position, bare: false, .. } = item {
             positions.push(position);
         }
     })
@@ -314,9 +263,7 @@ fn under_async_a_bad_group_is_damage_up_to_the_last_sync_and_a_tail_behind_it() 
         let damaged = disk.duplicate();
         damaged.flip_bit(path, (position + 100) * 8).unwrap();
         match Wal::open(Arc::new(damaged.clone()), options.clone()) {
-            Err(WalOpenError::Damaged {
-                file, position: at, ..
-            }) => {
+            Err(WalOpenError::Damaged { file, position: at, .. }) => {
                 assert!(number < 2 && file == path && at == *position, "{number}");
             }
             Err(error) => panic!("{error}"),
@@ -324,10 +271,7 @@ fn under_async_a_bad_group_is_damage_up_to_the_last_sync_and_a_tail_behind_it() 
                 assert!(number >= 2, "group {number} was synced");
                 let cut = recovered.cut.unwrap();
                 let cut_bytes = (4 - number as u64) * BLOCK_BYTES as u64;
-                assert_eq!(
-                    (cut.file.as_str(), cut.position, cut.bytes),
-                    (path, *position, cut_bytes)
-                );
+                assert_eq!((cut.file.as_str(), cut.position, cut.bytes), (path, *position, cut_bytes));
                 let state = wal.group(group).unwrap();
                 assert_eq!(state.last.unwrap().0, LogIndex(number as u64));
                 assert_eq!(state.vote.as_deref(), Some(&b"synced"[..]));

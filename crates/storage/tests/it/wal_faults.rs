@@ -61,15 +61,9 @@ fn after_any_failed_operation_nothing_is_acknowledged_and_nothing_is_lost() {
             disk.fail(operation, nth, fault);
             let mut history = History::new(false);
             failures += usize::from(script(&disk, &mut history));
-            let after = if nth % 2 == 0 {
-                memory.power_cut(nth)
-            } else {
-                memory
-            };
+            let after = if nth % 2 == 0 { memory.power_cut(nth) } else { memory };
             let (wal, _committer, _) = Wal::open(Arc::new(after), small_options()).unwrap();
-            history
-                .recovered(&wal)
-                .unwrap_or_else(|why| panic!("{operation:?} {nth}: {why}"));
+            history.recovered(&wal).unwrap_or_else(|why| panic!("{operation:?} {nth}: {why}"));
         }
     }
     assert!(failures > 150, "{failures}");
@@ -99,12 +93,7 @@ fn an_entry_read_wrong_is_never_served() {
     for fault in [Fault::FlippedBit, Fault::ShortRead] {
         disk.fail(Operation::Read, 1, fault);
         match wal.read(RaftGroup(1), LogIndex(1), LogIndex(2), 1 << 20) {
-            Err(WalReadError::Corrupt {
-                index: LogIndex(1),
-                file,
-                position,
-                ..
-            }) => {
+            Err(WalReadError::Corrupt { index: LogIndex(1), file, position, .. }) => {
                 assert_eq!(file, "wal/0000000000000001.wal");
                 assert!(position > 4096);
             }
@@ -112,14 +101,8 @@ fn an_entry_read_wrong_is_never_served() {
         }
     }
     disk.fail(Operation::Read, 1, Fault::Eio);
-    assert!(matches!(
-        wal.read(RaftGroup(1), LogIndex(1), LogIndex(2), 1),
-        Err(WalReadError::Io(_))
-    ));
-    assert_eq!(
-        wal.read(RaftGroup(1), LogIndex(1), LogIndex(2), 1).unwrap().len(),
-        1
-    );
+    assert!(matches!(wal.read(RaftGroup(1), LogIndex(1), LogIndex(2), 1), Err(WalReadError::Io(_))));
+    assert_eq!(wal.read(RaftGroup(1), LogIndex(1), LogIndex(2), 1).unwrap().len(), 1);
 }
 
 #[test]

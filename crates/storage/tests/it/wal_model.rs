@@ -21,13 +21,7 @@ pub struct GroupModel {
 
 impl GroupModel {
     pub fn end(&self) -> u64 {
-        self.entries
-            .keys()
-            .next_back()
-            .copied()
-            .unwrap_or(self.purged)
-            .max(self.purged)
-            + 1
+        self.entries.keys().next_back().copied().unwrap_or(self.purged).max(self.purged) + 1
     }
 }
 
@@ -38,13 +32,9 @@ pub fn apply(model: &mut Model, records: &[WalRecord]) {
     for record in records {
         let group = model.entry(record.group()).or_default();
         match record {
-            WalRecord::Entry {
-                index, term, payload, ..
-            } => {
+            WalRecord::Entry { index, term, payload, .. } => {
                 assert_eq!(index.0, group.end(), "the test submits in order");
-                group
-                    .entries
-                    .insert(index.0, (term.0, Bytes::from(payload.concat())));
+                group.entries.insert(index.0, (term.0, Bytes::from(payload.concat())));
             }
             WalRecord::Vote { vote, .. } => group.vote = Some(vote.clone()),
             WalRecord::Truncate { from, .. } => group.entries.retain(|index, _| *index < from.0),
@@ -60,18 +50,13 @@ pub fn apply(model: &mut Model, records: &[WalRecord]) {
 pub fn read_all(wal: &Wal) -> Model {
     let mut model = Model::new();
     for (group, state) in wal.groups() {
-        let mut read = GroupModel {
-            vote: state.vote,
-            purged: state.purged_through.0,
-            ..GroupModel::default()
-        };
+        let mut read =
+            GroupModel { vote: state.vote, purged: state.purged_through.0, ..GroupModel::default() };
         assert_eq!(state.first, state.purged_through.next());
         let mut from = state.first;
         let end = state.last.map_or(from, |(last, _)| last.next());
         while from < end {
-            let entries = wal
-                .read(group, from, end, 10_000)
-                .expect("a recovered entry can be read");
+            let entries = wal.read(group, from, end, 10_000).expect("a recovered entry can be read");
             assert!(!entries.is_empty());
             for entry in entries {
                 assert_eq!(entry.index, from, "without a gap");
@@ -119,10 +104,7 @@ impl History {
         apply(&mut self.latest, &records);
         self.submissions.push(records.clone());
         let outcomes = Arc::clone(&self.outcomes);
-        wal.submit(
-            records,
-            Box::new(move |outcome| outcomes.lock().push((number, outcome.map(|_| ())))),
-        );
+        wal.submit(records, Box::new(move |outcome| outcomes.lock().push((number, outcome.map(|_| ())))));
     }
 
     /// Submissions acknowledged. Checks that completions came in queue order and none was good after a bad one.
@@ -157,10 +139,7 @@ impl History {
         let synced = |record: &WalRecord| {
             matches!(record, WalRecord::Vote { .. }) || record.group() == RaftGroup::METADATA
         };
-        (0..acked)
-            .rev()
-            .find(|at| self.submissions[*at].iter().any(synced))
-            .map_or(0, |at| at + 1)
+        (0..acked).rev().find(|at| self.submissions[*at].iter().any(synced)).map_or(0, |at| at + 1)
     }
 
     /// Checks what a recovery found, and takes it as the state from which to go on.
@@ -184,11 +163,7 @@ impl History {
                 self.submissions.len()
             ));
         };
-        *self = History {
-            base: model.clone(),
-            latest: model,
-            ..History::new(self.asynchronous)
-        };
+        *self = History { base: model.clone(), latest: model, ..History::new(self.asynchronous) };
         Ok(count)
     }
 }
@@ -224,17 +199,9 @@ pub fn entry(group: u32, index: u64, term: u64, bytes: usize) -> WalRecord {
         *byte = (at as u64 * 31 + index * 7 + term) as u8;
     }
     let half = text.len() / 2;
-    let payload = vec![
-        Bytes::copy_from_slice(&text[..half]),
-        Bytes::new(),
-        Bytes::copy_from_slice(&text[half..]),
-    ];
-    WalRecord::Entry {
-        group: RaftGroup(group),
-        index: LogIndex(index),
-        term: Term(term),
-        payload,
-    }
+    let payload =
+        vec![Bytes::copy_from_slice(&text[..half]), Bytes::new(), Bytes::copy_from_slice(&text[half..])];
+    WalRecord::Entry { group: RaftGroup(group), index: LogIndex(index), term: Term(term), payload }
 }
 
 /// Records that a Raft group could write next.
@@ -247,10 +214,7 @@ pub fn random_records(random: &mut Random, latest: &Model) -> Vec<WalRecord> {
         let term = 1 + random.below(1000);
         let span = state.end() - state.purged;
         let record = match random.below(10) {
-            0 => WalRecord::Vote {
-                group: RaftGroup(group),
-                vote: Bytes::from(format!("vote {term}")),
-            },
+            0 => WalRecord::Vote { group: RaftGroup(group), vote: Bytes::from(format!("vote {term}")) },
             1 => WalRecord::Truncate {
                 group: RaftGroup(group),
                 from: LogIndex(state.end() - random.below(span.min(3))),
@@ -258,15 +222,9 @@ pub fn random_records(random: &mut Random, latest: &Model) -> Vec<WalRecord> {
             2 => {
                 let beyond = if random.one_in(20) { 5 } else { 0 };
                 let through = LogIndex(state.purged + random.below(span) + beyond);
-                WalRecord::Purge {
-                    group: RaftGroup(group),
-                    through,
-                }
+                WalRecord::Purge { group: RaftGroup(group), through }
             }
-            3 => WalRecord::Purge {
-                group: RaftGroup(group),
-                through: LogIndex(state.end() - 1),
-            },
+            3 => WalRecord::Purge { group: RaftGroup(group), through: LogIndex(state.end() - 1) },
             _ => {
                 let bytes = match random.below(40) {
                     0 => 40_000,

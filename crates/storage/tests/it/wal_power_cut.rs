@@ -13,10 +13,7 @@ use crate::wal_model::{History, random_records, small_options};
 const POWER_CUTS: u64 = 2_000;
 
 fn setting(name: &str, default: u64) -> u64 {
-    std::env::var(name)
-        .ok()
-        .and_then(|text| text.parse().ok())
-        .unwrap_or(default)
+    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
 }
 
 /// One simulated machine, from its first start through a few crashes.
@@ -43,11 +40,7 @@ impl World {
             false => Flush::Sync,
         };
         World {
-            options: WalOptions {
-                flush,
-                spare_files: random.below(3) as usize,
-                ..small_options()
-            },
+            options: WalOptions { flush, spare_files: random.below(3) as usize, ..small_options() },
             random,
             memory: MemoryDisk::new(),
             history: History::new(asynchronous),
@@ -116,10 +109,7 @@ impl World {
                     self.note(4);
                     let acked = self.history.acked();
                     self.history.submit(wal, Vec::new());
-                    assert!(
-                        committer.step(Nanos(self.now)).is_err(),
-                        "a failed log stays failed"
-                    );
+                    assert!(committer.step(Nanos(self.now)).is_err(), "a failed log stays failed");
                     assert_eq!(acked, self.history.acked(), "no acknowledgement after a failure");
                     assert_eq!(self.history.completed(), self.history.submitted(), "all are told");
                     return;

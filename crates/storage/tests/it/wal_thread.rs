@@ -14,11 +14,7 @@ use tallymq_storage::{
 use crate::wal_model::{entry, small_options};
 
 fn options() -> WalOptions {
-    WalOptions {
-        file_bytes: 1 << 20,
-        bytes_max: 16 << 20,
-        ..WalOptions::default()
-    }
+    WalOptions { file_bytes: 1 << 20, bytes_max: 16 << 20, ..WalOptions::default() }
 }
 
 #[test]
@@ -45,16 +41,12 @@ fn submissions_of_many_threads_are_acknowledged_and_found_after_a_restart() {
                     assert_eq!(outcomes.recv().unwrap(), (index, true));
                 }
                 // What is acknowledged can be read at once.
-                let read = wal
-                    .read(RaftGroup(group), LogIndex(250), LogIndex(251), 1)
-                    .unwrap();
+                let read = wal.read(RaftGroup(group), LogIndex(250), LogIndex(251), 1).unwrap();
                 assert_eq!(read[0].index, LogIndex(250));
             })
         })
         .collect();
-    submitters
-        .into_iter()
-        .for_each(|submitter| submitter.join().unwrap());
+    submitters.into_iter().for_each(|submitter| submitter.join().unwrap());
     thread.stop().unwrap();
     let stats = wal.stats();
     assert_eq!((stats.submissions, stats.closing_groups > 0), (1000, true));
@@ -62,9 +54,7 @@ fn submissions_of_many_threads_are_acknowledged_and_found_after_a_restart() {
     let (wal, _committer, recovered) = Wal::open(disk, options()).unwrap();
     assert_eq!(recovered.cut, None);
     for group in 1..=4 {
-        let entries = wal
-            .read(RaftGroup(group), LogIndex(1), LogIndex(251), usize::MAX)
-            .unwrap();
+        let entries = wal.read(RaftGroup(group), LogIndex(1), LogIndex(251), usize::MAX).unwrap();
         assert_eq!(entries.len(), 250);
         for read in entries {
             let tallymq_storage::wal::WalRecord::Entry { payload, .. } = entry(group, read.index.0, 1, 2000)
@@ -78,10 +68,7 @@ fn submissions_of_many_threads_are_acknowledged_and_found_after_a_restart() {
 
 fn submit_and_wait(wal: &Wal) -> Result<(), CommitFailed> {
     let (done, outcome) = mpsc::channel();
-    wal.submit(
-        Vec::new(),
-        Box::new(move |durable| done.send(durable.map(|_| ())).unwrap()),
-    );
+    wal.submit(Vec::new(), Box::new(move |durable| done.send(durable.map(|_| ())).unwrap()));
     outcome.recv().unwrap()
 }
 
@@ -94,10 +81,7 @@ fn a_failed_sync_is_told_once_and_ends_the_thread() {
     let thread = spawn(committer, move |error| told.send(error).unwrap()).unwrap();
     disk.fail(Operation::Sync, 1, Fault::Eio);
     let (done, outcome) = mpsc::channel();
-    wal.submit(
-        vec![entry(1, 1, 1, 10)],
-        Box::new(move |durable| done.send(durable.is_ok()).unwrap()),
-    );
+    wal.submit(vec![entry(1, 1, 1, 10)], Box::new(move |durable| done.send(durable.is_ok()).unwrap()));
     assert!(!outcome.recv().unwrap());
     assert!(matches!(failure.recv().unwrap(), CommitFailed::Disk(_)));
     assert!(matches!(submit_and_wait(&wal), Err(CommitFailed::Disk(_))));
@@ -107,27 +91,15 @@ fn a_failed_sync_is_told_once_and_ends_the_thread() {
 #[test]
 fn an_idle_log_closes_itself_and_an_injected_delay_is_felt() {
     let sync_delay = Duration::from_millis(3);
-    let (wal, committer, _) = Wal::open(
-        Arc::new(MemoryDisk::new()),
-        WalOptions {
-            sync_delay,
-            ..small_options()
-        },
-    )
-    .unwrap();
+    let (wal, committer, _) =
+        Wal::open(Arc::new(MemoryDisk::new()), WalOptions { sync_delay, ..small_options() }).unwrap();
     let thread = spawn(committer, |error| panic!("{error}")).unwrap();
     let begun = std::time::Instant::now();
     let (done, outcome) = mpsc::channel();
-    wal.submit(
-        vec![entry(1, 1, 1, 10)],
-        Box::new(move |durable| done.send(durable.is_ok()).unwrap()),
-    );
+    wal.submit(vec![entry(1, 1, 1, 10)], Box::new(move |durable| done.send(durable.is_ok()).unwrap()));
     assert!(outcome.recv().unwrap() && begun.elapsed() >= sync_delay);
     while wal.stats().closing_groups == 0 {
-        assert!(
-            begun.elapsed() < Duration::from_secs(30),
-            "the closing group comes by itself"
-        );
+        assert!(begun.elapsed() < Duration::from_secs(30), "the closing group comes by itself");
         std::thread::yield_now();
     }
     assert!(begun.elapsed() >= Duration::from_millis(20));

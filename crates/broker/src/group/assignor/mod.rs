@@ -63,18 +63,13 @@ impl Assignor {
 }
 
 fn partitions_of(topic: TopicId, count: u32) -> impl Iterator<Item = TopicPartition> {
-    (0..count.min(i32::MAX as u32) as i32).map(move |partition| TopicPartition {
-        topic,
-        partition: PartitionIndex(partition),
-    })
+    (0..count.min(i32::MAX as u32) as i32)
+        .map(move |partition| TopicPartition { topic, partition: PartitionIndex(partition) })
 }
 
 fn subscribers<'a>(
     members: &'a BTreeMap<MemberId, AssignedMember>,
     topic: &TopicId,
 ) -> Vec<(&'a MemberId, &'a AssignedMember)> {
-    members
-        .iter()
-        .filter(|(_, member)| member.topics.contains(topic))
-        .collect()
+    members.iter().filter(|(_, member)| member.topics.contains(topic)).collect()
 }

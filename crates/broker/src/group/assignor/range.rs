@@ -12,10 +12,8 @@ pub(super) fn assign(
     members: &BTreeMap<MemberId, AssignedMember>,
     topics: &BTreeMap<TopicId, u32>,
 ) -> BTreeMap<MemberId, PartitionSet> {
-    let mut all: BTreeMap<MemberId, PartitionSet> = members
-        .keys()
-        .map(|member| (member.clone(), PartitionSet::new()))
-        .collect();
+    let mut all: BTreeMap<MemberId, PartitionSet> =
+        members.keys().map(|member| (member.clone(), PartitionSet::new())).collect();
     for (&topic, &count) in topics {
         let mut takers = subscribers(members, &topic);
         if takers.is_empty() {

@@ -39,18 +39,12 @@ fn keep(
             let count = topics.get(&tp.topic).copied().unwrap_or(0);
             member.topics.contains(&tp.topic) && i64::from(tp.partition.0) < i64::from(count)
         };
-        let own: PartitionSet = member
-            .before
-            .iter()
-            .filter(valid)
-            .filter(|tp| taken.insert(**tp))
-            .copied()
-            .collect();
+        let own: PartitionSet =
+            member.before.iter().filter(valid).filter(|tp| taken.insert(**tp)).copied().collect();
         all.insert(id.clone(), own);
     }
-    let wanted = topics
-        .iter()
-        .filter(|(topic, _)| members.values().any(|member| member.topics.contains(topic)));
+    let wanted =
+        topics.iter().filter(|(topic, _)| members.values().any(|member| member.topics.contains(topic)));
     let free = wanted
         .flat_map(|(&topic, &count)| partitions_of(topic, count))
         .filter(|tp| !taken.contains(tp))
@@ -99,10 +93,8 @@ fn fill(
     for tp in free {
         by_topic.entry(tp.topic).or_default().push(tp);
     }
-    let mut order: Vec<_> = by_topic
-        .into_iter()
-        .map(|(topic, free)| (subscribers(members, &topic), free))
-        .collect();
+    let mut order: Vec<_> =
+        by_topic.into_iter().map(|(topic, free)| (subscribers(members, &topic), free)).collect();
     order.sort_by_key(|(takers, _)| takers.len());
     for (takers, free) in order {
         // The takers by what they have, so that the next one is always at the front.
@@ -149,12 +141,8 @@ fn balance_topic(
             .take_while(|(load, _)| *load > least + 1)
             .find_map(|&(load, id)| Some((load, id, held(id)?)));
         let Some((load, giver, tp)) = giver else { break };
-        all.get_mut(giver)
-            .expect("every member was given a set")
-            .remove(&tp);
-        all.get_mut(taker)
-            .expect("every member was given a set")
-            .insert(tp);
+        all.get_mut(giver).expect("every member was given a set").remove(&tp);
+        all.get_mut(taker).expect("every member was given a set").insert(tp);
         loads.remove(&(load, giver));
         loads.remove(&(least, taker));
         loads.insert((load - 1, giver));

@@ -21,11 +21,7 @@ impl Turn<'_> {
             return Err(GroupError::GroupIdNotFound);
         }
         let is_stable = soft.phase == Phase::Stable;
-        let protocol = soft
-            .protocol
-            .clone()
-            .filter(|_| is_stable)
-            .unwrap_or_else(|| "".into());
+        let protocol = soft.protocol.clone().filter(|_| is_stable).unwrap_or_else(|| "".into());
         Ok(Described {
             state: classic_state(soft.phase),
             protocol_type: soft.protocol_type.clone().unwrap_or_else(|| "".into()),
@@ -40,22 +36,15 @@ impl Turn<'_> {
 
     fn described(&self, member: &Working, protocol: Option<&crate::group::Text>) -> DescribedMember {
         let record = &member.record;
-        let nothing = MemberAssignment {
-            opaque: Some(Bytes::new()),
-            ..MemberAssignment::default()
-        };
+        let nothing = MemberAssignment { opaque: Some(Bytes::new()), ..MemberAssignment::default() };
         let applied = self.classic().and_then(|group| group.members.get(&record.id));
-        let assignment = applied
-            .filter(|_| protocol.is_some())
-            .map_or(&nothing, |own| &own.assignment);
+        let assignment = applied.filter(|_| protocol.is_some()).map_or(&nothing, |own| &own.assignment);
         DescribedMember {
             member: record.id.clone(),
             instance: record.instance.clone(),
             client_id: record.client_id.clone(),
             client_host: record.client_host.clone(),
-            metadata: protocol
-                .map(|protocol| record.metadata(protocol))
-                .unwrap_or_default(),
+            metadata: protocol.map(|protocol| record.metadata(protocol)).unwrap_or_default(),
             assignment: self.assignment(assignment),
         }
     }
@@ -97,9 +86,7 @@ impl Turn<'_> {
         if let Some(error) = refused {
             return self.reply(token, Response::Delete(Err(error)));
         }
-        let command = GroupCommand::Deleted {
-            group: self.group.clone(),
-        };
+        let command = GroupCommand::Deleted { group: self.group.clone() };
         let replies = vec![(token, Response::Delete(Ok(())))];
         self.propose(command, Then::TypeChanged { retry: None, replies });
     }
@@ -114,8 +101,7 @@ impl Coordinator {
             allowed.is_empty() || allowed.iter().any(|one| one.eq_ignore_ascii_case(own))
         };
         let all = self.slots.iter().filter_map(|(group, slot)| listed(group, slot));
-        all.filter(|one| passes(&filter.states, one.state) && passes(&filter.types, one.group_type))
-            .collect()
+        all.filter(|one| passes(&filter.states, one.state) && passes(&filter.types, one.group_type)).collect()
     }
 }
 
@@ -150,11 +136,7 @@ fn consumer_state(group: &ConsumerGroup) -> &'static str {
         "Empty"
     } else if group.epoch > group.target_epoch {
         "Assigning"
-    } else if group
-        .members
-        .values()
-        .all(|member| member.is_reconciled_to(group.target_epoch))
-    {
+    } else if group.members.values().all(|member| member.is_reconciled_to(group.target_epoch)) {
         "Stable"
     } else {
         "Reconciling"

@@ -19,10 +19,7 @@ impl Turn<'_> {
     /// An empty consumer group becomes a classic one.
     pub(super) fn as_empty_classic(&self) -> GroupCommand {
         let generation = self.consumer().map_or(0, |group| group.epoch);
-        self.type_changed(GroupState::Classic(ClassicGroup {
-            generation,
-            ..ClassicGroup::default()
-        }))
+        self.type_changed(GroupState::Classic(ClassicGroup { generation, ..ClassicGroup::default() }))
     }
 
     /// A classic group becomes a consumer group, with its members if it has any.
@@ -45,12 +42,7 @@ impl Turn<'_> {
     pub(super) fn downgrade_without(&self, gone: &[MemberId]) -> Option<GroupCommand> {
         let group = self.consumer()?;
         let options = &self.core.options;
-        let is_native = |id: &MemberId| {
-            group
-                .members
-                .get(id)
-                .is_some_and(|member| member.classic.is_none())
-        };
+        let is_native = |id: &MemberId| group.members.get(id).is_some_and(|member| member.classic.is_none());
         let is_last = group.is_all_classic_without(gone) && (gone.is_empty() || gone.iter().any(is_native));
         let count = group.members.keys().filter(|id| !gone.contains(id)).count();
         if !is_last || !options.migration.allows_downgrade() || count > options.classic_members_max {
@@ -60,10 +52,7 @@ impl Turn<'_> {
     }
 
     fn type_changed(&self, state: GroupState) -> GroupCommand {
-        GroupCommand::TypeChanged {
-            group: self.group.clone(),
-            state: Box::new(state),
-        }
+        GroupCommand::TypeChanged { group: self.group.clone(), state: Box::new(state) }
     }
 }
 
@@ -77,13 +66,8 @@ fn upgraded(classic: &ClassicGroup) -> ConsumerGroup {
     };
     for (id, member) in &classic.members {
         // A classic leader may have assigned a partition twice; from now on it has one holder.
-        let assigned: PartitionSet = member
-            .assignment
-            .partitions
-            .iter()
-            .filter(|tp| taken.insert(**tp))
-            .copied()
-            .collect();
+        let assigned: PartitionSet =
+            member.assignment.partitions.iter().filter(|tp| taken.insert(**tp)).copied().collect();
         let subscription = member.subscription.clone().unwrap_or_default();
         let mut topics = subscription.topics;
         topics.sort();
@@ -129,10 +113,7 @@ fn downgraded(group: &ConsumerGroup, gone: &[MemberId]) -> ClassicGroup {
             rebalance_timeout_ms: member.rebalance_timeout_ms,
             protocols: classic.protocols.clone(),
             subscription: Some(subscription),
-            assignment: MemberAssignment {
-                opaque: None,
-                partitions: member.assigned.clone(),
-            },
+            assignment: MemberAssignment { opaque: None, partitions: member.assigned.clone() },
         };
         members.insert(id.clone(), Arc::new(downgraded));
     }

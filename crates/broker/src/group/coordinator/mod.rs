@@ -71,10 +71,7 @@ impl Coordinator {
             tickets: BTreeMap::new(),
             last_ticket: 0,
         };
-        Coordinator {
-            core,
-            slots: BTreeMap::new(),
-        }
+        Coordinator { core, slots: BTreeMap::new() }
     }
 
     /// Takes over: after a start, or when this node became leader. `groups` has everything applied that the leader before
@@ -83,12 +80,7 @@ impl Coordinator {
         self.unload();
         for (group, state) in groups.iter() {
             let mut slot = Slot::new(Some(state.clone()));
-            let mut turn = Turn {
-                core: &mut self.core,
-                group,
-                slot: &mut slot,
-                now,
-            };
+            let mut turn = Turn { core: &mut self.core, group, slot: &mut slot, now };
             turn.begin();
             turn.run();
             self.slots.insert(group.clone(), slot);
@@ -110,9 +102,7 @@ impl Coordinator {
     pub fn handle_request(&mut self, now: Millis, token: Token, request: Request) {
         let Some(group) = request.group().cloned() else {
             let listed = self.list(&request);
-            self.core
-                .actions
-                .push_back(Action::Reply(token, Response::List(listed)));
+            self.core.actions.push_back(Action::Reply(token, Response::List(listed)));
             return;
         };
         let is_full = self.slots.len() >= self.core.options.groups_max && !self.slots.contains_key(&group);
@@ -186,13 +176,7 @@ impl Coordinator {
     fn work(&mut self, now: Millis, group: &GroupId, work: Work) {
         let mut slot = self.slots.remove(group).unwrap_or_else(|| Slot::new(None));
         slot.queue.push_back(work);
-        Turn {
-            core: &mut self.core,
-            group,
-            slot: &mut slot,
-            now,
-        }
-        .run();
+        Turn { core: &mut self.core, group, slot: &mut slot, now }.run();
         self.put_back(group, slot);
     }
 
@@ -203,12 +187,7 @@ impl Coordinator {
         let Some(mut slot) = self.slots.remove(&group) else {
             return;
         };
-        let mut turn = Turn {
-            core: &mut self.core,
-            group: &group,
-            slot: &mut slot,
-            now,
-        };
+        let mut turn = Turn { core: &mut self.core, group: &group, slot: &mut slot, now };
         turn.finish(outcome);
         turn.run();
         self.put_back(&group, slot);

@@ -31,19 +31,13 @@ pub(super) enum Then {
     /// A classic generation was assigned.
     Assigned,
     /// Classic members left.
-    Left {
-        members: Vec<MemberId>,
-        replies: Replies,
-    },
+    Left { members: Vec<MemberId>, replies: Replies },
     /// A static classic member was replaced.
     Replaced(Box<Replacement>),
     /// A consumer group changed.
     Consumer(Box<ConsumerChange>),
     /// The group has another type.
-    TypeChanged {
-        retry: Option<(Token, Box<Request>)>,
-        replies: Replies,
-    },
+    TypeChanged { retry: Option<(Token, Box<Request>)>, replies: Replies },
 }
 
 /// A static member that comes back under another id.
@@ -91,13 +85,7 @@ pub(super) struct Slot {
 impl Slot {
     pub(super) fn new(durable: Option<Arc<GroupState>>) -> Slot {
         let classic = ClassicSoft::default();
-        Slot {
-            durable,
-            classic,
-            topics_changed: true,
-            in_flight: None,
-            queue: VecDeque::new(),
-        }
+        Slot { durable, classic, topics_changed: true, in_flight: None, queue: VecDeque::new() }
     }
 
     /// Whether somebody would miss it.
@@ -127,10 +115,7 @@ impl Then {
     /// The refusals for those who wait for this command alone.
     pub(super) fn refuse(self, error: &GroupError) -> Replies {
         let refused = |replies: Replies| -> Replies {
-            replies
-                .into_iter()
-                .map(|(token, response)| (token, response.refused(error.clone())))
-                .collect()
+            replies.into_iter().map(|(token, response)| (token, response.refused(error.clone()))).collect()
         };
         match self {
             Then::Reply(replies) | Then::Left { replies, .. } => refused(replies),

@@ -145,10 +145,7 @@ impl Turn<'_> {
 
     /// Proposes a command; `then` follows when it was applied.
     pub(super) fn propose(&mut self, command: GroupCommand, then: Then) {
-        debug_assert!(
-            self.slot.in_flight.is_none(),
-            "one command of a group is in the log at a time"
-        );
+        debug_assert!(self.slot.in_flight.is_none(), "one command of a group is in the log at a time");
         self.core.last_ticket += 1;
         let ticket = Ticket(self.core.last_ticket);
         self.core.tickets.insert(ticket, self.group.clone());
@@ -166,12 +163,7 @@ impl Turn<'_> {
     }
 
     pub(super) fn cancel_member_timers(&mut self, member: &MemberId) {
-        let timers = [
-            Timer::Session,
-            Timer::Rebalance,
-            Timer::MemberJoin,
-            Timer::MemberSync,
-        ];
+        let timers = [Timer::Session, Timer::Rebalance, Timer::MemberJoin, Timer::MemberSync];
         for timer in timers {
             self.cancel_timer(timer(member.clone()));
         }

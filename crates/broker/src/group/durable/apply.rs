@@ -43,24 +43,17 @@ impl Groups {
     /// Applies one command.
     pub fn apply(&mut self, _at: ApplyContext, command: GroupCommand) -> GroupOutcome {
         match command {
-            GroupCommand::CommitPositions {
-                group,
-                fence,
-                positions,
-            } => GroupOutcome::PositionsCommitted {
-                fenced: self.positions.commit(&group, fence, positions),
-            },
-            GroupCommand::DeletePositions { group, partitions } => GroupOutcome::PositionsDeleted {
-                count: self.positions.delete(&group, partitions.as_deref()),
-            },
+            GroupCommand::CommitPositions { group, fence, positions } => {
+                GroupOutcome::PositionsCommitted { fenced: self.positions.commit(&group, fence, positions) }
+            }
+            GroupCommand::DeletePositions { group, partitions } => {
+                GroupOutcome::PositionsDeleted { count: self.positions.delete(&group, partitions.as_deref()) }
+            }
             command => {
                 let group = command.group().clone();
                 match self.change(command) {
                     Ok(()) => GroupOutcome::Changed(self.groups.get(&group).cloned()),
-                    Err(why) => GroupOutcome::Refused {
-                        why,
-                        state: self.groups.get(&group).cloned(),
-                    },
+                    Err(why) => GroupOutcome::Refused { why, state: self.groups.get(&group).cloned() },
                 }
             }
         }
@@ -80,21 +73,12 @@ impl Groups {
             GroupCommand::ClassicRebalanced { group, formed } => {
                 self.classic_or_new(&group)?.form(*formed)?
             }
-            GroupCommand::ClassicAssigned {
-                group,
-                generation,
-                assignments,
-            } => {
+            GroupCommand::ClassicAssigned { group, generation, assignments } => {
                 let classic = self.classic(&group)?;
                 classic.assign(generation, assignments)?;
             }
             GroupCommand::ClassicMembersLeft { group, members } => self.classic(&group)?.leave(&members),
-            GroupCommand::ClassicMemberReplaced {
-                group,
-                old,
-                member,
-                rebalance,
-            } => {
+            GroupCommand::ClassicMemberReplaced { group, old, member, rebalance } => {
                 self.classic(&group)?.replace(&old, *member, rebalance);
             }
             GroupCommand::ConsumerChanged { group, base, facts } => {
@@ -105,11 +89,7 @@ impl Groups {
                 }
             }
             GroupCommand::TypeChanged { group, state } => {
-                if self
-                    .groups
-                    .get(&group)
-                    .is_some_and(|before| before.epoch() > state.epoch())
-                {
+                if self.groups.get(&group).is_some_and(|before| before.epoch() > state.epoch()) {
                     return Err(CommandRefused::StaleGeneration);
                 }
                 self.groups.insert(group, Arc::new(*state));
@@ -162,25 +142,14 @@ impl ClassicGroup {
         if formed.generation <= self.generation && !planted {
             return Err(CommandRefused::StaleGeneration);
         }
-        let members = formed
-            .members
-            .into_iter()
-            .map(|member| (member.id.clone(), Arc::new(member)));
+        let members = formed.members.into_iter().map(|member| (member.id.clone(), Arc::new(member)));
         let members: BTreeMap<_, _> = members.collect();
         *self = ClassicGroup {
-            generation: if planted {
-                self.generation
-            } else {
-                formed.generation
-            },
+            generation: if planted { self.generation } else { formed.generation },
             protocol_type: formed.protocol_type,
             protocol: formed.protocol,
             leader: formed.leader,
-            phase: if members.is_empty() {
-                ClassicPhase::Empty
-            } else {
-                ClassicPhase::Assigning
-            },
+            phase: if members.is_empty() { ClassicPhase::Empty } else { ClassicPhase::Assigning },
             members,
         };
         Ok(())
@@ -196,18 +165,12 @@ impl ClassicGroup {
             return Err(CommandRefused::StaleGeneration);
         }
         for member in self.members.values_mut() {
-            let nothing = MemberAssignment {
-                opaque: Some(Bytes::new()),
-                partitions: PartitionSet::new(),
-            };
+            let nothing = MemberAssignment { opaque: Some(Bytes::new()), partitions: PartitionSet::new() };
             Arc::make_mut(member).assignment = nothing;
         }
         for (given, partitions) in assignments {
             if let Some(member) = self.members.get_mut(&given.member) {
-                let assignment = MemberAssignment {
-                    opaque: Some(given.assignment),
-                    partitions,
-                };
+                let assignment = MemberAssignment { opaque: Some(given.assignment), partitions };
                 Arc::make_mut(member).assignment = assignment;
             }
         }
@@ -219,11 +182,7 @@ impl ClassicGroup {
         for member in members {
             self.members.remove(member);
         }
-        if self
-            .leader
-            .as_ref()
-            .is_some_and(|leader| !self.members.contains_key(leader))
-        {
+        if self.leader.as_ref().is_some_and(|leader| !self.members.contains_key(leader)) {
             self.leader = None;
         }
         self.phase = ClassicPhase::RebalanceDue;
@@ -259,24 +218,11 @@ impl ConsumerGroup {
             ConsumerFact::MemberUpserted(member) => {
                 self.members.insert(member.id.clone(), Arc::new(*member));
             }
-            ConsumerFact::MemberAdvanced {
-                member,
-                epoch,
-                previous_epoch,
-                state,
-                assigned,
-                revoking,
-            } => {
+            ConsumerFact::MemberAdvanced { member, epoch, previous_epoch, state, assigned, revoking } => {
                 if let Some(own) = self.members.get_mut(&member) {
                     let before = Arc::make_mut(own);
-                    *before = ConsumerMember {
-                        epoch,
-                        previous_epoch,
-                        state,
-                        assigned,
-                        revoking,
-                        ..before.clone()
-                    };
+                    *before =
+                        ConsumerMember { epoch, previous_epoch, state, assigned, revoking, ..before.clone() };
                 }
             }
             ConsumerFact::MemberReplaced { old, new } => {

@@ -89,8 +89,6 @@ pub struct ClassicGroup {
 impl ClassicGroup {
     /// The member that has an instance id.
     pub fn static_member(&self, instance: &InstanceId) -> Option<&Arc<ClassicMember>> {
-        self.members
-            .values()
-            .find(|member| member.instance.as_ref() == Some(instance))
+        self.members.values().find(|member| member.instance.as_ref() == Some(instance))
     }
 }

@@ -122,9 +122,7 @@ pub struct ConsumerGroup {
 impl ConsumerGroup {
     /// The member that has an instance id.
     pub fn static_member(&self, instance: &InstanceId) -> Option<&Arc<ConsumerMember>> {
-        self.members
-            .values()
-            .find(|member| member.instance.as_ref() == Some(instance))
+        self.members.values().find(|member| member.instance.as_ref() == Some(instance))
     }
 
     /// The member that holds a partition, or has not given it up yet.
@@ -134,19 +132,12 @@ impl ConsumerGroup {
 
     /// What a member is meant to hold.
     pub fn target(&self, member: &MemberId) -> PartitionSet {
-        self.targets
-            .get(member)
-            .map(|target| target.as_ref().clone())
-            .unwrap_or_default()
+        self.targets.get(member).map(|target| target.as_ref().clone()).unwrap_or_default()
     }
 
     /// Whether it has members and all of them use the classic protocol, those in `without` not counted.
     pub fn is_all_classic_without(&self, without: &[MemberId]) -> bool {
-        let mut rest = self
-            .members
-            .values()
-            .filter(|member| !without.contains(&member.id))
-            .peekable();
+        let mut rest = self.members.values().filter(|member| !without.contains(&member.id)).peekable();
         rest.peek().is_some() && rest.all(|member| member.classic.is_some())
     }
 }

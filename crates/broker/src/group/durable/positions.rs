@@ -62,10 +62,7 @@ pub(super) struct GroupPositions {
 
 impl Default for GroupPositions {
     fn default() -> GroupPositions {
-        GroupPositions {
-            generation: -1,
-            positions: BTreeMap::new(),
-        }
+        GroupPositions { generation: -1, positions: BTreeMap::new() }
     }
 }
 
@@ -83,10 +80,7 @@ impl Positions {
 
     /// All positions of a group.
     pub fn of_group(&self, group: &GroupId) -> impl Iterator<Item = (&TopicPartition, &Position)> {
-        self.groups
-            .get(group)
-            .into_iter()
-            .flat_map(|one| one.positions.iter())
+        self.groups.get(group).into_iter().flat_map(|one| one.positions.iter())
     }
 
     /// The groups that have positions here.
@@ -115,10 +109,7 @@ impl Positions {
             Fence::MemberEpoch(epoch) => Some(epoch),
         };
         for commit in commits {
-            let before = own
-                .positions
-                .get(&commit.partition)
-                .map_or(-1, |position| position.fence);
+            let before = own.positions.get(&commit.partition).map_or(-1, |position| position.fence);
             if seen.is_some_and(|seen| seen < before) {
                 fenced.push(commit.partition);
                 continue;
@@ -143,10 +134,7 @@ impl Positions {
         let Some(own) = self.groups.get_mut(group) else {
             return 0;
         };
-        partitions
-            .iter()
-            .filter(|tp| own.positions.remove(tp).is_some())
-            .count()
+        partitions.iter().filter(|tp| own.positions.remove(tp).is_some()).count()
     }
 
     /// A topic is gone, and with it its positions.

@@ -51,9 +51,7 @@ impl Default for Measured {
 impl Measured {
     /// Adds what another connection measured.
     pub fn add(&mut self, other: Measured) {
-        self.latency_micros
-            .add(other.latency_micros)
-            .expect("histograms without bounds can be added");
+        self.latency_micros.add(other.latency_micros).expect("histograms without bounds can be added");
         self.records += other.records;
         self.bytes += other.bytes;
         self.errors += other.errors;
@@ -112,17 +110,9 @@ impl Sender {
                 break;
             };
             // Without a rate a batch is due when there is room for it.
-            let due = if self.schedule.is_some() {
-                due
-            } else {
-                Instant::now()
-            };
+            let due = if self.schedule.is_some() { due } else { Instant::now() };
             match self.connection.start(self.request(number)) {
-                Ok(pending) => drop(sender.send(Sent {
-                    due,
-                    pending,
-                    _room: room,
-                })),
+                Ok(pending) => drop(sender.send(Sent { due, pending, _room: room })),
                 Err(error) => {
                     failed = Some(error);
                     break;
@@ -146,10 +136,7 @@ impl Sender {
         let topic = TopicProduceData {
             name: self.topic.name.clone(),
             topic_id: self.topic.id,
-            partition_data: vec![PartitionProduceData {
-                index: partition,
-                records,
-            }],
+            partition_data: vec![PartitionProduceData { index: partition, records }],
         };
         ProduceRequest {
             transactional_id: None,
@@ -177,10 +164,7 @@ async fn collect(
                 measured.bytes += bytes;
                 let micros = now.duration_since(due).as_micros() as u64;
                 // Without an upper bound the histogram grows; `saturating_record` would clamp instead.
-                measured
-                    .latency_micros
-                    .record(micros.max(1))
-                    .expect("the histogram grows as needed");
+                measured.latency_micros.record(micros.max(1)).expect("the histogram grows as needed");
                 measured.took = now.duration_since(began);
             }
             Err(error) => measured.fail(&error),
@@ -193,11 +177,7 @@ fn acknowledged(answer: Response) -> Result<(), ClientError> {
     let Response::Produce(answer) = answer else {
         return Err(ClientError::WrongAnswer(answer.api()));
     };
-    for partition in answer
-        .responses
-        .into_iter()
-        .flat_map(|topic| topic.partition_responses)
-    {
+    for partition in answer.responses.into_iter().flat_map(|topic| topic.partition_responses) {
         crate::client::check("produce", partition.error_code, partition.error_message)?;
     }
     Ok(())

@@ -60,18 +60,13 @@ pub async fn run(arguments: BenchArguments, json: bool) -> Result<(), Failure> {
     bar.finish_and_clear();
     let mut measured = Measured::default();
     for task in tasks {
-        let one = task
-            .await
-            .map_err(|error| Failure::Failed(format!("a connection's task: {error}")))?;
+        let one = task.await.map_err(|error| Failure::Failed(format!("a connection's task: {error}")))?;
         measured.add(one);
     }
     report::print(&arguments, &measured, json)?;
     if measured.errors > 0 {
         let why = measured.first_error.unwrap_or_default();
-        return Err(Failure::Failed(format!(
-            "{} batches were not acknowledged: {why}",
-            measured.errors
-        )));
+        return Err(Failure::Failed(format!("{} batches were not acknowledged: {why}", measured.errors)));
     }
     Ok(())
 }
@@ -80,10 +75,7 @@ pub async fn run(arguments: BenchArguments, json: bool) -> Result<(), Failure> {
 fn schedule(arguments: &BenchArguments, number: usize) -> Option<(Duration, Duration)> {
     let rate = arguments.rate?;
     let between = Duration::from_secs_f64(arguments.batch_records as f64 / rate as f64);
-    Some((
-        between.mul_f64(number as f64),
-        between.mul_f64(arguments.connections as f64),
-    ))
+    Some((between.mul_f64(number as f64), between.mul_f64(arguments.connections as f64)))
 }
 
 async fn topic(client: &mut Client, arguments: &BenchArguments) -> Result<TopicInfo, ClientError> {
@@ -101,11 +93,7 @@ async fn topic(client: &mut Client, arguments: &BenchArguments) -> Result<TopicI
         };
         let answer = call!(client.any().await?, CreateTopics, request)?;
         for result in answer.topics {
-            check(
-                format!("topic {}", result.name),
-                result.error_code,
-                result.error_message,
-            )?;
+            check(format!("topic {}", result.name), result.error_code, result.error_message)?;
         }
     }
     client.topic_with_leaders(&arguments.topic, true).await
@@ -122,14 +110,9 @@ async fn connection(
     let first = topic.partitions.get(number % count);
     let first = first.map_or(0, |known| known.index);
     let address = topic.leader(first)?.clone();
-    let led = topic
-        .partitions
-        .iter()
-        .filter(|known| known.address.as_ref() == Some(&address));
+    let led = topic.partitions.iter().filter(|known| known.address.as_ref() == Some(&address));
     let led: Vec<i32> = led.map(|known| known.index).collect();
-    let ours = led
-        .iter()
-        .filter(|index| **index as usize % arguments.connections == number % count);
+    let ours = led.iter().filter(|index| **index as usize % arguments.connections == number % count);
     let ours: Vec<i32> = ours.copied().collect();
     let partitions = if ours.is_empty() { vec![first] } else { ours };
     Ok((Connection::open(&address, client.timeout()).await?, partitions))

@@ -21,20 +21,10 @@ pub fn print(arguments: &BenchArguments, measured: &Measured, json: bool) -> Res
             "latency_ms": { "p50": millis(0.5), "p99": millis(0.99), "p99_9": millis(0.999), "max": max },
         }))?);
     }
-    let from = if arguments.rate.is_some() {
-        "from when it was due"
-    } else {
-        "from when it was sent"
-    };
+    let from = if arguments.rate.is_some() { "from when it was due" } else { "from when it was sent" };
     let mut table = output::table(&["measured", "value"]);
-    table.add_row([
-        "acknowledged".to_owned(),
-        format!("{} records in {seconds:.2} s", measured.records),
-    ]);
-    table.add_row([
-        "throughput".to_owned(),
-        format!("{rate:.0} records/s, {megabytes:.1} MB/s"),
-    ]);
+    table.add_row(["acknowledged".to_owned(), format!("{} records in {seconds:.2} s", measured.records)]);
+    table.add_row(["throughput".to_owned(), format!("{rate:.0} records/s, {megabytes:.1} MB/s")]);
     table.add_row(["latency of a batch".to_owned(), from.to_owned()]);
     for (name, quantile) in [("p50", 0.5), ("p99", 0.99), ("p99.9", 0.999)] {
         table.add_row([format!("  {name}"), format!("{:.2} ms", millis(quantile))]);

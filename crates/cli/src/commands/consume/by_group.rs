@@ -139,18 +139,12 @@ impl Reader {
     async fn follow(&mut self, assigned: &BTreeSet<i32>) -> Result<(), ClientError> {
         self.let_go(assigned);
         let owned = self.fetcher.positions();
-        let new: Vec<i32> = assigned
-            .iter()
-            .filter(|partition| !owned.contains_key(partition))
-            .copied()
-            .collect();
+        let new: Vec<i32> =
+            assigned.iter().filter(|partition| !owned.contains_key(partition)).copied().collect();
         if new.is_empty() {
             return Ok(());
         }
-        if new
-            .iter()
-            .any(|partition| self.fetcher.topic().leader(*partition).is_err())
-        {
+        if new.iter().any(|partition| self.fetcher.topic().leader(*partition).is_err()) {
             self.fetcher.refresh(&mut self.client).await?;
         }
         let topic = self.fetcher.topic().clone();
@@ -161,20 +155,14 @@ impl Reader {
             let committed = committed.get(&(topic.name.clone(), partition)).copied();
             let begin = committed.or_else(|| begins.get(&partition).copied()).unwrap_or(0);
             self.fetcher.add(partition, begin);
-            self.ends
-                .insert(partition, ends.get(&partition).copied().unwrap_or(0));
+            self.ends.insert(partition, ends.get(&partition).copied().unwrap_or(0));
         }
         Ok(())
     }
 
     fn let_go(&mut self, kept: &BTreeSet<i32>) {
-        let gone: Vec<i32> = self
-            .fetcher
-            .positions()
-            .keys()
-            .filter(|partition| !kept.contains(partition))
-            .copied()
-            .collect();
+        let gone: Vec<i32> =
+            self.fetcher.positions().keys().filter(|partition| !kept.contains(partition)).copied().collect();
         for partition in gone {
             self.fetcher.remove(partition);
             self.ends.remove(&partition);
@@ -183,10 +171,7 @@ impl Reader {
 
     fn is_finished(&self) -> bool {
         let end_of = |partition| self.ends.get(partition).copied().unwrap_or(0);
-        self.fetcher
-            .positions()
-            .iter()
-            .all(|(partition, offset)| *offset >= end_of(partition))
+        self.fetcher.positions().iter().all(|(partition, offset)| *offset >= end_of(partition))
     }
 
     /// Commits until it succeeds, somebody else owns the partitions, or time is up.
@@ -201,10 +186,7 @@ impl Reader {
                 return Ok(());
             }
             let member = self.member.id().to_owned();
-            let Err(error) = self
-                .client
-                .commit(&self.group, Some((&member, view.epoch)), positions)
-                .await
+            let Err(error) = self.client.commit(&self.group, Some((&member, view.epoch)), positions).await
             else {
                 return Ok(());
             };
@@ -223,12 +205,7 @@ fn retriable(error: &ClientError) -> bool {
     use tallymq_gateway::kafka::ErrorCode::{
         FencedMemberEpoch, IllegalGeneration, StaleMemberEpoch, UnknownMemberId,
     };
-    let by_heartbeat = [
-        FencedMemberEpoch,
-        IllegalGeneration,
-        StaleMemberEpoch,
-        UnknownMemberId,
-    ];
+    let by_heartbeat = [FencedMemberEpoch, IllegalGeneration, StaleMemberEpoch, UnknownMemberId];
     match error {
         ClientError::Refused { code, .. } if by_heartbeat.contains(code) => true,
         other => other.is_retriable(),

@@ -27,10 +27,7 @@ pub async fn run(
     let all: Vec<i32> = topic.partitions.iter().map(|known| known.index).collect();
     let partitions = match arguments.partition {
         Some(one) if !all.contains(&one) => {
-            return Err(Failure::Usage(format!(
-                "topic {} has no partition {one}",
-                arguments.topic
-            )));
+            return Err(Failure::Usage(format!("topic {} has no partition {one}", arguments.topic)));
         }
         Some(one) => vec![one],
         None => all,
@@ -38,9 +35,7 @@ pub async fn run(
     let starts = resolve(&mut client, &topic, &partitions, begin).await?;
     let ends = client.offsets(&topic, &partitions, LATEST).await?;
     let mut fetcher = Fetcher::new(topic);
-    starts
-        .iter()
-        .for_each(|(partition, offset)| fetcher.add(*partition, *offset));
+    starts.iter().for_each(|(partition, offset)| fetcher.add(*partition, *offset));
     let mut failing_since: Option<Instant> = None;
     loop {
         if !arguments.follow {
@@ -75,12 +70,7 @@ pub async fn run(
 
 fn drop_finished(fetcher: &mut Fetcher, ends: &BTreeMap<i32, i64>) {
     let end_of = |partition| ends.get(partition).copied().unwrap_or(0);
-    let finished = fetcher
-        .positions()
-        .iter()
-        .filter(|(partition, offset)| **offset >= end_of(*partition));
+    let finished = fetcher.positions().iter().filter(|(partition, offset)| **offset >= end_of(*partition));
     let finished: Vec<i32> = finished.map(|(partition, _)| *partition).collect();
-    finished
-        .into_iter()
-        .for_each(|partition| fetcher.remove(partition));
+    finished.into_iter().for_each(|partition| fetcher.remove(partition));
 }

@@ -22,10 +22,8 @@ const BACKOFF: Duration = Duration::from_millis(100);
 
 /// Reads until there is no more, enough is read, or somebody presses Ctrl-C.
 pub async fn run(arguments: ConsumeArguments, json: bool) -> Result<(), Failure> {
-    let begin: PositionSpec = arguments
-        .offset
-        .parse()
-        .map_err(|error| Failure::Usage(format!("--offset: {error}")))?;
+    let begin: PositionSpec =
+        arguments.offset.parse().map_err(|error| Failure::Usage(format!("--offset: {error}")))?;
     if matches!(begin, PositionSpec::Shift(_)) {
         return Err(Failure::Usage(
             "--offset takes no +N or -N: there is nothing that it could count from".to_owned(),
@@ -68,12 +66,9 @@ async fn resolve(
     if found.values().any(|offset| *offset < 0) {
         // No record is that late: from the end on.
         let ends = client.offsets(topic, partitions, LATEST).await?;
-        found
-            .iter_mut()
-            .filter(|(_, offset)| **offset < 0)
-            .for_each(|(partition, offset)| {
-                *offset = ends.get(partition).copied().unwrap_or(0);
-            });
+        found.iter_mut().filter(|(_, offset)| **offset < 0).for_each(|(partition, offset)| {
+            *offset = ends.get(partition).copied().unwrap_or(0);
+        });
     }
     Ok(found)
 }

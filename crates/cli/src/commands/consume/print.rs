@@ -33,9 +33,7 @@ impl Printer {
 
     /// Prints what may still be printed; the offset behind the last one that was.
     pub fn print(&mut self, fetched: &Fetched) -> io::Result<Option<i64>> {
-        let count = self.left.map_or(fetched.records.len(), |left| {
-            fetched.records.len().min(left as usize)
-        });
+        let count = self.left.map_or(fetched.records.len(), |left| fetched.records.len().min(left as usize));
         let mut out = Vec::new();
         for record in &fetched.records[..count] {
             match self.json {

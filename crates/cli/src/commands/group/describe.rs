@@ -52,11 +52,7 @@ pub async fn run(client: &mut Client, name: &str, json: bool) -> Result<(), Fail
         None => classic(client, name).await?,
     };
     let lines = lines(client, name, &group).await?;
-    if json {
-        print_json(name, &group, &lines)
-    } else {
-        print_tables(name, &group, &lines)
-    }
+    if json { print_json(name, &group, &lines) } else { print_tables(name, &group, &lines) }
 }
 
 /// As a group of the consumer protocol; None if it is not one, or the broker does not know that protocol.
@@ -72,10 +68,7 @@ async fn consumer(client: &mut Client, name: &str) -> Result<Option<Group>, Clie
     let Some(found) = answer.groups.into_iter().next() else {
         return Ok(None);
     };
-    if matches!(
-        found.error_code,
-        ErrorCode::GroupIdNotFound | ErrorCode::UnsupportedVersion
-    ) {
+    if matches!(found.error_code, ErrorCode::GroupIdNotFound | ErrorCode::UnsupportedVersion) {
         return Ok(None);
     }
     check(format!("group {name}"), found.error_code, found.error_message)?;
@@ -101,10 +94,7 @@ async fn consumer(client: &mut Client, name: &str) -> Result<Option<Group>, Clie
 }
 
 async fn classic(client: &mut Client, name: &str) -> Result<Group, Failure> {
-    let request = DescribeGroupsRequest {
-        groups: vec![name.to_owned()],
-        ..DescribeGroupsRequest::default()
-    };
+    let request = DescribeGroupsRequest { groups: vec![name.to_owned()], ..DescribeGroupsRequest::default() };
     let answer = call!(client.coordinator(name).await?, DescribeGroups, request)?;
     let found = answer.groups.into_iter().next();
     let found = found.ok_or_else(|| Failure::Failed(format!("group {name}: no answer about it")))?;
@@ -140,12 +130,7 @@ async fn lines(client: &mut Client, name: &str, group: &Group) -> Result<Vec<Lin
     let committed = client.committed(name).await?;
     let mut owners: BTreeMap<Position, String> = BTreeMap::new();
     for member in &group.members {
-        owners.extend(
-            member
-                .partitions
-                .iter()
-                .map(|place| (place.clone(), member.id.clone())),
-        );
+        owners.extend(member.partitions.iter().map(|place| (place.clone(), member.id.clone())));
     }
     let places: BTreeSet<Position> = committed.keys().chain(owners.keys()).cloned().collect();
     let topics: BTreeSet<&String> = places.iter().map(|(topic, _)| topic).collect();
@@ -155,17 +140,10 @@ async fn lines(client: &mut Client, name: &str, group: &Group) -> Result<Vec<Lin
         let Ok(info) = client.topic(topic, false).await else {
             continue;
         };
-        let wanted: Vec<i32> = places
-            .iter()
-            .filter(|(name, _)| name == topic)
-            .map(|(_, partition)| *partition)
-            .collect();
+        let wanted: Vec<i32> =
+            places.iter().filter(|(name, _)| name == topic).map(|(_, partition)| *partition).collect();
         let found = client.offsets(&info, &wanted, LATEST).await?;
-        ends.extend(
-            found
-                .into_iter()
-                .map(|(partition, end)| ((topic.clone(), partition), end)),
-        );
+        ends.extend(found.into_iter().map(|(partition, end)| ((topic.clone(), partition), end)));
     }
     let line = |place: Position| Line {
         committed: committed.get(&place).copied(),

@@ -20,31 +20,12 @@ pub async fn run(command: GroupCommand, json: bool) -> Result<(), Failure> {
         GroupCommand::Describe { group, connection } => {
             describe::run(&mut Client::connect(&connection).await?, &group, json).await
         }
-        GroupCommand::Reset {
-            group,
-            topic,
-            partition,
-            to,
-            execute,
-            connection,
-        } => {
-            let to = to
-                .parse()
-                .map_err(|error| Failure::Usage(format!("--to: {error}")))?;
-            let reset = reset::Reset {
-                group,
-                topic,
-                partition,
-                to,
-                execute,
-            };
+        GroupCommand::Reset { group, topic, partition, to, execute, connection } => {
+            let to = to.parse().map_err(|error| Failure::Usage(format!("--to: {error}")))?;
+            let reset = reset::Reset { group, topic, partition, to, execute };
             reset::run(&mut Client::connect(&connection).await?, &reset, json).await
         }
-        GroupCommand::Delete {
-            group,
-            yes,
-            connection,
-        } => {
+        GroupCommand::Delete { group, yes, connection } => {
             let sure = yes || output::confirm(&format!("Delete group {group} with its positions?"))?;
             if !sure {
                 return Err(Failure::Usage(format!(
@@ -63,11 +44,7 @@ async fn list(client: &mut Client, json: bool) -> Result<(), Failure> {
     addresses.dedup();
     let mut groups = Vec::new();
     for address in addresses {
-        let answer = call!(
-            client.to(&address).await?,
-            ListGroups,
-            ListGroupsRequest::default()
-        )?;
+        let answer = call!(client.to(&address).await?, ListGroups, ListGroupsRequest::default())?;
         check("groups", answer.error_code, None)?;
         groups.extend(answer.groups);
     }
@@ -80,20 +57,13 @@ async fn list(client: &mut Client, json: bool) -> Result<(), Failure> {
     }
     let mut table = output::table(&["group", "state", "type", "protocol"]);
     for group in &groups {
-        table.add_row([
-            &group.group_id,
-            &group.group_state,
-            &group.group_type,
-            &group.protocol_type,
-        ]);
+        table.add_row([&group.group_id, &group.group_state, &group.group_type, &group.protocol_type]);
     }
     Ok(output::print_table(&table)?)
 }
 
 async fn delete(client: &mut Client, group: &str, json: bool) -> Result<(), Failure> {
-    let request = DeleteGroupsRequest {
-        groups_names: vec![group.to_owned()],
-    };
+    let request = DeleteGroupsRequest { groups_names: vec![group.to_owned()] };
     let answer = call!(client.coordinator(group).await?, DeleteGroups, request)?;
     for result in answer.results {
         check(format!("group {group}"), result.error_code, None)?;

@@ -39,10 +39,7 @@ pub async fn run(client: &mut Client, reset: &Reset, json: bool) -> Result<(), F
     let all: Vec<i32> = topic.partitions.iter().map(|known| known.index).collect();
     let partitions = match reset.partition {
         Some(one) if !all.contains(&one) => {
-            return Err(Failure::Usage(format!(
-                "topic {} has no partition {one}",
-                reset.topic
-            )));
+            return Err(Failure::Usage(format!("topic {} has no partition {one}", reset.topic)));
         }
         Some(one) => vec![one],
         None => all,
@@ -51,10 +48,7 @@ pub async fn run(client: &mut Client, reset: &Reset, json: bool) -> Result<(), F
     if reset.execute {
         let place = |partition: i32| -> Position { (reset.topic.clone(), partition) };
         let positions = moves.iter().map(|one| (place(one.partition), one.to)).collect();
-        client
-            .commit(&reset.group, None, &positions)
-            .await
-            .map_err(|error| explain(reset, error))?;
+        client.commit(&reset.group, None, &positions).await.map_err(|error| explain(reset, error))?;
     }
     print(reset, &moves, json)
 }
@@ -83,10 +77,7 @@ async fn plan(
         }
     }
     if moves.is_empty() {
-        let text = format!(
-            "group {} has no position in topic {} to count from",
-            reset.group, reset.topic
-        );
+        let text = format!("group {} has no position in topic {} to count from", reset.group, reset.topic);
         return Err(Failure::Failed(text));
     }
     Ok(moves)
@@ -116,10 +107,7 @@ fn explain(reset: &Reset, error: ClientError) -> Failure {
         ClientError::Refused {
             code: ErrorCode::UnknownMemberId | ErrorCode::StaleMemberEpoch | ErrorCode::IllegalGeneration,
             ..
-        } => Failure::Failed(format!(
-            "group {} has members; stop them first ({error})",
-            reset.group
-        )),
+        } => Failure::Failed(format!("group {} has members; stop them first ({error})", reset.group)),
         other => other.into(),
     }
 }
@@ -136,12 +124,7 @@ fn print(reset: &Reset, moves: &[Move], json: bool) -> Result<(), Failure> {
     let mut table = output::table(&["topic", "partition", "from", "to"]);
     for one in moves {
         let from = one.from.map_or_else(|| "-".to_owned(), |from| from.to_string());
-        table.add_row([
-            reset.topic.clone(),
-            one.partition.to_string(),
-            from,
-            one.to.to_string(),
-        ]);
+        table.add_row([reset.topic.clone(), one.partition.to_string(), from, one.to.to_string()]);
     }
     output::print_table(&table)?;
     if !reset.execute {
@@ -170,11 +153,7 @@ mod tests {
             (PositionSpec::Time(7), None, Some(-1), Some(20)),
         ];
         for (to, from, found, expected) in cases {
-            assert_eq!(
-                target(to, from, found, log.clone()),
-                expected,
-                "{to:?} from {from:?}"
-            );
+            assert_eq!(target(to, from, found, log.clone()), expected, "{to:?} from {from:?}");
         }
     }
 }

@@ -33,23 +33,13 @@ pub async fn run(client: &mut Client, change: &Change, json: bool) -> Result<(),
     let mut configs = Vec::new();
     for text in &change.set {
         let (name, value) = pair(text)?;
-        configs.push(AlterableConfig {
-            name,
-            config_operation: OPERATION_SET,
-            value: Some(value),
-        });
+        configs.push(AlterableConfig { name, config_operation: OPERATION_SET, value: Some(value) });
     }
     for key in &change.unset {
-        configs.push(AlterableConfig {
-            name: key.clone(),
-            config_operation: OPERATION_DELETE,
-            value: None,
-        });
+        configs.push(AlterableConfig { name: key.clone(), config_operation: OPERATION_DELETE, value: None });
     }
     if configs.is_empty() && change.partitions.is_none() {
-        return Err(Failure::Usage(
-            "nothing to change: use --set, --unset or --partitions".to_owned(),
-        ));
+        return Err(Failure::Usage("nothing to change: use --set, --unset or --partitions".to_owned()));
     }
     if !configs.is_empty() {
         alter_configs(client, &change.name, configs).await?;
@@ -58,9 +48,7 @@ pub async fn run(client: &mut Client, change: &Change, json: bool) -> Result<(),
         grow(client, &change.name, count).await?;
     }
     if json {
-        return Ok(output::print_json(
-            &json!({ "topic": change.name, "altered": true }),
-        )?);
+        return Ok(output::print_json(&json!({ "topic": change.name, "altered": true }))?);
     }
     Ok(output::print_line(&format!("changed {}", change.name))?)
 }
@@ -70,15 +58,9 @@ async fn alter_configs(
     name: &str,
     configs: Vec<AlterableConfig>,
 ) -> Result<(), Failure> {
-    let resource = AlterConfigsResource {
-        resource_type: RESOURCE_TOPIC,
-        resource_name: name.to_owned(),
-        configs,
-    };
-    let request = IncrementalAlterConfigsRequest {
-        resources: vec![resource],
-        validate_only: false,
-    };
+    let resource =
+        AlterConfigsResource { resource_type: RESOURCE_TOPIC, resource_name: name.to_owned(), configs };
+    let request = IncrementalAlterConfigsRequest { resources: vec![resource], validate_only: false };
     let answer = call!(client.any().await?, IncrementalAlterConfigs, request)?;
     for result in answer.responses {
         check(format!("topic {name}"), result.error_code, result.error_message)?;
@@ -87,11 +69,7 @@ async fn alter_configs(
 }
 
 async fn grow(client: &mut Client, name: &str, count: i32) -> Result<(), Failure> {
-    let topic = CreatePartitionsTopic {
-        name: name.to_owned(),
-        count,
-        assignments: None,
-    };
+    let topic = CreatePartitionsTopic { name: name.to_owned(), count, assignments: None };
     let request = CreatePartitionsRequest {
         topics: vec![topic],
         timeout_ms: client.timeout().as_millis() as i32,

@@ -21,12 +21,8 @@ const SOURCE_DEFAULT: i8 = 5;
 /// Shows one topic.
 pub async fn run(client: &mut Client, name: &str, all: bool, json: bool) -> Result<(), Failure> {
     let topic = client.topic(name, false).await?;
-    let led: Vec<i32> = topic
-        .partitions
-        .iter()
-        .filter(|known| known.address.is_some())
-        .map(|known| known.index)
-        .collect();
+    let led: Vec<i32> =
+        topic.partitions.iter().filter(|known| known.address.is_some()).map(|known| known.index).collect();
     let starts = client.offsets(&topic, &led, EARLIEST).await?;
     let ends = client.offsets(&topic, &led, LATEST).await?;
     let mut configs = configs(client, name).await?;
@@ -45,18 +41,11 @@ async fn configs(client: &mut Client, name: &str) -> Result<Vec<DescribeConfigsR
         resource_name: name.to_owned(),
         configuration_keys: None,
     };
-    let request = DescribeConfigsRequest {
-        resources: vec![resource],
-        ..DescribeConfigsRequest::default()
-    };
+    let request = DescribeConfigsRequest { resources: vec![resource], ..DescribeConfigsRequest::default() };
     let answer = call!(client.any().await?, DescribeConfigs, request)?;
     let mut configs = Vec::new();
     for result in answer.results {
-        check(
-            format!("settings of topic {name}"),
-            result.error_code,
-            result.error_message,
-        )?;
+        check(format!("settings of topic {name}"), result.error_code, result.error_message)?;
         configs.extend(result.configs);
     }
     Ok(configs)
@@ -107,27 +96,13 @@ fn print_tables(
     configs: &[DescribeConfigsResourceResult],
 ) -> Result<(), Failure> {
     let number = |found: Option<&i64>| found.map_or_else(|| "-".to_owned(), i64::to_string);
-    output::print_line(&format!(
-        "{} · id {} · {} partitions",
-        topic.name,
-        topic.id,
-        topic.partitions.len()
-    ))?;
-    let mut table = output::table(&[
-        "partition",
-        "leader",
-        "epoch",
-        "log start",
-        "log end",
-        "replicas",
-        "in sync",
-    ]);
+    output::print_line(&format!("{} · id {} · {} partitions", topic.name, topic.id, topic.partitions.len()))?;
+    let mut table =
+        output::table(&["partition", "leader", "epoch", "log start", "log end", "replicas", "in sync"]);
     for known in &topic.partitions {
         table.add_row([
             known.index.to_string(),
-            known
-                .leader
-                .map_or_else(|| "none".to_owned(), |leader| leader.to_string()),
+            known.leader.map_or_else(|| "none".to_owned(), |leader| leader.to_string()),
             known.epoch.to_string(),
             number(starts.get(&known.index)),
             number(ends.get(&known.index)),
@@ -142,11 +117,7 @@ fn print_tables(
     output::print_line("")?;
     let mut table = output::table(&["setting", "value", "from"]);
     for config in configs {
-        table.add_row([
-            config.name.as_str(),
-            config.value.as_deref().unwrap_or("-"),
-            source(config),
-        ]);
+        table.add_row([config.name.as_str(), config.value.as_deref().unwrap_or("-"), source(config)]);
     }
     Ok(output::print_table(&table)?)
 }

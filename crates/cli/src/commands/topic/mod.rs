@@ -22,48 +22,20 @@ use crate::{
 /// Runs one of them.
 pub async fn run(command: TopicCommand, json: bool) -> Result<(), Failure> {
     match command {
-        TopicCommand::Create {
-            name,
-            partitions,
-            configs,
-            if_not_exists,
-            connection,
-        } => {
+        TopicCommand::Create { name, partitions, configs, if_not_exists, connection } => {
             let mut client = Client::connect(&connection).await?;
-            let new = New {
-                name,
-                partitions,
-                configs,
-                if_not_exists,
-            };
+            let new = New { name, partitions, configs, if_not_exists };
             create(&mut client, new, json).await
         }
         TopicCommand::List { connection } => list(&mut Client::connect(&connection).await?, json).await,
-        TopicCommand::Describe {
-            name,
-            all,
-            connection,
-        } => describe::run(&mut Client::connect(&connection).await?, &name, all, json).await,
-        TopicCommand::Alter {
-            name,
-            set,
-            unset,
-            partitions,
-            connection,
-        } => {
-            let change = change::Change {
-                name,
-                set,
-                unset,
-                partitions,
-            };
+        TopicCommand::Describe { name, all, connection } => {
+            describe::run(&mut Client::connect(&connection).await?, &name, all, json).await
+        }
+        TopicCommand::Alter { name, set, unset, partitions, connection } => {
+            let change = change::Change { name, set, unset, partitions };
             change::run(&mut Client::connect(&connection).await?, &change, json).await
         }
-        TopicCommand::Delete {
-            name,
-            yes,
-            connection,
-        } => {
+        TopicCommand::Delete { name, yes, connection } => {
             let sure = yes || output::confirm(&format!("Delete topic {name} with all its records?"))?;
             if !sure {
                 return Err(Failure::Usage(format!(
@@ -84,22 +56,13 @@ struct New {
 
 /// Splits `KEY=VALUE`.
 fn pair(text: &str) -> Result<(String, String), Failure> {
-    let pair = text
-        .split_once('=')
-        .map(|(key, value)| (key.trim().to_owned(), value.trim().to_owned()));
+    let pair = text.split_once('=').map(|(key, value)| (key.trim().to_owned(), value.trim().to_owned()));
     pair.ok_or_else(|| Failure::Usage(format!("`{text}` is not KEY=VALUE")))
 }
 
 async fn create(client: &mut Client, new: New, json: bool) -> Result<(), Failure> {
-    let configs = new
-        .configs
-        .iter()
-        .map(|text| pair(text))
-        .collect::<Result<Vec<_>, _>>()?;
-    let configs = configs.into_iter().map(|(name, value)| CreatableTopicConfig {
-        name,
-        value: Some(value),
-    });
+    let configs = new.configs.iter().map(|text| pair(text)).collect::<Result<Vec<_>, _>>()?;
+    let configs = configs.into_iter().map(|(name, value)| CreatableTopicConfig { name, value: Some(value) });
     let topic = CreatableTopic {
         name: new.name.clone(),
         num_partitions: new.partitions.unwrap_or(-1),
@@ -119,11 +82,7 @@ async fn create(client: &mut Client, new: New, json: bool) -> Result<(), Failure
             created = false;
             continue;
         }
-        check(
-            format!("topic {}", result.name),
-            result.error_code,
-            result.error_message,
-        )?;
+        check(format!("topic {}", result.name), result.error_code, result.error_message)?;
     }
     let topic = client.topic_with_leaders(&new.name, true).await?;
     let partitions = topic.partitions.len();
@@ -133,10 +92,7 @@ async fn create(client: &mut Client, new: New, json: bool) -> Result<(), Failure
         return Ok(output::print_json(&shown)?);
     }
     let word = if created { "created" } else { "exists:" };
-    Ok(output::print_line(&format!(
-        "{word} {} with {partitions} partitions",
-        topic.name
-    ))?)
+    Ok(output::print_line(&format!("{word} {} with {partitions} partitions", topic.name))?)
 }
 
 async fn list(client: &mut Client, json: bool) -> Result<(), Failure> {
@@ -149,11 +105,7 @@ async fn list(client: &mut Client, json: bool) -> Result<(), Failure> {
     }
     let mut table = output::table(&["topic", "partitions", "id"]);
     for topic in &topics {
-        table.add_row([
-            topic.name.clone(),
-            topic.partitions.len().to_string(),
-            topic.id.to_string(),
-        ]);
+        table.add_row([topic.name.clone(), topic.partitions.len().to_string(), topic.id.to_string()]);
     }
     Ok(output::print_table(&table)?)
 }

@@ -99,7 +99,8 @@ fn decompress_snappy(records: &[u8], bytes_max: usize) -> Result<Bytes, Compress
     let mut out = Vec::new();
     while !rest.is_empty() {
         let (length, behind) = rest.split_first_chunk::<4>().ok_or_else(damaged)?;
-        let (block, behind) = behind.split_at_checked(u32::from_be_bytes(*length) as usize).ok_or_else(damaged)?;
+        let (block, behind) =
+            behind.split_at_checked(u32::from_be_bytes(*length) as usize).ok_or_else(damaged)?;
         out.extend(snappy_block(block, bytes_max - out.len())?);
         rest = behind;
     }

@@ -1,7 +1,7 @@
 //! Reading the records of a batch. Every length is checked; what is handed out shares the (decompressed) bytes.
 
 use bytes::Bytes;
-use tallymq_model::{BatchHeader, TimestampType, Timestamp, batch::HEADER_BYTES};
+use tallymq_model::{BatchHeader, Timestamp, TimestampType, batch::HEADER_BYTES};
 use thiserror::Error;
 
 use super::{CompressionError, Header, Record, decompress, varint};

@@ -67,10 +67,7 @@ impl From<DecodeFault> for DecodeError {
 impl DecodeError {
     /// The same error, with the field it happened in, unless an inner field is known already.
     pub fn at(self, field: &'static str) -> Self {
-        DecodeError {
-            field: self.field.or(Some(field)),
-            ..self
-        }
+        DecodeError { field: self.field.or(Some(field)), ..self }
     }
 }
 
@@ -110,9 +107,6 @@ impl From<EncodeFault> for EncodeError {
 impl EncodeError {
     /// The same error, with the field it happened in, unless an inner field is known already.
     pub fn at(self, field: &'static str) -> Self {
-        EncodeError {
-            field: self.field.or(Some(field)),
-            ..self
-        }
+        EncodeError { field: self.field.or(Some(field)), ..self }
     }
 }

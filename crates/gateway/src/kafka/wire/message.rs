@@ -41,9 +41,7 @@ pub trait Structure: Wire {
     /// The layout of `version`, if the API has it.
     fn layout(version: i16) -> Option<Layout> {
         let flexible = Self::FLEXIBLE_FROM.is_some_and(|first| version >= first);
-        Self::VERSIONS
-            .contains(&version)
-            .then_some(Layout { version, flexible })
+        Self::VERSIONS.contains(&version).then_some(Layout { version, flexible })
     }
 
     /// Reads a whole message. Bytes behind it are left in `reader`: brokers have always ignored them.
@@ -85,10 +83,6 @@ impl<T: Structure> Wire for Option<T> {
 
     #[cfg(feature = "samples")]
     fn sample(sampler: &mut super::sample::Sampler, layout: Layout) -> Self {
-        if sampler.chance(4) {
-            None
-        } else {
-            Some(T::sample(sampler, layout))
-        }
+        if sampler.chance(4) { None } else { Some(T::sample(sampler, layout)) }
     }
 }

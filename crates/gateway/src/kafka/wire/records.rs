@@ -14,10 +14,7 @@ pub struct Records {
 impl Records {
     /// No record.
     pub const fn new() -> Self {
-        Records {
-            first: Bytes::new(),
-            rest: Vec::new(),
-        }
+        Records { first: Bytes::new(), rest: Vec::new() }
     }
 
     /// Adds a piece at the end.
@@ -41,9 +38,7 @@ impl Records {
 
     /// The pieces, in order.
     pub fn pieces(&self) -> impl Iterator<Item = &Bytes> {
-        std::iter::once(&self.first)
-            .chain(&self.rest)
-            .filter(|piece| !piece.is_empty())
+        std::iter::once(&self.first).chain(&self.rest).filter(|piece| !piece.is_empty())
     }
 
     /// Everything in one piece: shared if there is only one (as in every decoded message), else copied together.
@@ -59,10 +54,7 @@ impl Records {
 
 impl From<Bytes> for Records {
     fn from(bytes: Bytes) -> Self {
-        Records {
-            first: bytes,
-            rest: Vec::new(),
-        }
+        Records { first: bytes, rest: Vec::new() }
     }
 }
 
@@ -92,10 +84,7 @@ mod tests {
     #[test]
     fn equality_is_about_bytes_not_pieces() {
         let whole = Records::from(Bytes::from_static(b"abcdef"));
-        let cut: Records = [&b""[..], b"abc", b"", b"def"]
-            .map(Bytes::from_static)
-            .into_iter()
-            .collect();
+        let cut: Records = [&b""[..], b"abc", b"", b"def"].map(Bytes::from_static).into_iter().collect();
         assert_eq!(whole, cut);
         assert_eq!(cut.pieces().count(), 2);
         assert_eq!(cut.bytes(), 6);

@@ -31,11 +31,7 @@ impl Sampler {
 
     /// How many elements a list gets.
     pub fn list_length(&mut self) -> usize {
-        if self.chance(6) {
-            0
-        } else {
-            1 + self.number() as u64 as usize % 3
-        }
+        if self.chance(6) { 0 } else { 1 + self.number() as u64 as usize % 3 }
     }
 
     /// Null, empty, short or long text, not only ASCII.

@@ -16,10 +16,7 @@ pub fn read_tagged(
         let tag = reader.unsigned_varint()?;
         let size = reader.unsigned_varint()? as usize;
         let Some(after) = reader.remaining().checked_sub(size) else {
-            let fault = DecodeFault::Truncated {
-                wanted: size,
-                remaining: reader.remaining(),
-            };
+            let fault = DecodeFault::Truncated { wanted: size, remaining: reader.remaining() };
             return Err(fault.into());
         };
         if !known(tag, reader)? {

@@ -113,9 +113,7 @@ impl Wire for Option<Records> {
 
     fn write(&self, writer: &mut Writer, layout: Layout) -> Result<(), EncodeError> {
         writer.length(self.as_ref().map(Records::bytes), layout)?;
-        self.iter()
-            .flat_map(Records::pieces)
-            .for_each(|piece| writer.link(piece));
+        self.iter().flat_map(Records::pieces).for_each(|piece| writer.link(piece));
         Ok(())
     }
 

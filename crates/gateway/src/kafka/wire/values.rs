@@ -118,11 +118,7 @@ impl<T: Wire> Wire for Option<Vec<T>> {
 
     #[cfg(feature = "samples")]
     fn sample(sampler: &mut super::sample::Sampler, layout: Layout) -> Self {
-        if sampler.chance(8) {
-            None
-        } else {
-            Some(Vec::sample(sampler, layout))
-        }
+        if sampler.chance(8) { None } else { Some(Vec::sample(sampler, layout)) }
     }
 }
 
@@ -142,8 +138,6 @@ impl<T: Wire> Wire for Vec<T> {
 
     #[cfg(feature = "samples")]
     fn sample(sampler: &mut super::sample::Sampler, layout: Layout) -> Self {
-        (0..sampler.list_length())
-            .map(|_| T::sample(sampler, layout))
-            .collect()
+        (0..sampler.list_length()).map(|_| T::sample(sampler, layout)).collect()
     }
 }

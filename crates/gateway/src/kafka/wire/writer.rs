@@ -33,10 +33,7 @@ impl Writer {
 
     /// A chain that starts with a frame's length field, to be ended with [`Writer::into_frame`].
     pub fn frame() -> Self {
-        let mut writer = Writer {
-            buffer: BytesMut::with_capacity(BUFFER_BYTES),
-            ..Writer::default()
-        };
+        let mut writer = Writer { buffer: BytesMut::with_capacity(BUFFER_BYTES), ..Writer::default() };
         writer.buffer.put_i32(0);
         writer
     }
@@ -125,11 +122,7 @@ impl Writer {
     pub fn into_frame(mut self) -> Result<Vec<Bytes>, EncodeFault> {
         let body_bytes = self.bytes() - FRAME_LENGTH_BYTES;
         let length = i32::try_from(body_bytes).map_err(|_| EncodeFault::TooLong(body_bytes))?;
-        let first = if self.head.is_empty() {
-            &mut self.buffer
-        } else {
-            &mut self.head
-        };
+        let first = if self.head.is_empty() { &mut self.buffer } else { &mut self.head };
         first[..FRAME_LENGTH_BYTES].copy_from_slice(&length.to_be_bytes());
         Ok(self.into_pieces())
     }
@@ -170,19 +163,14 @@ mod tests {
     fn small_payloads_are_collected() {
         let mut writer = Writer::frame();
         writer.link(&Bytes::from_static(b"abc"));
-        assert_eq!(
-            writer.into_frame().expect("short enough"),
-            vec![Bytes::from_static(b"\0\0\0\x03abc")]
-        );
+        assert_eq!(writer.into_frame().expect("short enough"), vec![Bytes::from_static(b"\0\0\0\x03abc")]);
     }
 
     #[test]
     fn lengths_in_both_layouts() {
         let written = |length, flexible| {
             let mut writer = Writer::new();
-            writer
-                .length(length, Layout { version: 0, flexible })
-                .expect("short enough");
+            writer.length(length, Layout { version: 0, flexible }).expect("short enough");
             writer.into_pieces().concat()
         };
         assert_eq!(written(None, false), [0xff; 4]);

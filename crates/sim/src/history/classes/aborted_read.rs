@@ -17,10 +17,7 @@ pub fn find(index: &Index<'_>) -> Vec<Anomaly> {
         };
         if send.fate == Fate::Failed && reported.insert(read.value) {
             let anomaly = index.anomaly(Class::AbortedRead, read.event, &[read.value], read.place);
-            found.push(anomaly.because(format!(
-                "process {} was told that this write failed",
-                send.process
-            )));
+            found.push(anomaly.because(format!("process {} was told that this write failed", send.process)));
         }
     }
     found

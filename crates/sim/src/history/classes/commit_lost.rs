@@ -38,28 +38,20 @@ pub fn find(index: &Index<'_>) -> Vec<Anomaly> {
             let key = (group, partition);
             match (event.op, event.kind) {
                 (Op::Commit, Kind::Invoke | Kind::Unknown) => {
-                    let own = positions.entry(key).or_insert(Committed {
-                        lowest: offset,
-                        acknowledged: None,
-                    });
+                    let own =
+                        positions.entry(key).or_insert(Committed { lowest: offset, acknowledged: None });
                     own.lowest = own.lowest.min(offset);
                 }
                 (Op::Commit, Kind::Ok) => {
-                    let own = positions.entry(key).or_insert(Committed {
-                        lowest: offset,
-                        acknowledged: None,
-                    });
-                    let after = own
-                        .acknowledged
-                        .is_none_or(|earlier| earlier < index.invocations[at]);
+                    let own =
+                        positions.entry(key).or_insert(Committed { lowest: offset, acknowledged: None });
+                    let after = own.acknowledged.is_none_or(|earlier| earlier < index.invocations[at]);
                     own.lowest = if after { offset } else { own.lowest.min(offset) };
                     own.acknowledged = Some(at);
                 }
                 (Op::Assign, Kind::Ok) => {
-                    let Some(Committed {
-                        lowest,
-                        acknowledged: Some(acknowledged),
-                    }) = positions.get(&key).copied()
+                    let Some(Committed { lowest, acknowledged: Some(acknowledged) }) =
+                        positions.get(&key).copied()
                     else {
                         continue;
                     };

@@ -48,15 +48,11 @@ pub fn find(index: &Index<'_>) -> Vec<Anomaly> {
                 _ => {
                     let from = own.judged_to.unwrap_or(offset);
                     let passed =
-                        index
-                            .log(partition)
-                            .between(from, offset)
-                            .iter()
-                            .filter(|&&(offset, value)| {
-                                let failed = index.send(value).is_some_and(|send| send.fate == Fate::Failed);
-                                let place = Place { partition, offset };
-                                !own.delivered.contains(&offset) && !failed && !index.is_trimmed(place)
-                            });
+                        index.log(partition).between(from, offset).iter().filter(|&&(offset, value)| {
+                            let failed = index.send(value).is_some_and(|send| send.fate == Fate::Failed);
+                            let place = Place { partition, offset };
+                            !own.delivered.contains(&offset) && !failed && !index.is_trimmed(place)
+                        });
                     let values: Vec<_> = passed.map(|&(_, value)| value).collect();
                     own.judged_to = Some(from.max(offset));
                     if !values.is_empty() {

@@ -31,11 +31,7 @@ impl<'h> Holds<'h> {
         let group = event.group.as_deref().unwrap_or_default();
         match (event.op, event.kind) {
             (Op::Lease, Kind::Ok) => {
-                let new = Hold {
-                    process: event.process,
-                    event: at,
-                    until_ns: until(index, at),
-                };
+                let new = Hold { process: event.process, event: at, until_ns: until(index, at) };
                 for item in event.items() {
                     let Some(value) = item.value.and_then(|value| index.value_id(value)) else {
                         continue;
@@ -49,10 +45,8 @@ impl<'h> Holds<'h> {
             }
             (Op::Renew, Kind::Ok) => {
                 for value in event.items().filter_map(|item| index.value_id(item.value?)) {
-                    if let Some(hold) = self
-                        .held
-                        .get_mut(&(group, value))
-                        .filter(|h| h.process == event.process)
+                    if let Some(hold) =
+                        self.held.get_mut(&(group, value)).filter(|h| h.process == event.process)
                     {
                         hold.until_ns = hold.until_ns.max(until(index, at));
                     }
@@ -75,11 +69,7 @@ impl<'h> Holds<'h> {
     }
 
     fn drop_own(&mut self, group: &'h str, value: ValueId, process: i64) {
-        if self
-            .held
-            .get(&(group, value))
-            .is_some_and(|hold| hold.process == process)
-        {
+        if self.held.get(&(group, value)).is_some_and(|hold| hold.process == process) {
             self.held.remove(&(group, value));
         }
     }

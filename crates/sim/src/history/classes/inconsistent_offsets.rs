@@ -10,21 +10,10 @@ pub fn find(index: &Index<'_>) -> Vec<Anomaly> {
     let mut found = Vec::new();
     for (number, log) in index.logs.iter().enumerate() {
         let partition = PartitionId(number as u32);
-        for same in log
-            .entries
-            .chunk_by(|a, b| a.0 == b.0)
-            .filter(|same| same.len() > 1)
-        {
+        for same in log.entries.chunk_by(|a, b| a.0 == b.0).filter(|same| same.len() > 1) {
             let values: Vec<_> = same.iter().map(|&(_, value)| value).collect();
-            let place = Place {
-                partition,
-                offset: same[0].0,
-            };
-            let at = values
-                .iter()
-                .map(|&value| index.first_witness(value))
-                .max()
-                .unwrap_or_default();
+            let place = Place { partition, offset: same[0].0 };
+            let at = values.iter().map(|&value| index.first_witness(value)).max().unwrap_or_default();
             let anomaly = index.anomaly(Class::InconsistentOffsets, at, &values, Some(place));
             found.push(anomaly.because(format!("one offset has {} values", values.len())));
         }
@@ -37,19 +26,12 @@ pub fn find(index: &Index<'_>) -> Vec<Anomaly> {
                 format!("idempotent producer {producer}'s one send stands at offsets {offsets:?}")
             }
             None if index.contradicts_acknowledgement(send) => {
-                format!(
-                    "acknowledged at offset {}, read only elsewhere: {offsets:?}",
-                    offsets[0]
-                )
+                format!("acknowledged at offset {}, read only elsewhere: {offsets:?}", offsets[0])
             }
             None => continue,
         };
-        let anomaly = index.anomaly(
-            Class::InconsistentOffsets,
-            send.invoked,
-            &[*value],
-            places.last().copied(),
-        );
+        let anomaly =
+            index.anomaly(Class::InconsistentOffsets, send.invoked, &[*value], places.last().copied());
         found.push(anomaly.because(detail));
     }
     found

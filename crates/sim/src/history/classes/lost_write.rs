@@ -21,9 +21,8 @@ pub fn find(index: &Index<'_>) -> Vec<Anomaly> {
         {
             let at = send.completed.unwrap_or(send.invoked);
             let anomaly = index.anomaly(Class::LostWrite, at, &[send.value], Some(place));
-            found.push(anomaly.because(format!(
-                "acknowledged, and never read although offset {read_to} was"
-            )));
+            found
+                .push(anomaly.because(format!("acknowledged, and never read although offset {read_to} was")));
         }
     }
     found

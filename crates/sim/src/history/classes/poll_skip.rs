@@ -30,9 +30,9 @@ pub fn find(index: &Index<'_>) -> Vec<Anomaly> {
         if values.len() > 1 {
             let anomaly = index.anomaly(Class::PollSkip, step.event, &values, Some(step.place));
             let (scope, count, previous) = (step.scope(), between.len(), step.previous);
-            found.push(anomaly.because(format!(
-                "{scope}: {count} known records skipped after offset {previous}"
-            )));
+            found.push(
+                anomaly.because(format!("{scope}: {count} known records skipped after offset {previous}")),
+            );
         }
     }
     found

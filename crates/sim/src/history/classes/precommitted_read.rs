@@ -17,9 +17,7 @@ pub fn find(index: &Index<'_>) -> Vec<Anomaly> {
         let Some(send) = index.send(read.value) else {
             continue;
         };
-        let vanished = index
-            .final_event
-            .is_some_and(|final_event| read.event < final_event)
+        let vanished = index.final_event.is_some_and(|final_event| read.event < final_event)
             && read.polled
             && send.fate == Fate::Unknown
             && !index.is_seen(read.value)

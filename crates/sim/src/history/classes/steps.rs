@@ -22,11 +22,7 @@ pub(super) struct Step {
 impl Step {
     /// Where the step happened, in words.
     pub fn scope(&self) -> &'static str {
-        if self.inside {
-            "inside one poll"
-        } else {
-            "across polls"
-        }
+        if self.inside { "inside one poll" } else { "across polls" }
     }
 }
 
@@ -55,13 +51,7 @@ pub(super) fn steps(index: &Index<'_>) -> Vec<Step> {
                     };
                     match item.offset {
                         Some(offset) if event.op != Op::Revoke => {
-                            own.insert(
-                                partition,
-                                Position {
-                                    last: offset - 1,
-                                    event: at,
-                                },
-                            );
+                            own.insert(partition, Position { last: offset - 1, event: at });
                         }
                         _ => drop(own.remove(&partition)),
                     }
@@ -75,21 +65,9 @@ pub(super) fn steps(index: &Index<'_>) -> Vec<Step> {
                 continue;
             };
             let own = positions.entry(event.process).or_default();
-            let after = own.insert(
-                place.partition,
-                Position {
-                    last: place.offset,
-                    event: at,
-                },
-            );
+            let after = own.insert(place.partition, Position { last: place.offset, event: at });
             if let Some(Position { last, event }) = after {
-                steps.push(Step {
-                    event: at,
-                    place,
-                    value: read.value,
-                    previous: last,
-                    inside: event == at,
-                });
+                steps.push(Step { event: at, place, value: read.value, previous: last, inside: event == at });
             }
         }
     }

@@ -42,18 +42,10 @@ pub fn find(index: &Index<'_>) -> Vec<Anomaly> {
     let mut found = Vec::new();
     for (group, topic) in stated {
         let at = stated_at[&(group, topic)];
-        for send in index
-            .sends
-            .iter()
-            .filter(|send| send.topic == topic && send.fate == Fate::Acknowledged)
-        {
+        for send in index.sends.iter().filter(|send| send.topic == topic && send.fate == Fate::Acknowledged) {
             let mark = marks.get(&(group, send.value)).copied().unwrap_or_default();
             if let Some(detail) = fault(mark) {
-                found.push(
-                    index
-                        .anomaly(Class::Unbalanced, at, &[send.value], send.place())
-                        .because(detail),
-                );
+                found.push(index.anomaly(Class::Unbalanced, at, &[send.value], send.place()).because(detail));
             }
         }
     }

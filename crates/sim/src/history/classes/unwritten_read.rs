@@ -16,9 +16,7 @@ pub fn find(index: &Index<'_>) -> Vec<Anomaly> {
             (None, _) => "nobody sent it".to_owned(),
             (Some(send), Some(place)) => {
                 let (topic, _) = index.partition(place.partition);
-                let astray = send
-                    .partition
-                    .is_some_and(|partition| partition != place.partition);
+                let astray = send.partition.is_some_and(|partition| partition != place.partition);
                 if !astray && send.topic == topic {
                     continue;
                 }

@@ -14,9 +14,7 @@ impl Turn<'_> {
         let is_unknown_group = self.slot.durable.is_none() && self.slot.classic.is_unused();
         if is_unknown_group && check.generation < 0 {
             // Commits in the name of a group make it exist: it is listed, described and deleted like any other.
-            let command = GroupCommand::Created {
-                group: self.group.clone(),
-            };
+            let command = GroupCommand::Created { group: self.group.clone() };
             let reply = (token, Response::CommitCheck(Ok(Fence::None)));
             return self.propose(command, Then::Reply(vec![reply]));
         }
@@ -85,13 +83,9 @@ impl Turn<'_> {
         if !soft.uses_consumer_protocol() {
             return Err(GroupError::NonEmptyGroup);
         }
-        let subscriptions = soft
-            .members
-            .values()
-            .filter_map(|member| member.record.subscription.as_ref());
-        let mut topics: Vec<Text> = subscriptions
-            .flat_map(|subscription| subscription.topics.iter().cloned())
-            .collect();
+        let subscriptions = soft.members.values().filter_map(|member| member.record.subscription.as_ref());
+        let mut topics: Vec<Text> =
+            subscriptions.flat_map(|subscription| subscription.topics.iter().cloned()).collect();
         topics.sort();
         topics.dedup();
         Ok(topics)

@@ -23,13 +23,7 @@ impl Turn<'_> {
             Some(_) => {
                 let command = self.as_empty_classic();
                 let retry = Some((token, Box::new(Request::Join(join))));
-                self.propose(
-                    command,
-                    Then::TypeChanged {
-                        retry,
-                        replies: Vec::new(),
-                    },
-                );
+                self.propose(command, Then::TypeChanged { retry, replies: Vec::new() });
             }
             None => self.join_classic(token, join),
         }
@@ -41,15 +35,10 @@ impl Turn<'_> {
         if !bounds.contains(&join.session_timeout_ms) {
             return Err(GroupError::InvalidSessionTimeout);
         }
-        let bytes: usize = join
-            .protocols
-            .iter()
-            .map(|one| one.name.len() + one.metadata.len() + PROTOCOL_BYTES_MIN)
-            .sum();
+        let bytes: usize =
+            join.protocols.iter().map(|one| one.name.len() + one.metadata.len() + PROTOCOL_BYTES_MIN).sum();
         if bytes + join.protocol_type.len() > options.member_metadata_bytes_max {
-            return Err(GroupError::InvalidRequest(
-                "the member's protocols and metadata are too big",
-            ));
+            return Err(GroupError::InvalidRequest("the member's protocols and metadata are too big"));
         }
         if join.instance.as_ref().is_some_and(|instance| instance.is_empty()) {
             return Err(GroupError::InvalidRequest("the instance id is empty"));
@@ -75,11 +64,7 @@ impl Turn<'_> {
             }
             return self.reply(token, Response::Join(Err(error)));
         }
-        if is_unknown {
-            self.join_unknown(token, join)
-        } else {
-            self.join_known(token, join)
-        }
+        if is_unknown { self.join_unknown(token, join) } else { self.join_known(token, join) }
     }
 
     /// An existing member is let in if it waits already, or if there is room among those that wait: a group that became too
@@ -104,18 +89,10 @@ impl Turn<'_> {
     }
 
     fn join_unknown(&mut self, token: Token, join: Join) {
-        let prefix = join
-            .instance
-            .as_ref()
-            .map_or(&*join.client.id, |instance| instance.as_str());
+        let prefix = join.instance.as_ref().map_or(&*join.client.id, |instance| instance.as_str());
         let fresh = MemberId::from(format!("{prefix}-{}", join.fresh_id));
         if let Some(instance) = &join.instance {
-            return match self
-                .slot
-                .classic
-                .static_member(instance)
-                .map(|member| member.record.id.clone())
-            {
+            return match self.slot.classic.static_member(instance).map(|member| member.record.id.clone()) {
                 Some(old) => self.replace_static(token, join, old, fresh),
                 None => self.join_new(token, join, fresh),
             };
@@ -141,10 +118,8 @@ impl Turn<'_> {
         if let Err(error) = soft.check_member(&join.member, join.instance.as_ref()) {
             return self.reply(token, Response::Join(Err(error)));
         }
-        let is_unchanged = soft
-            .members
-            .get(&join.member)
-            .is_some_and(|member| member.record.protocols == join.protocols);
+        let is_unchanged =
+            soft.members.get(&join.member).is_some_and(|member| member.record.protocols == join.protocols);
         let is_leader = soft.leader.as_ref() == Some(&join.member);
         match soft.phase {
             // The answer to its join may have been lost: it gets the current generation again.
@@ -172,10 +147,7 @@ impl Turn<'_> {
             soft.new_member_added = true;
         }
         soft.add(record(join, member.clone()), Some(token), true);
-        self.set_timer(
-            Timer::Session(member),
-            self.core.options.new_member_join_timeout_ms,
-        );
+        self.set_timer(Timer::Session(member), self.core.options.new_member_join_timeout_ms);
         self.rebalance_or_complete();
     }
 
@@ -184,10 +156,7 @@ impl Turn<'_> {
         let record = record(join, id.clone());
         let mut replaced = None;
         if let Some(member) = self.slot.classic.members.get_mut(&id) {
-            member.record = ClassicMember {
-                instance: member.record.instance.clone(),
-                ..record
-            };
+            member.record = ClassicMember { instance: member.record.instance.clone(), ..record };
             replaced = member.join.replace(token);
         }
         // The same member asks on another connection: nobody waits on the old one any more.
@@ -206,12 +175,8 @@ impl Turn<'_> {
             instance: member.instance.clone(),
             metadata: member.metadata(protocol),
         };
-        let members = soft
-            .members
-            .values()
-            .filter(|_| with_members)
-            .map(|member| seen(&member.record))
-            .collect();
+        let members =
+            soft.members.values().filter(|_| with_members).map(|member| seen(&member.record)).collect();
         Joined {
             member: member.clone(),
             generation: soft.generation,
@@ -227,10 +192,8 @@ impl Turn<'_> {
 /// The member that a join describes.
 pub(super) fn record(join: Join, id: MemberId) -> ClassicMember {
     let protocols: Vec<Protocol> = join.protocols;
-    let subscription = join.subscription.map(|subscription| Subscription {
-        owned: Vec::new(),
-        ..subscription
-    });
+    let subscription =
+        join.subscription.map(|subscription| Subscription { owned: Vec::new(), ..subscription });
     ClassicMember {
         id,
         instance: join.instance,

@@ -27,11 +27,7 @@ impl Turn<'_> {
                     gone.push(id);
                 }
             });
-            lefts.push(Left {
-                member: leaving.member,
-                instance: leaving.instance,
-                result,
-            });
+            lefts.push(Left { member: leaving.member, instance: leaving.instance, result });
         }
         self.remove_members(gone, vec![(token, Response::Leave(Ok(lefts)))]);
     }
@@ -40,13 +36,8 @@ impl Turn<'_> {
         let soft = &self.slot.classic;
         if leaving.member.is_empty() {
             // An administrator names static members by their instance id alone.
-            let named = leaving
-                .instance
-                .as_ref()
-                .and_then(|instance| soft.static_member(instance));
-            return named
-                .map(|member| member.record.id.clone())
-                .ok_or(GroupError::UnknownMemberId);
+            let named = leaving.instance.as_ref().and_then(|instance| soft.static_member(instance));
+            return named.map(|member| member.record.id.clone()).ok_or(GroupError::UnknownMemberId);
         }
         if !soft.pending.contains(&leaving.member) {
             soft.check_member(&leaving.member, leaving.instance.as_ref())?;
@@ -57,28 +48,15 @@ impl Turn<'_> {
     /// Removes members; those that the log knows by a command first.
     pub(super) fn remove_members(&mut self, gone: Vec<MemberId>, replies: Replies) {
         let durable: Vec<MemberId> = match self.classic() {
-            Some(group) => gone
-                .iter()
-                .filter(|id| group.members.contains_key(*id))
-                .cloned()
-                .collect(),
+            Some(group) => gone.iter().filter(|id| group.members.contains_key(*id)).cloned().collect(),
             None => Vec::new(),
         };
         if durable.is_empty() {
             self.reply_all(replies);
             return self.left(&gone);
         }
-        let command = GroupCommand::ClassicMembersLeft {
-            group: self.group.clone(),
-            members: durable,
-        };
-        self.propose(
-            command,
-            Then::Left {
-                members: gone,
-                replies,
-            },
-        );
+        let command = GroupCommand::ClassicMembersLeft { group: self.group.clone(), members: durable };
+        self.propose(command, Then::Left { members: gone, replies });
     }
 
     /// The members are gone, durably: the rest rebalances.

@@ -91,21 +91,15 @@ impl Turn<'_> {
         let soft = &mut self.slot.classic;
         let is_late =
             |member: &super::soft::Working| member.join.is_none() && member.record.instance.is_none();
-        let late: Vec<MemberId> = soft
-            .members
-            .iter()
-            .filter(|(_, member)| is_late(member))
-            .map(|(id, _)| id.clone())
-            .collect();
+        let late: Vec<MemberId> =
+            soft.members.iter().filter(|(_, member)| is_late(member)).map(|(id, _)| id.clone()).collect();
         for id in &late {
             soft.members.remove(id);
         }
         let has_joined = |id: &MemberId| soft.members.get(id).is_some_and(|member| member.join.is_some());
         if !soft.leader.as_ref().is_some_and(has_joined) {
             let joined = soft.members.values().filter(|member| member.join.is_some());
-            soft.leader = joined
-                .min_by_key(|member| member.order)
-                .map(|member| member.record.id.clone());
+            soft.leader = joined.min_by_key(|member| member.order).map(|member| member.record.id.clone());
         }
         let nobody_joined = soft.leader.is_none() && !soft.members.is_empty();
         let wait_ms = soft.rebalance_timeout_ms();
@@ -128,10 +122,7 @@ impl Turn<'_> {
             leader: soft.leader.clone(),
             members: soft.records(self.classic()),
         };
-        let command = GroupCommand::ClassicRebalanced {
-            group: self.group.clone(),
-            formed: Box::new(formed),
-        };
+        let command = GroupCommand::ClassicRebalanced { group: self.group.clone(), formed: Box::new(formed) };
         self.propose(command, Then::Rebalanced);
     }
 
@@ -169,9 +160,7 @@ impl Turn<'_> {
         match timer {
             Timer::Join => self.join_time_is_up(),
             Timer::Sync => {
-                let silent = std::mem::take(&mut self.slot.classic.unsynced)
-                    .into_iter()
-                    .collect();
+                let silent = std::mem::take(&mut self.slot.classic.unsynced).into_iter().collect();
                 self.remove_members(silent, Vec::new());
             }
             Timer::Session(member) => self.session_expired(member),

@@ -86,22 +86,11 @@ impl ClassicSoft {
     pub(super) fn add(&mut self, record: ClassicMember, join: Option<Token>, is_new: bool) {
         self.last_order += 1;
         let order = self.last_order;
-        self.members.insert(
-            record.id.clone(),
-            Working {
-                record,
-                join,
-                sync: None,
-                is_new,
-                order,
-            },
-        );
+        self.members.insert(record.id.clone(), Working { record, join, sync: None, is_new, order });
     }
 
     pub(super) fn static_member(&self, instance: &InstanceId) -> Option<&Working> {
-        self.members
-            .values()
-            .find(|member| member.record.instance.as_ref() == Some(instance))
+        self.members.values().find(|member| member.record.instance.as_ref() == Some(instance))
     }
 
     /// Checks that a member is the one that it says it is.
@@ -116,18 +105,11 @@ impl ClassicSoft {
                 return Err(GroupError::FencedInstanceId);
             }
         }
-        if self.members.contains_key(member) {
-            Ok(())
-        } else {
-            Err(GroupError::UnknownMemberId)
-        }
+        if self.members.contains_key(member) { Ok(()) } else { Err(GroupError::UnknownMemberId) }
     }
 
     pub(super) fn waiting_joins(&self) -> usize {
-        self.members
-            .values()
-            .filter(|member| member.join.is_some())
-            .count()
+        self.members.values().filter(|member| member.join.is_some()).count()
     }
 
     pub(super) fn have_all_joined(&self) -> bool {
@@ -136,11 +118,7 @@ impl ClassicSoft {
 
     /// The longest rebalance timeout of all members.
     pub(super) fn rebalance_timeout_ms(&self) -> u32 {
-        self.members
-            .values()
-            .map(|member| member.record.rebalance_timeout_ms)
-            .max()
-            .unwrap_or(0)
+        self.members.values().map(|member| member.record.rebalance_timeout_ms).max().unwrap_or(0)
     }
 
     /// Protocols that all members support.
@@ -151,9 +129,7 @@ impl ClassicSoft {
             return Vec::new();
         };
         let names = first.record.protocols.iter().map(|protocol| &protocol.name);
-        names
-            .filter(|name| by_arrival.iter().all(|member| member.record.supports(name)))
-            .collect()
+        names.filter(|name| by_arrival.iter().all(|member| member.record.supports(name))).collect()
     }
 
     /// Whether a member with these protocols may join.
@@ -174,66 +150,38 @@ impl ClassicSoft {
         let common = self.common_protocols();
         let mut votes: Vec<(usize, &Text)> = common.iter().map(|name| (0, *name)).collect();
         for member in self.members.values() {
-            let own = member
-                .record
-                .protocols
-                .iter()
-                .find(|protocol| common.contains(&&protocol.name));
+            let own = member.record.protocols.iter().find(|protocol| common.contains(&&protocol.name));
             if let Some(vote) = own.and_then(|own| votes.iter_mut().find(|(_, name)| **name == own.name)) {
                 vote.0 += 1;
             }
         }
         let most = votes.iter().map(|(count, _)| *count).max()?;
-        votes
-            .into_iter()
-            .find(|(count, _)| *count == most)
-            .map(|(_, name)| name.clone())
+        votes.into_iter().find(|(count, _)| *count == most).map(|(_, name)| name.clone())
     }
 
     /// Whether all members use the embedded consumer protocol and could be understood.
     pub(in crate::group::coordinator) fn uses_consumer_protocol(&self) -> bool {
         self.protocol_type.as_deref() == Some("consumer")
-            && self
-                .members
-                .values()
-                .all(|member| member.record.subscription.is_some())
+            && self.members.values().all(|member| member.record.subscription.is_some())
     }
 
     /// The refusals for all who wait for a join or sync; nobody waits afterwards.
     pub(in crate::group::coordinator) fn refuse_waiting(&mut self, error: &GroupError) -> Replies {
         let mut replies = Vec::new();
         for member in self.members.values_mut() {
-            replies.extend(
-                member
-                    .join
-                    .take()
-                    .map(|token| (token, Response::Join(Err(error.clone())))),
-            );
-            replies.extend(
-                member
-                    .sync
-                    .take()
-                    .map(|token| (token, Response::Sync(Err(error.clone())))),
-            );
+            replies.extend(member.join.take().map(|token| (token, Response::Join(Err(error.clone())))));
+            replies.extend(member.sync.take().map(|token| (token, Response::Sync(Err(error.clone())))));
         }
         replies
     }
 
     /// The durable records of all members, each with the assignment that it has in `applied`.
     pub(super) fn records(&self, applied: Option<&ClassicGroup>) -> Vec<ClassicMember> {
-        let before = |id: &MemberId| {
-            applied?
-                .members
-                .get(id)
-                .map(Arc::as_ref)
-                .map(|member| member.assignment.clone())
-        };
+        let before =
+            |id: &MemberId| applied?.members.get(id).map(Arc::as_ref).map(|member| member.assignment.clone());
         let record = |member: &Working| {
             let assignment = before(&member.record.id).unwrap_or_default();
-            ClassicMember {
-                assignment,
-                ..member.record.clone()
-            }
+            ClassicMember { assignment, ..member.record.clone() }
         };
         self.members.values().map(record).collect()
     }

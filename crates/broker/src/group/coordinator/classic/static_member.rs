@@ -16,20 +16,12 @@ impl Turn<'_> {
         let supports_skip = join.supports_skip_assignment;
         let record = record(join, new.clone());
         let was_leader = self.slot.classic.leader.as_ref() == Some(&old);
-        let is_durable = self
-            .classic()
-            .is_some_and(|group| group.members.contains_key(&old));
+        let is_durable = self.classic().is_some_and(|group| group.members.contains_key(&old));
         let fenced = self.swap(&old, record.clone());
         let soft = &self.slot.classic;
         let keeps = soft.phase == Phase::Stable && soft.select_protocol() == soft.protocol;
         let joined = keeps.then(|| self.kept(&old, &new, was_leader, supports_skip));
-        let replacement = Replacement {
-            token,
-            old: old.clone(),
-            new,
-            joined,
-            fenced,
-        };
+        let replacement = Replacement { token, old: old.clone(), new, joined, fenced };
         if !is_durable {
             return self.replaced(replacement);
         }
@@ -50,18 +42,8 @@ impl Turn<'_> {
             return fenced;
         };
         let error = GroupError::FencedInstanceId;
-        fenced.extend(
-            member
-                .join
-                .take()
-                .map(|token| (token, Response::Join(Err(error.clone())))),
-        );
-        fenced.extend(
-            member
-                .sync
-                .take()
-                .map(|token| (token, Response::Sync(Err(error)))),
-        );
+        fenced.extend(member.join.take().map(|token| (token, Response::Join(Err(error.clone())))));
+        fenced.extend(member.sync.take().map(|token| (token, Response::Sync(Err(error)))));
         member.record = record;
         let soft = &mut self.slot.classic;
         if soft.leader.as_ref() == Some(old) {
@@ -79,27 +61,13 @@ impl Turn<'_> {
     fn kept(&self, old: &MemberId, new: &MemberId, was_leader: bool, supports_skip: bool) -> Joined {
         let skip = was_leader && supports_skip;
         let joined = self.joined(new, skip);
-        let leader = if was_leader && !supports_skip {
-            old.clone()
-        } else {
-            joined.leader
-        };
-        Joined {
-            leader,
-            skip_assignment: skip,
-            ..joined
-        }
+        let leader = if was_leader && !supports_skip { old.clone() } else { joined.leader };
+        Joined { leader, skip_assignment: skip, ..joined }
     }
 
     /// The new id is durable.
     pub(in crate::group::coordinator) fn replaced(&mut self, replacement: Replacement) {
-        let Replacement {
-            token,
-            old,
-            new,
-            joined,
-            fenced,
-        } = replacement;
+        let Replacement { token, old, new, joined, fenced } = replacement;
         self.reply_all(fenced);
         self.cancel_timer(Timer::Session(old));
         self.start_session(&new);

@@ -47,25 +47,15 @@ impl Turn<'_> {
             return Err(GroupError::InconsistentGroupProtocol);
         }
         let size = |one: &SyncAssignment| one.member.as_str().len() + one.assignment.len();
-        if sync
-            .assignments
-            .iter()
-            .any(|one| size(one) > self.core.options.member_assignment_bytes_max)
-        {
-            return Err(GroupError::InvalidRequest(
-                "the assignment of a member is too big",
-            ));
+        if sync.assignments.iter().any(|one| size(one) > self.core.options.member_assignment_bytes_max) {
+            return Err(GroupError::InvalidRequest("the assignment of a member is too big"));
         }
         Ok(())
     }
 
     fn sync_completing(&mut self, token: Token, sync: Sync) {
-        let waiting = self
-            .slot
-            .classic
-            .members
-            .get_mut(&sync.member)
-            .and_then(|member| member.sync.replace(token));
+        let waiting =
+            self.slot.classic.members.get_mut(&sync.member).and_then(|member| member.sync.replace(token));
         if let Some(before) = waiting {
             self.reply(before, Response::Sync(Err(GroupError::RebalanceInProgress)));
         }
@@ -77,13 +67,7 @@ impl Turn<'_> {
         let known = |one: &SyncAssignment| self.slot.classic.members.contains_key(&one.member);
         let resolve = |one: SyncAssignment| {
             let partitions = topics.resolved(&one.partitions);
-            (
-                SyncAssignment {
-                    partitions: Vec::new(),
-                    ..one
-                },
-                partitions,
-            )
+            (SyncAssignment { partitions: Vec::new(), ..one }, partitions)
         };
         let command = GroupCommand::ClassicAssigned {
             group: self.group.clone(),
@@ -106,12 +90,7 @@ impl Turn<'_> {
         self.slot.classic.phase = Phase::Stable;
         let ids: Vec<MemberId> = self.slot.classic.members.keys().cloned().collect();
         for id in ids {
-            let waiting = self
-                .slot
-                .classic
-                .members
-                .get_mut(&id)
-                .and_then(|member| member.sync.take());
+            let waiting = self.slot.classic.members.get_mut(&id).and_then(|member| member.sync.take());
             if let Some(token) = waiting {
                 let synced = self.sync_answer(&id);
                 self.reply(token, Response::Sync(Ok(synced)));
@@ -126,9 +105,8 @@ impl Turn<'_> {
         Synced {
             protocol_type: soft.protocol_type.clone(),
             protocol: soft.protocol.clone(),
-            assignment: applied.map_or(Assignment::Opaque(Bytes::new()), |own| {
-                self.assignment(&own.assignment)
-            }),
+            assignment: applied
+                .map_or(Assignment::Opaque(Bytes::new()), |own| self.assignment(&own.assignment)),
         }
     }
 

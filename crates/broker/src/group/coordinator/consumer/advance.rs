@@ -34,25 +34,14 @@ type Members = BTreeMap<MemberId, Arc<ConsumerMember>>;
 
 impl Turn<'_> {
     pub(super) fn advance(&mut self, update: Update) -> Advanced {
-        let Update {
-            before,
-            replaces,
-            after,
-            owned,
-        } = update;
+        let Update { before, replaces, after, owned } = update;
         if replaces.is_none() && after == before && self.is_settled(&after) {
-            return Advanced {
-                facts: Vec::new(),
-                member: after,
-            };
+            return Advanced { facts: Vec::new(), member: after };
         }
         let group = self.consumer().cloned().unwrap_or_default();
         let mut facts = Vec::new();
         if let Some(old) = &replaces {
-            facts.push(ConsumerFact::MemberReplaced {
-                old: old.clone(),
-                new: after.id.clone(),
-            });
+            facts.push(ConsumerFact::MemberReplaced { old: old.clone(), new: after.id.clone() });
         }
         let mut members = group.members.clone();
         if let Some(old) = &replaces {
@@ -75,19 +64,11 @@ impl Turn<'_> {
         } else {
             (group.target_epoch, group.target(lookup))
         };
-        let target = Target {
-            epoch: target_epoch,
-            partitions: &target,
-            owned: owned.as_ref(),
-        };
+        let target = Target { epoch: target_epoch, partitions: &target, owned: owned.as_ref() };
         let is_other =
             |member: &ConsumerMember| member.id != after.id && Some(&member.id) != replaces.as_ref();
-        let is_held = |tp: &TopicPartition| {
-            group
-                .members
-                .values()
-                .any(|member| is_other(member) && member.holds(tp))
-        };
+        let is_held =
+            |tp: &TopicPartition| group.members.values().any(|member| is_other(member) && member.holds(tp));
         let mut member = target.step(after.clone(), is_held);
         if member.epoch == before.epoch {
             member.previous_epoch = before.previous_epoch;
@@ -125,10 +106,7 @@ impl Turn<'_> {
             return group.epoch;
         }
         let epoch = group.epoch.saturating_add(1);
-        facts.push(ConsumerFact::EpochAdvanced {
-            epoch,
-            topics: topics.into_iter().collect(),
-        });
+        facts.push(ConsumerFact::EpochAdvanced { epoch, topics: topics.into_iter().collect() });
         epoch
     }
 
@@ -146,20 +124,9 @@ impl Turn<'_> {
                 Some(target) => target.as_ref().clone(),
                 None => replaces.map(|old| group.target(old)).unwrap_or_default(),
             };
-            let order = member
-                .instance
-                .as_ref()
-                .map_or(id.as_str(), |instance| instance.as_str())
-                .to_owned();
+            let order = member.instance.as_ref().map_or(id.as_str(), |instance| instance.as_str()).to_owned();
             let topics = self.core.subscribed(member);
-            input.insert(
-                id.clone(),
-                AssignedMember {
-                    order,
-                    topics,
-                    before,
-                },
-            );
+            input.insert(id.clone(), AssignedMember { order, topics, before });
         }
         assignor.assign(&input, topics)
     }

@@ -12,11 +12,7 @@ impl Turn<'_> {
     /// The command that changes the group as it was applied last.
     pub(super) fn changed(&self, facts: Vec<ConsumerFact>) -> GroupCommand {
         let base = self.consumer().map_or(0, |group| group.revision);
-        GroupCommand::ConsumerChanged {
-            group: self.group.clone(),
-            base,
-            facts,
-        }
+        GroupCommand::ConsumerChanged { group: self.group.clone(), base, facts }
     }
 
     /// Takes a consumer group over after a start or failover: the same members and epochs, fresh deadlines.
@@ -32,9 +28,7 @@ impl Turn<'_> {
         for id in &change.gone {
             self.cancel_member_timers(id);
         }
-        let seen = change
-            .seen
-            .and_then(|id| self.consumer()?.members.get(&id).cloned());
+        let seen = change.seen.and_then(|id| self.consumer()?.members.get(&id).cloned());
         if let Some(member) = seen {
             self.start_consumer_session(&member);
             if change.moved {
@@ -44,18 +38,9 @@ impl Turn<'_> {
                 self.await_member_sync(&member);
             }
         }
-        let downgrade = change
-            .check_downgrade
-            .then(|| self.downgrade_without(&[]))
-            .flatten();
+        let downgrade = change.check_downgrade.then(|| self.downgrade_without(&[])).flatten();
         if let Some(command) = downgrade {
-            self.propose(
-                command,
-                Then::TypeChanged {
-                    retry: None,
-                    replies: Vec::new(),
-                },
-            );
+            self.propose(command, Then::TypeChanged { retry: None, replies: Vec::new() });
         }
     }
 
@@ -80,10 +65,7 @@ impl Turn<'_> {
             Timer::Rebalance(member) => member,
             Timer::Join | Timer::Sync => return,
         };
-        if self
-            .consumer()
-            .is_some_and(|group| group.members.contains_key(&late))
-        {
+        if self.consumer().is_some_and(|group| group.members.contains_key(&late)) {
             self.remove_consumer_members(vec![late], Vec::new());
         }
     }
@@ -101,10 +83,7 @@ impl Turn<'_> {
         {
             return Ok(Fence::None);
         }
-        let member = group
-            .members
-            .get(&check.member)
-            .ok_or(GroupError::UnknownMemberId)?;
+        let member = group.members.get(&check.member).ok_or(GroupError::UnknownMemberId)?;
         if !check.transactional && member.classic.is_none() && !check.supports_member_epoch {
             return Err(GroupError::UnsupportedVersion);
         }

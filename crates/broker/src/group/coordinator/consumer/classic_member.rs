@@ -43,14 +43,8 @@ impl Turn<'_> {
             return self.reply(reply.0, reply.1);
         }
         let seen = Some(member.id);
-        let change = ConsumerChange {
-            replies: vec![reply],
-            seen,
-            moved: true,
-            gone,
-            joined: true,
-            check_downgrade,
-        };
+        let change =
+            ConsumerChange { replies: vec![reply], seen, moved: true, gone, joined: true, check_downgrade };
         let command = self.changed(advanced.facts);
         self.propose(command, Then::Consumer(Box::new(change)));
     }
@@ -58,25 +52,15 @@ impl Turn<'_> {
     fn join_update(&self, join: &Join) -> Result<Update, GroupError> {
         let group = self.consumer().ok_or(GroupError::UnknownMemberId)?;
         let is_known = group.members.contains_key(&join.member);
-        let own = join
-            .instance
-            .as_ref()
-            .and_then(|instance| group.static_member(instance));
+        let own = join.instance.as_ref().and_then(|instance| group.static_member(instance));
         if !is_known && own.is_none() && group.members.len() >= self.core.options.consumer_members_max {
             return Err(GroupError::GroupMaxSizeReached);
         }
-        let subscription = join
-            .subscription
-            .as_ref()
-            .ok_or(GroupError::InconsistentGroupProtocol)?;
+        let subscription = join.subscription.as_ref().ok_or(GroupError::InconsistentGroupProtocol)?;
         if &*join.protocol_type != CONSUMER || !group.supports_classic(&join.protocols) {
             return Err(GroupError::InconsistentGroupProtocol);
         }
-        let id = if join.member.is_empty() {
-            MemberId(join.fresh_id.clone())
-        } else {
-            join.member.clone()
-        };
+        let id = if join.member.is_empty() { MemberId(join.fresh_id.clone()) } else { join.member.clone() };
         let (before, replaces) = group.joining(join, &id)?;
         let fresh_start = replaces.is_some();
         let mut after = ConsumerMember {
@@ -96,21 +80,11 @@ impl Turn<'_> {
         };
         if fresh_start {
             let revoking = PartitionSet::new();
-            after = ConsumerMember {
-                epoch: 0,
-                previous_epoch: 0,
-                state: MemberState::Stable,
-                revoking,
-                ..after
-            };
+            after =
+                ConsumerMember { epoch: 0, previous_epoch: 0, state: MemberState::Stable, revoking, ..after };
         }
         let owned = Some(self.core.topics.resolved(&subscription.owned));
-        Ok(Update {
-            before,
-            replaces,
-            after,
-            owned,
-        })
+        Ok(Update { before, replaces, after, owned })
     }
 
     fn classic_member(
@@ -138,15 +112,9 @@ impl Turn<'_> {
 
     pub(in crate::group::coordinator) fn sync_consumer(&mut self, sync: &Sync) -> Result<Synced, GroupError> {
         let member = self.classic_member(&sync.member, sync.instance.as_ref(), sync.generation)?;
-        let protocol = member
-            .classic
-            .as_ref()
-            .and_then(|classic| classic.protocols.first())
-            .map(|one| &one.name);
-        let is_other_type = sync
-            .protocol_type
-            .as_deref()
-            .is_some_and(|given| given != CONSUMER);
+        let protocol =
+            member.classic.as_ref().and_then(|classic| classic.protocols.first()).map(|one| &one.name);
+        let is_other_type = sync.protocol_type.as_deref().is_some_and(|given| given != CONSUMER);
         if is_other_type || (sync.protocol.is_some() && sync.protocol.as_ref() != protocol) {
             return Err(GroupError::InconsistentGroupProtocol);
         }
@@ -169,11 +137,8 @@ impl Turn<'_> {
         &mut self,
         heartbeat: &Heartbeat,
     ) -> Result<(), GroupError> {
-        let member = self.classic_member(
-            &heartbeat.member,
-            heartbeat.instance.as_ref(),
-            heartbeat.generation,
-        )?;
+        let member =
+            self.classic_member(&heartbeat.member, heartbeat.instance.as_ref(), heartbeat.generation)?;
         self.start_consumer_session(&member);
         let has_to_join = self.consumer().is_some_and(|group| {
             member.epoch < group.epoch
@@ -202,10 +167,7 @@ impl Turn<'_> {
 impl ConsumerGroup {
     /// The member that joins, as it was before, and the id that it comes back from.
     fn joining(&self, join: &Join, id: &MemberId) -> Result<(ConsumerMember, Option<MemberId>), GroupError> {
-        let own = join
-            .instance
-            .as_ref()
-            .and_then(|instance| self.static_member(instance));
+        let own = join.instance.as_ref().and_then(|instance| self.static_member(instance));
         Ok(match (&join.instance, own) {
             (None, _) if join.member.is_empty() && join.requires_known_id => {
                 return Err(GroupError::MemberIdRequired(id.clone()));
@@ -226,15 +188,10 @@ impl ConsumerGroup {
 
     /// Whether one of the protocols is supported by all classic members.
     fn supports_classic(&self, protocols: &[Protocol]) -> bool {
-        let facets: Vec<&ClassicFacet> = self
-            .members
-            .values()
-            .filter_map(|member| member.classic.as_ref())
-            .collect();
-        protocols.iter().any(|one| {
-            facets
-                .iter()
-                .all(|facet| facet.protocols.iter().any(|own| own.name == one.name))
-        })
+        let facets: Vec<&ClassicFacet> =
+            self.members.values().filter_map(|member| member.classic.as_ref()).collect();
+        protocols
+            .iter()
+            .any(|one| facets.iter().all(|facet| facet.protocols.iter().any(|own| own.name == one.name)))
     }
 }

@@ -35,13 +35,7 @@ impl Turn<'_> {
             Ok(()) => match self.as_consumer_group() {
                 Ok(command) => {
                     let retry = Some((token, Box::new(Request::ConsumerHeartbeat(request))));
-                    return self.propose(
-                        command,
-                        Then::TypeChanged {
-                            retry,
-                            replies: Vec::new(),
-                        },
-                    );
+                    return self.propose(command, Then::TypeChanged { retry, replies: Vec::new() });
                 }
                 Err(error) => Some(error),
             },
@@ -79,24 +73,14 @@ impl Turn<'_> {
         }
         let moved = member.epoch != before.epoch || member.revoking != before.revoking;
         let seen = Some(member.id);
-        let change = ConsumerChange {
-            replies: vec![reply],
-            seen,
-            moved,
-            gone,
-            ..ConsumerChange::default()
-        };
+        let change = ConsumerChange { replies: vec![reply], seen, moved, gone, ..ConsumerChange::default() };
         let command = self.changed(advanced.facts);
         self.propose(command, Then::Consumer(Box::new(change)));
     }
 
     fn check_heartbeat(&self, request: &ConsumerHeartbeat) -> Result<(), GroupError> {
         let refuse = |why| Err(GroupError::InvalidRequest(why));
-        if request
-            .instance
-            .as_ref()
-            .is_some_and(|instance| instance.is_empty())
-        {
+        if request.instance.as_ref().is_some_and(|instance| instance.is_empty()) {
             return refuse("the instance id is empty");
         }
         if request.rack.as_deref() == Some("") {
@@ -124,11 +108,7 @@ impl Turn<'_> {
             }
             _ => {}
         }
-        if request
-            .assignor
-            .as_deref()
-            .is_some_and(|name| Assignor::named(name).is_none())
-        {
+        if request.assignor.as_deref().is_some_and(|name| Assignor::named(name).is_none()) {
             return Err(GroupError::UnsupportedAssignor);
         }
         self.check_subscription(request)
@@ -136,12 +116,7 @@ impl Turn<'_> {
 
     fn check_subscription(&self, request: &ConsumerHeartbeat) -> Result<(), GroupError> {
         let options = &self.core.options;
-        let bytes: usize = request
-            .topics
-            .iter()
-            .flatten()
-            .map(|topic| topic.len() + TOPIC_BYTES_MIN)
-            .sum();
+        let bytes: usize = request.topics.iter().flatten().map(|topic| topic.len() + TOPIC_BYTES_MIN).sum();
         if bytes > options.member_metadata_bytes_max {
             return Err(GroupError::InvalidRequest("the subscription is too big"));
         }
@@ -156,18 +131,11 @@ impl Turn<'_> {
 
     fn heartbeat_update(&self, request: &ConsumerHeartbeat) -> Result<Update, GroupError> {
         let fresh = || MemberId(request.fresh_id.clone());
-        let id = if request.member.is_empty() {
-            fresh()
-        } else {
-            request.member.clone()
-        };
+        let id = if request.member.is_empty() { fresh() } else { request.member.clone() };
         let group = self.consumer();
         let is_known = group.is_some_and(|group| group.members.contains_key(&id));
         let count = group.map_or(0, |group| group.members.len());
-        let owned: Option<PartitionSet> = request
-            .owned
-            .as_ref()
-            .map(|owned| owned.iter().copied().collect());
+        let owned: Option<PartitionSet> = request.owned.as_ref().map(|owned| owned.iter().copied().collect());
         let (before, replaces) = match &request.instance {
             Some(instance) => match group.and_then(|group| group.static_member(instance)) {
                 Some(own) => self.known_static(own, &id, request)?,
@@ -197,12 +165,7 @@ impl Turn<'_> {
             };
         }
         after.id = id;
-        Ok(Update {
-            before,
-            replaces,
-            after,
-            owned,
-        })
+        Ok(Update { before, replaces, after, owned })
     }
 
     fn known_static(
@@ -224,11 +187,7 @@ impl Turn<'_> {
     }
 
     pub(super) fn start_consumer_session(&mut self, member: &ConsumerMember) {
-        let own = self
-            .core
-            .overrides
-            .get(self.group)
-            .and_then(|own| own.consumer_session_timeout_ms);
+        let own = self.core.overrides.get(self.group).and_then(|own| own.consumer_session_timeout_ms);
         let timeout_ms = match &member.classic {
             Some(classic) => classic.session_timeout_ms,
             None => own.unwrap_or(self.core.options.consumer_session_timeout_ms),
@@ -237,11 +196,7 @@ impl Turn<'_> {
     }
 
     fn heartbeat_interval_ms(&self) -> u32 {
-        let own = self
-            .core
-            .overrides
-            .get(self.group)
-            .and_then(|own| own.consumer_heartbeat_interval_ms);
+        let own = self.core.overrides.get(self.group).and_then(|own| own.consumer_heartbeat_interval_ms);
         own.unwrap_or(self.core.options.consumer_heartbeat_interval_ms)
     }
 }
@@ -267,9 +222,7 @@ fn described(member: ConsumerMember, request: &ConsumerHeartbeat) -> ConsumerMem
     ConsumerMember {
         instance: request.instance.clone().or(member.instance),
         rack: request.rack.clone().or(member.rack),
-        rebalance_timeout_ms: request
-            .rebalance_timeout_ms
-            .unwrap_or(member.rebalance_timeout_ms),
+        rebalance_timeout_ms: request.rebalance_timeout_ms.unwrap_or(member.rebalance_timeout_ms),
         topics: topics.unwrap_or(member.topics),
         regex: request.regex.clone().or(member.regex),
         assignor: request.assignor.clone().or(member.assignor),
@@ -291,8 +244,6 @@ impl ConsumerGroup {
     /// Whether a member waits for partitions that another one still holds.
     pub(super) fn waits_for_others(&self, member: &ConsumerMember) -> bool {
         let target = self.target(&member.id);
-        target
-            .difference(&member.assigned)
-            .any(|tp| self.holder(tp).is_some())
+        target.difference(&member.assigned).any(|tp| self.holder(tp).is_some())
     }
 }

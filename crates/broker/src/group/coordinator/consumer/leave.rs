@@ -37,10 +37,7 @@ impl Turn<'_> {
             assigned: member.assigned.clone(),
             revoking: PartitionSet::new(),
         };
-        let change = ConsumerChange {
-            replies,
-            ..ConsumerChange::default()
-        };
+        let change = ConsumerChange { replies, ..ConsumerChange::default() };
         let command = self.changed(vec![fact]);
         self.propose(command, Then::Consumer(Box::new(change)));
     }
@@ -48,18 +45,10 @@ impl Turn<'_> {
     fn leaving_member(&self, request: &ConsumerHeartbeat) -> Result<Arc<ConsumerMember>, GroupError> {
         let group = self.consumer().ok_or(GroupError::GroupIdNotFound)?;
         let Some(instance) = &request.instance else {
-            return group
-                .members
-                .get(&request.member)
-                .cloned()
-                .ok_or(GroupError::UnknownMemberId);
+            return group.members.get(&request.member).cloned().ok_or(GroupError::UnknownMemberId);
         };
         let own = group.static_member(instance).ok_or(GroupError::UnknownMemberId)?;
-        if own.id == request.member {
-            Ok(own.clone())
-        } else {
-            Err(GroupError::FencedInstanceId)
-        }
+        if own.id == request.member { Ok(own.clone()) } else { Err(GroupError::FencedInstanceId) }
     }
 
     /// Removes members. If only classic members are left the group becomes a classic one, if it may.
@@ -73,22 +62,11 @@ impl Turn<'_> {
         let Some(group) = self.consumer().cloned() else {
             return self.reply_all(replies);
         };
-        let rest = group
-            .members
-            .values()
-            .filter(|member| !gone.contains(&member.id))
-            .map(Arc::as_ref);
+        let rest = group.members.values().filter(|member| !gone.contains(&member.id)).map(Arc::as_ref);
         let topics = self.core.subscribed_topics(rest).into_iter().collect();
         let mut facts: Vec<ConsumerFact> = gone.iter().cloned().map(ConsumerFact::MemberLeft).collect();
-        facts.push(ConsumerFact::EpochAdvanced {
-            epoch: group.epoch.saturating_add(1),
-            topics,
-        });
-        let change = ConsumerChange {
-            replies,
-            gone,
-            ..ConsumerChange::default()
-        };
+        facts.push(ConsumerFact::EpochAdvanced { epoch: group.epoch.saturating_add(1), topics });
+        let change = ConsumerChange { replies, gone, ..ConsumerChange::default() };
         let command = self.changed(facts);
         self.propose(command, Then::Consumer(Box::new(change)));
     }
@@ -104,11 +82,7 @@ impl Turn<'_> {
                     gone.push(id);
                 }
             });
-            lefts.push(Left {
-                member: leaving.member,
-                instance: leaving.instance,
-                result,
-            });
+            lefts.push(Left { member: leaving.member, instance: leaving.instance, result });
         }
         self.remove_consumer_members(gone, vec![(token, Response::Leave(Ok(lefts)))]);
     }
@@ -116,10 +90,7 @@ impl Turn<'_> {
     fn leaving_classic_member(&self, leaving: &Leaving) -> Result<MemberId, GroupError> {
         let group = self.consumer().ok_or(GroupError::UnknownMemberId)?;
         let member = match &leaving.instance {
-            None => group
-                .members
-                .get(&leaving.member)
-                .ok_or(GroupError::UnknownMemberId)?,
+            None => group.members.get(&leaving.member).ok_or(GroupError::UnknownMemberId)?,
             Some(instance) => {
                 let own = group.static_member(instance).ok_or(GroupError::UnknownMemberId)?;
                 if !leaving.member.is_empty() && own.id != leaving.member {

@@ -56,16 +56,10 @@ impl Target<'_> {
         if !revoking.is_empty() && self.owns_any(&revoking) {
             return at(member, epoch, MemberState::UnrevokedPartitions, kept, revoking);
         }
-        let (unreleased, free): (PartitionSet, PartitionSet) = self
-            .partitions
-            .difference(&kept)
-            .copied()
-            .partition(|tp| is_held(tp));
-        let state = if unreleased.is_empty() {
-            MemberState::Stable
-        } else {
-            MemberState::UnreleasedPartitions
-        };
+        let (unreleased, free): (PartitionSet, PartitionSet) =
+            self.partitions.difference(&kept).copied().partition(|tp| is_held(tp));
+        let state =
+            if unreleased.is_empty() { MemberState::Stable } else { MemberState::UnreleasedPartitions };
         let assigned = kept.union(&free).copied().collect();
         at(member, self.epoch, state, assigned, PartitionSet::new())
     }
@@ -78,17 +72,6 @@ fn at(
     assigned: PartitionSet,
     revoking: PartitionSet,
 ) -> ConsumerMember {
-    let previous_epoch = if epoch == member.epoch {
-        member.previous_epoch
-    } else {
-        member.epoch
-    };
-    ConsumerMember {
-        epoch,
-        previous_epoch,
-        state,
-        assigned,
-        revoking,
-        ..member
-    }
+    let previous_epoch = if epoch == member.epoch { member.previous_epoch } else { member.epoch };
+    ConsumerMember { epoch, previous_epoch, state, assigned, revoking, ..member }
 }

@@ -36,11 +36,9 @@ impl Patterns {
         }
         // An expression was checked when it came in; one that this build refuses matches nothing.
         let found: BTreeSet<TopicId> = match compile(pattern) {
-            Ok(regex) => image
-                .topics()
-                .filter(|(name, _)| regex.is_match(name))
-                .map(|(_, topic)| topic.id)
-                .collect(),
+            Ok(regex) => {
+                image.topics().filter(|(name, _)| regex.is_match(name)).map(|(_, topic)| topic.id).collect()
+            }
             Err(_) => BTreeSet::new(),
         };
         let found = Arc::new(found);
@@ -62,12 +60,8 @@ impl Core {
     /// The existing topics that a member is subscribed to.
     pub(super) fn subscribed(&mut self, member: &ConsumerMember) -> BTreeSet<TopicId> {
         let topics = self.topics.clone();
-        let mut all: BTreeSet<TopicId> = member
-            .topics
-            .iter()
-            .filter_map(|name| topics.topic(name))
-            .map(|topic| topic.id)
-            .collect();
+        let mut all: BTreeSet<TopicId> =
+            member.topics.iter().filter_map(|name| topics.topic(name)).map(|topic| topic.id).collect();
         if let Some(pattern) = member.regex.as_ref().filter(|pattern| !pattern.is_empty()) {
             all.extend(self.patterns.topics(pattern, &topics).iter());
         }

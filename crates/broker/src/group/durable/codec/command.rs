@@ -21,11 +21,7 @@ impl GroupCommand {
                 put_head(out, 1, group.as_str());
                 put_generation(out, formed);
             }
-            GroupCommand::ClassicAssigned {
-                group,
-                generation,
-                assignments,
-            } => {
+            GroupCommand::ClassicAssigned { group, generation, assignments } => {
                 put_head(out, 2, group.as_str());
                 out.put_i32(*generation);
                 put_list(out, assignments, |out, (given, partitions)| {
@@ -38,12 +34,7 @@ impl GroupCommand {
                 put_head(out, 3, group.as_str());
                 put_list(out, members, |out, member| out.put_text(member.as_str()));
             }
-            GroupCommand::ClassicMemberReplaced {
-                group,
-                old,
-                member,
-                rebalance,
-            } => {
+            GroupCommand::ClassicMemberReplaced { group, old, member, rebalance } => {
                 put_head(out, 4, group.as_str());
                 out.put_text(old.as_str());
                 put_classic_member(out, member);
@@ -59,11 +50,7 @@ impl GroupCommand {
                 put_group_state(out, state);
             }
             GroupCommand::Deleted { group } => put_head(out, 7, group.as_str()),
-            GroupCommand::CommitPositions {
-                group,
-                fence,
-                positions,
-            } => {
+            GroupCommand::CommitPositions { group, fence, positions } => {
                 put_head(out, 8, group.as_str());
                 put_fence(out, *fence);
                 put_list(out, positions, put_commit);
@@ -86,21 +73,14 @@ impl GroupCommand {
         let group = read_group(reader)?;
         Ok(match variant {
             0 => GroupCommand::Created { group },
-            1 => GroupCommand::ClassicRebalanced {
-                group,
-                formed: Box::new(read_generation(reader)?),
-            },
+            1 => GroupCommand::ClassicRebalanced { group, formed: Box::new(read_generation(reader)?) },
             2 => GroupCommand::ClassicAssigned {
                 group,
                 generation: reader.i32("a generation")?,
                 assignments: read_list(reader, "assignments", |reader| {
                     let member = read_member(reader)?;
                     let assignment = read_blob(reader, "an assignment")?;
-                    let given = SyncAssignment {
-                        member,
-                        assignment,
-                        partitions: Vec::new(),
-                    };
+                    let given = SyncAssignment { member, assignment, partitions: Vec::new() };
                     Ok((given, read_partitions(reader)?))
                 })?,
             },
@@ -119,10 +99,7 @@ impl GroupCommand {
                 base: reader.u64("a revision")?,
                 facts: read_list(reader, "facts", read_fact)?,
             },
-            6 => GroupCommand::TypeChanged {
-                group,
-                state: Box::new(read_group_state(reader)?),
-            },
+            6 => GroupCommand::TypeChanged { group, state: Box::new(read_group_state(reader)?) },
             7 => GroupCommand::Deleted { group },
             8 => GroupCommand::CommitPositions {
                 group,
@@ -132,16 +109,11 @@ impl GroupCommand {
             9 => GroupCommand::DeletePositions {
                 group,
                 partitions: reader.option("deleted positions", |reader| {
-                    read_list(reader, "deleted positions", |reader| {
-                        reader.topic_partition("a partition")
-                    })
+                    read_list(reader, "deleted positions", |reader| reader.topic_partition("a partition"))
                 })?,
             },
             found => {
-                return Err(DecodeError::Variant {
-                    what: "a group command",
-                    found,
-                });
+                return Err(DecodeError::Variant { what: "a group command", found });
             }
         })
     }
@@ -192,14 +164,7 @@ fn put_fact(out: &mut Parts, fact: &ConsumerFact) {
             out.put_u8(2);
             put_consumer_member(out, member);
         }
-        ConsumerFact::MemberAdvanced {
-            member,
-            epoch,
-            previous_epoch,
-            state,
-            assigned,
-            revoking,
-        } => {
+        ConsumerFact::MemberAdvanced { member, epoch, previous_epoch, state, assigned, revoking } => {
             out.put_u8(3);
             out.put_text(member.as_str());
             out.put_i32(*epoch);
@@ -225,10 +190,7 @@ fn read_fact(reader: &mut Reader) -> Result<ConsumerFact, DecodeError> {
         0 => ConsumerFact::EpochAdvanced {
             epoch: reader.i32("a group epoch")?,
             topics: read_list(reader, "subscribed topics", |reader| {
-                Ok((
-                    TopicId(reader.uuid("a topic id")?),
-                    reader.u32("a partition count")?,
-                ))
+                Ok((TopicId(reader.uuid("a topic id")?), reader.u32("a partition count")?))
             })?,
         },
         1 => ConsumerFact::TargetAssigned {
@@ -246,16 +208,10 @@ fn read_fact(reader: &mut Reader) -> Result<ConsumerFact, DecodeError> {
             assigned: read_partitions(reader)?,
             revoking: read_partitions(reader)?,
         },
-        4 => ConsumerFact::MemberReplaced {
-            old: read_member(reader)?,
-            new: read_member(reader)?,
-        },
+        4 => ConsumerFact::MemberReplaced { old: read_member(reader)?, new: read_member(reader)? },
         5 => ConsumerFact::MemberLeft(read_member(reader)?),
         found => {
-            return Err(DecodeError::Variant {
-                what: "a fact",
-                found,
-            });
+            return Err(DecodeError::Variant { what: "a fact", found });
         }
     })
 }

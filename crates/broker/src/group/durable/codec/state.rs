@@ -42,9 +42,7 @@ impl Groups {
         }
         let mut positions = Positions::default();
         for _ in 0..reader.count("the positions", 2)? {
-            positions
-                .groups
-                .insert(read_group(reader)?, read_positions(reader)?);
+            positions.groups.insert(read_group(reader)?, read_positions(reader)?);
         }
         Ok(Groups { groups, positions })
     }
@@ -67,10 +65,7 @@ pub(super) fn read_group_state(reader: &mut Reader) -> Result<GroupState, Decode
     match reader.u8("a group's type")? {
         0 => Ok(GroupState::Classic(read_classic(reader)?)),
         1 => Ok(GroupState::Consumer(read_consumer(reader)?)),
-        found => Err(DecodeError::Variant {
-            what: "a group's type",
-            found,
-        }),
+        found => Err(DecodeError::Variant { what: "a group's type", found }),
     }
 }
 
@@ -101,10 +96,7 @@ fn read_classic(reader: &mut Reader) -> Result<ClassicGroup, DecodeError> {
             2 => ClassicPhase::Assigning,
             3 => ClassicPhase::Stable,
             found => {
-                return Err(DecodeError::Variant {
-                    what: "a group's phase",
-                    found,
-                });
+                return Err(DecodeError::Variant { what: "a group's phase", found });
             }
         },
         members: read_list(reader, "members", read_classic_member)?
@@ -137,27 +129,17 @@ fn read_consumer(reader: &mut Reader) -> Result<ConsumerGroup, DecodeError> {
     let epoch = reader.i32("a group epoch")?;
     let target_epoch = reader.i32("a target epoch")?;
     let members = read_list(reader, "members", read_consumer_member)?;
-    let targets = read_list(reader, "targets", |reader| {
-        Ok((read_member(reader)?, read_partitions(reader)?))
-    })?;
+    let targets =
+        read_list(reader, "targets", |reader| Ok((read_member(reader)?, read_partitions(reader)?)))?;
     let topics = read_list(reader, "subscribed topics", |reader| {
-        Ok((
-            TopicId(reader.uuid("a topic id")?),
-            reader.u32("a partition count")?,
-        ))
+        Ok((TopicId(reader.uuid("a topic id")?), reader.u32("a partition count")?))
     })?;
     Ok(ConsumerGroup {
         revision,
         epoch,
         target_epoch,
-        members: members
-            .into_iter()
-            .map(|member| (member.id.clone(), Arc::new(member)))
-            .collect(),
-        targets: targets
-            .into_iter()
-            .map(|(member, target)| (member, Arc::new(target)))
-            .collect(),
+        members: members.into_iter().map(|member| (member.id.clone(), Arc::new(member))).collect(),
+        targets: targets.into_iter().map(|(member, target)| (member, Arc::new(target))).collect(),
         topics: topics.into_iter().collect(),
     })
 }
@@ -176,10 +158,7 @@ fn put_positions(out: &mut Parts, own: &GroupPositions) {
 }
 
 fn read_positions(reader: &mut Reader) -> Result<GroupPositions, DecodeError> {
-    let mut own = GroupPositions {
-        generation: reader.i32("a generation")?,
-        positions: BTreeMap::new(),
-    };
+    let mut own = GroupPositions { generation: reader.i32("a generation")?, positions: BTreeMap::new() };
     for _ in 0..reader.count("positions", 21)? {
         let tp = reader.topic_partition("a committed partition")?;
         let position = Position {

@@ -88,10 +88,7 @@ pub(super) fn read_partitions(reader: &mut Reader) -> Result<PartitionSet, Decod
     for _ in 0..reader.count(what, 17)? {
         let topic = TopicId(reader.uuid(what)?);
         for _ in 0..reader.count(what, 1)? {
-            all.insert(TopicPartition {
-                topic,
-                partition: PartitionIndex(reader.i32(what)?),
-            });
+            all.insert(TopicPartition { topic, partition: PartitionIndex(reader.i32(what)?) });
         }
     }
     Ok(all)
@@ -107,10 +104,7 @@ fn put_protocols(out: &mut Parts, protocols: &[Protocol]) {
 fn read_protocols(reader: &mut Reader) -> Result<Vec<Protocol>, DecodeError> {
     read_list(reader, "protocols", |reader| {
         let name = read_text(reader, "a protocol name")?;
-        Ok(Protocol {
-            name,
-            metadata: read_blob(reader, "protocol metadata")?,
-        })
+        Ok(Protocol { name, metadata: read_blob(reader, "protocol metadata")? })
     })
 }
 
@@ -122,16 +116,9 @@ fn put_subscription(out: &mut Parts, subscription: &Subscription) {
 }
 
 fn read_subscription(reader: &mut Reader) -> Result<Subscription, DecodeError> {
-    let topics = read_list(reader, "subscribed topics", |reader| {
-        read_text(reader, "a topic name")
-    })?;
+    let topics = read_list(reader, "subscribed topics", |reader| read_text(reader, "a topic name"))?;
     let generation = reader.option("a subscription's generation", |reader| reader.i32("a generation"))?;
-    Ok(Subscription {
-        topics,
-        owned: Vec::new(),
-        generation,
-        rack: read_text_option(reader, "a rack")?,
-    })
+    Ok(Subscription { topics, owned: Vec::new(), generation, rack: read_text_option(reader, "a rack")? })
 }
 
 pub(super) fn put_classic_member(out: &mut Parts, member: &ClassicMember) {
@@ -193,9 +180,7 @@ pub(super) fn read_consumer_member(reader: &mut Reader) -> Result<ConsumerMember
         client_id: read_text(reader, "a client id")?,
         client_host: read_text(reader, "a client host")?,
         rebalance_timeout_ms: reader.u32("a rebalance timeout")?,
-        topics: read_list(reader, "subscribed topics", |reader| {
-            read_text(reader, "a topic name")
-        })?,
+        topics: read_list(reader, "subscribed topics", |reader| read_text(reader, "a topic name"))?,
         regex: read_text_option(reader, "a regular expression")?,
         assignor: read_text_option(reader, "an assignor")?,
         epoch: reader.i32("a member epoch")?,
@@ -205,10 +190,7 @@ pub(super) fn read_consumer_member(reader: &mut Reader) -> Result<ConsumerMember
         revoking: read_partitions(reader)?,
         classic: reader.option("a classic member", |reader| {
             let session_timeout_ms = reader.u32("a session timeout")?;
-            Ok(ClassicFacet {
-                session_timeout_ms,
-                protocols: read_protocols(reader)?,
-            })
+            Ok(ClassicFacet { session_timeout_ms, protocols: read_protocols(reader)? })
         })?,
     })
 }
@@ -226,10 +208,7 @@ pub(super) fn read_state(reader: &mut Reader) -> Result<MemberState, DecodeError
         0 => Ok(MemberState::Stable),
         1 => Ok(MemberState::UnrevokedPartitions),
         2 => Ok(MemberState::UnreleasedPartitions),
-        found => Err(DecodeError::Variant {
-            what: "a member's state",
-            found,
-        }),
+        found => Err(DecodeError::Variant { what: "a member's state", found }),
     }
 }
 
@@ -252,10 +231,7 @@ pub(super) fn read_fence(reader: &mut Reader) -> Result<Fence, DecodeError> {
         0 => Ok(Fence::None),
         1 => Ok(Fence::Generation(reader.i32("a generation")?)),
         2 => Ok(Fence::MemberEpoch(reader.i32("a member epoch")?)),
-        found => Err(DecodeError::Variant {
-            what: "a fence",
-            found,
-        }),
+        found => Err(DecodeError::Variant { what: "a fence", found }),
     }
 }
 
