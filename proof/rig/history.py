@@ -36,7 +36,7 @@ class History:
     def send_done(self, process, kind, topic, partition, value, offset=None):
         if kind == "ok":
             self.acknowledged += 1
-            self.last_ack_s = time.monotonic()
+            self.last_ack_s = time.time()
         place = "" if offset is None else f'"offset":{offset},'
         self._write(
             f'{{"process":{process},"time_ns":{time.monotonic_ns()},"op":"send","type":"{kind}","topic":"{topic}",'

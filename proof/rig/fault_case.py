@@ -1,0 +1,73 @@
+"""One case: the script with one fault at one call of the broker, on a disk of its own whose power is cut afterwards."""
+
+import random
+import shutil
+import time
+from pathlib import Path
+
+from . import script, strace
+from .broker import Broker
+from .loop_disk import LoopDisk
+
+HALVES = (1, 2)
+
+
+def count_calls(binary, directory):
+    """{(half, call): how often one thread makes it} when nothing fails."""
+    counts = {}
+    for half in HALVES:
+        where = Path(directory) / f"count-{half}"
+        recorded = where / "strace.txt"
+        play = _play(binary, where, strace.record(recorded, strace.CHANGING), half)
+        if play.found or play.deaths:
+            raise RuntimeError(f"the script fails without any fault: {play.deaths} {play.found} ({where})")
+        counts |= {(half, call): count for call, count in strace.calls_per_thread(recorded).items()}
+        shutil.rmtree(where)
+    return counts
+
+
+def spread(counts, seed, calls):
+    """Every (half, call, N) once: the rare calls first, then the others spread evenly over their range."""
+    dice = random.Random(seed)
+    rare, others = [], []
+    for (half, call), count in sorted(counts.items()):
+        if call in calls:
+            (rare if count <= 12 else others).append([(half, call, number) for number in range(1, count + 1)])
+    rare = [case for cases in rare for case in cases]
+    dice.shuffle(rare)
+    rest = [(dice.random() + position) / len(cases) for cases in others for position in range(len(cases))]
+    named = [case for cases in others for case in cases]
+    # A low-discrepancy order: any prefix covers each range evenly.
+    order = sorted(range(len(named)), key=lambda index: (index * 0.6180339887 + rest[index] / len(named)) % 1.0)
+    return rare + [named[index] for index in order]
+
+
+def _play(binary, where, wrapper, half):
+    with LoopDisk(where, script.DISK_MEGABYTES) as disk:
+        broker = Broker(binary, disk.mount_point / "data", where / "broker.log", script.SETTINGS)
+        play = script.Play(broker, disk, where, wrapper, half)
+        play.run()
+    return play
+
+
+def run(case):
+    """Plays {binary, directory, half, call, number, fault}; answers with reached, deaths, found and the place."""
+    name = f"{case['half']}-{case['call']}-{case['number']}-{case['fault'].split('=')[1]}"
+    where = Path(case["directory"]) / name
+    traced = where / "strace.txt"
+    answer = dict(case, name=name, where=str(where), deaths=[], found=[], failed_at=None)
+    wrapper = strace.inject(case["call"], case["number"], case["fault"], traced)
+    try:
+        play = _play(case["binary"], where, wrapper, case["half"])
+        answer["deaths"], answer["found"] = play.deaths, play.found
+    except Exception as error:
+        answer["found"] = [f"{type(error).__name__}: {error}"]
+    answer["failed_at"] = strace.injected_at(traced)
+    answer["reached"] = answer["failed_at"] is not None or bool(answer["deaths"])
+    if not answer["found"]:
+        for _ in range(50):
+            shutil.rmtree(where, ignore_errors=True)
+            if not where.exists():
+                break
+            time.sleep(0.02)
+    return answer

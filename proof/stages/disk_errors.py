@@ -1,0 +1,56 @@
+"""A write or a sync fails once: the broker acknowledges nothing more, says so in one line, and ends with exit code 70.
+
+The power is cut then, so that whatever was acknowledged without a sync is gone and found missing. After a clean restart
+the same clients finish the script. A failed removal, creation or rename may also be survived, if nothing is lost.
+"""
+
+import itertools
+import re
+
+from rig import fault_case, loop_disk, parallel
+
+CI_ROUNDS, ROUNDS = 50, 5000
+# Calls whose failure means that data may not be durable.
+FATAL = {"pwritev", "pwritev2", "pwrite64", "fdatasync", "fsync", "syncfs"}
+OTHERS = {"rename", "renameat", "renameat2", "ftruncate", "mkdir", "unlink"}
+EXIT_FATAL = 70
+TOLD = re.compile(r"ERROR the disk failed; ending")
+# An answer that was on its way when the disk failed.
+ON_ITS_WAY_S = 0.25
+
+
+def play(options, outcome):
+    loop_disk.require(options.directory / "probe")
+    counts = fault_case.count_calls(options.binary, options.directory)
+    base = {"binary": options.binary, "directory": str(options.directory)}
+    orders = [fault_case.spread(counts, options.seed, {call}) for call in sorted(FATAL | OTHERS)]
+    turns = (case for turn in itertools.zip_longest(*orders) for case in turn if case)
+    faults = itertools.cycle(["error=EIO", "error=EIO", "error=ENOSPC"])
+    cases = [dict(base, half=half, call=call, number=number, fault=fault) for (half, call, number), fault in zip(turns, faults)]
+    missed, survived = 0, 0
+    for answer in parallel.play(fault_case.run, cases, options.rounds):
+        if not answer["reached"] and not answer["found"]:
+            missed += 1
+            continue
+        wrong = answer["found"] + judge_end(answer)
+        survived += not answer["deaths"]
+        outcome.check(not wrong, f"{answer['name']}: {'; '.join(wrong)[:1500]} ({answer['where']})")
+    outcome.figures |= {"survived": survived, "not reached": missed}
+
+
+def judge_end(answer):
+    """What was wrong about how the process ended."""
+    wrong = []
+    if not answer["deaths"] and answer["call"] in FATAL:
+        wrong.append(f"{answer['call']} failed and the broker went on")
+    for code, output, last_ack in answer["deaths"]:
+        started = "\nready\n" in output
+        if started and code != EXIT_FATAL or code in (0, 101) or code is None or code < 0:
+            wrong.append(f"ended with {code}: {output[-300:]}")
+        if started and len(TOLD.findall(output)) != 1:
+            wrong.append(f"{len(TOLD.findall(output))} lines say why it ended: {output[-500:]}")
+        if "panicked" in output:
+            wrong.append(f"a panic: {output[-500:]}")
+        if answer["failed_at"] and last_ack > answer["failed_at"] + ON_ITS_WAY_S and answer["call"] in FATAL:
+            wrong.append(f"an acknowledgement {last_ack - answer['failed_at']:.2f} s after the failure")
+    return wrong
