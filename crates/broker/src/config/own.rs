@@ -33,7 +33,9 @@ pub static OWN_KEYS: &[ConfigKey] = &[
     ConfigKey::string("http.listen", "127.0.0.1:9644").doc("Where health and metrics are served; empty is nowhere."),
     ConfigKey::boolean("insecure_listeners", "false")
         .doc("Allows listeners that are not loopback although there is no TLS and no authentication."),
-    ConfigKey::list("listen", "127.0.0.1:9092,[::1]:9092").rule(Rule::NotEmpty).doc("Where clients connect."),
+    ConfigKey::list("listen", "localhost:9092")
+        .rule(Rule::NotEmpty)
+        .doc("Where clients connect; localhost is 127.0.0.1 and, where the machine has it, ::1."),
     ConfigKey::int("open.files.max", "4096")
         .at_least(64)
         .doc("How many segment files are open at once."),
