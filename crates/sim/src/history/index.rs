@@ -332,10 +332,13 @@ impl<'h> Index<'h> {
         self.first_read[value.0 as usize].or_else(sent).unwrap_or_default()
     }
 
-    /// The send was acknowledged at a place where nobody read it, although the value was read elsewhere.
+    /// The send was acknowledged at a place where nobody read it, although the value was read elsewhere. If that place was
+    /// deleted on purpose, what is read elsewhere is the copy of a retry.
     pub fn contradicts_acknowledgement(&self, send: &Send<'_>) -> bool {
         let number = send.value.0 as usize;
-        send.place().is_some() && self.first_read[number].is_some() && !self.confirmed[number]
+        send.place().is_some_and(|place| !self.is_trimmed(place))
+            && self.first_read[number].is_some()
+            && !self.confirmed[number]
     }
 
     /// Deleted on purpose.

@@ -1,0 +1,314 @@
+//! The lives of a world's node: it starts, things happen in an order that the seed chooses, it dies; at the end everything
+//! is healed, everybody is answered, and all is read from the beginning.
+
+use std::time::Duration;
+
+use tallymq_broker::{data::DataOutcome, metadata::MetadataOutcome};
+use tallymq_model::RaftGroup;
+use tallymq_storage::{
+    disk::{Fault, FaultyDisk, MemoryDisk, Operation, Random},
+    log::{LogOptions, PartitionOptions},
+    wal::{Flush, Nanos, WalOptions},
+};
+
+use super::{
+    Outcome, admin,
+    consumer::{Consumer, read_values},
+    inspect,
+    machine::Answer,
+    node::{Applied, Ended, Node, Setup, Votes, groups},
+    producer::Producer,
+    scene::{Scene, Waiting},
+};
+use crate::history::{History, Kind, Op};
+
+/// Steps after which a healed node must have answered everything.
+const HEALING_STEPS: u32 = 20_000;
+/// Process of the readers of the end.
+const LAST_READER: i64 = 900;
+
+/// See the module.
+pub(super) struct World {
+    memory: MemoryDisk,
+    disk: FaultyDisk,
+    setup: Setup,
+    votes: Votes,
+    scene: Scene,
+    producers: Vec<Producer>,
+    consumers: Vec<Consumer>,
+    outcome: Outcome,
+    /// The next sync of all files fails: the disk is healthy otherwise.
+    healthy: bool,
+}
+
+fn setup(random: &mut Random) -> Setup {
+    Setup {
+        wal: WalOptions {
+            file_bytes: 32 << 10,
+            bytes_max: [300 << 10, 2 << 20][random.below(2) as usize],
+            group_bytes_max: 1_000 + random.below(20_000) as usize,
+            spare_files: random.below(3) as usize,
+            closing_delay: Duration::from_millis(random.below(30)),
+            flush: Flush::Sync,
+            ..WalOptions::default()
+        },
+        log: LogOptions {
+            tail_cache_bytes_max: random.below(3) * 6_000,
+            open_files_max: 1 + random.below(5) as usize,
+            write_bytes_max: 1 + random.below(8_000) as usize,
+            ..LogOptions::default()
+        },
+        partition: PartitionOptions {
+            segment_bytes_max: [600, 4_000, 30_000][random.below(3) as usize],
+            segment_ms_max: u64::MAX,
+            index_interval_bytes: [1, 500, 8_000][random.below(3) as usize],
+        },
+    }
+}
+
+impl World {
+    pub(super) fn new(seed: u64) -> World {
+        let mut random = Random::new(seed);
+        let memory = MemoryDisk::new();
+        let setup = setup(&mut random);
+        let idempotent = 1 + random.below(3) as usize;
+        let producers =
+            (0..idempotent + random.below(2) as usize).map(|at| Producer::new(at, at < idempotent));
+        let producers = producers.collect();
+        let consumers = (0..1 + random.below(3) as usize).map(Consumer::new).collect();
+        World {
+            disk: FaultyDisk::over_memory(memory.clone()),
+            memory,
+            setup,
+            votes: Votes::new(),
+            scene: Scene::new(random),
+            producers,
+            consumers,
+            outcome: Outcome::default(),
+            healthy: true,
+        }
+    }
+
+    pub(super) fn into_parts(self) -> (History, Outcome) {
+        let outcome = Outcome { trace: self.scene.journal.trace, ..self.outcome };
+        (self.scene.journal.history, outcome)
+    }
+
+    fn now(&mut self) -> Nanos {
+        self.scene.journal.now_ns += 1 + self.scene.random.below(3_000_000);
+        Nanos(self.scene.journal.now_ns)
+    }
+
+    /// Everything, from the first start to the last read. An error says which promise is broken.
+    pub(super) fn live(&mut self) -> Result<(), String> {
+        for _ in 0..2 + self.scene.random.below(3) {
+            let Some(mut node) = self.start(true)? else { continue };
+            self.plan_fault();
+            let ended = self.happenings(&mut node);
+            self.ended(&node);
+            if let Err(why) = ended
+                && !self.is_excused(&why)
+            {
+                return Err(why);
+            }
+            drop(node);
+            self.crash();
+        }
+        let Some(mut node) = self.start(false)? else { return Err("no start on a healthy disk".to_owned()) };
+        self.heal(&mut node)?;
+        inspect::all(&node, &mut self.scene)?;
+        self.read_all(&node)?;
+        self.ended(&node);
+        Ok(())
+    }
+
+    fn ended(&mut self, node: &Node) {
+        self.outcome.checkpoints += node.checkpoints;
+        self.outcome.replayed += node.replayed;
+        self.scene.journal.note(self.disk.changes());
+    }
+
+    /// Whether the disk was told to fail so.
+    fn is_excused(&self, why: &Ended) -> bool {
+        let failing = ["os error 5)", "os error 28)", "as it was told to"];
+        self.disk.is_off() || (!self.healthy && failing.iter().any(|text| why.contains(text)))
+    }
+
+    /// Starts the node, on a bad day dying over it.
+    fn start(&mut self, bad_day: bool) -> Result<Option<Node>, String> {
+        self.disk = FaultyDisk::over_memory(self.memory.clone());
+        self.healthy = true;
+        if bad_day && self.scene.random.one_in(5) {
+            self.disk.power_off_at(1 + self.scene.random.below(60));
+        }
+        let now = self.now();
+        let started = Node::start(&self.disk, &self.setup, &mut self.votes, now)
+            .and_then(|node| inspect::all(&node, &mut self.scene).map(|()| node));
+        match started {
+            Ok(node) => {
+                admin::set_up(&mut self.scene);
+                self.producers.iter_mut().for_each(|producer| producer.send_again(&mut self.scene));
+                admin::reconcile(&node, &mut self.scene)?;
+                Ok(Some(node))
+            }
+            Err(why) if self.is_excused(&why) => {
+                self.crash();
+                Ok(None)
+            }
+            Err(why) => Err(format!("no start after a crash: {why}")),
+        }
+    }
+
+    fn plan_fault(&mut self) {
+        let random = &mut self.scene.random;
+        let nth = 1 + random.below(60);
+        self.healthy = false;
+        match random.below(10) {
+            0..=4 => self.disk.power_off_at(1 + random.below(500)),
+            5 => self.disk.fail(Operation::Sync, nth, Fault::Eio),
+            6 => self.disk.fail(Operation::SyncAll, 1 + nth % 4, Fault::Eio),
+            7 => self.disk.fail(Operation::Write, nth, Fault::Enospc),
+            8 => self.disk.fail(Operation::Create, 1 + nth % 12, Fault::Enospc),
+            _ => self.healthy = true,
+        }
+    }
+
+    /// The process is gone, and perhaps the power.
+    fn crash(&mut self) {
+        self.scene.outbox.clear();
+        self.scene.waiting.clear();
+        self.consumers.iter_mut().for_each(Consumer::disconnected);
+        if self.scene.random.one_in(4) {
+            self.outcome.kills += 1;
+            return;
+        }
+        self.outcome.power_cuts += 1;
+        let seed = self.scene.random.next_u64();
+        self.memory = self.memory.power_cut(seed);
+    }
+
+    fn happenings(&mut self, node: &mut Node) -> Result<(), String> {
+        for _ in 0..60 + self.scene.random.below(300) {
+            self.now();
+            self.happen(node)?;
+        }
+        Ok(())
+    }
+
+    /// One thing that happens. An error ends the process, or breaks a promise.
+    fn happen(&mut self, node: &mut Node) -> Result<(), String> {
+        let scene = &mut self.scene;
+        let producer = scene.random.below(self.producers.len() as u64) as usize;
+        let consumer = scene.random.below(self.consumers.len() as u64) as usize;
+        match scene.random.below(100) {
+            0..=29 => self.producers[producer].send(scene),
+            30..=43 => self.propose(node),
+            44..=63 => return self.commit(node),
+            64..=71 => drop(node.write()?),
+            72..=82 => self.consumers[consumer].poll(node, scene)?,
+            83..=86 => self.consumers[consumer].commit(node, scene),
+            87..=93 => {
+                let group = RaftGroup(scene.random.below(groups().count() as u64) as u32);
+                node.checkpoint(group)?;
+            }
+            94 => admin::trim(node, scene),
+            95 => admin::create_topic(scene),
+            96 if scene.random.one_in(6) => admin::delete_topic(scene),
+            97 => self.producers[producer].send_again(scene),
+            98 if scene.random.one_in(4) => self.producers[producer].begin_again(scene),
+            99 => self.producers[producer].arrive_late(scene),
+            _ => admin::reconcile(node, scene)?,
+        }
+        Ok(())
+    }
+
+    /// Everything on its way becomes one entry for each group.
+    fn propose(&mut self, node: &mut Node) {
+        for (group, commands) in std::mem::take(&mut self.scene.outbox) {
+            node.propose(group, commands);
+        }
+    }
+
+    fn commit(&mut self, node: &mut Node) -> Result<(), String> {
+        let now = self.now();
+        let (applied, ended) = match node.commit(now) {
+            Ok((applied, _)) => (applied, Ok(())),
+            Err((applied, why)) => (applied, Err(why)),
+        };
+        for one in applied {
+            self.answer(one, node)?;
+        }
+        ended
+    }
+
+    /// Gives an answer to whom it belongs. An error says which promise it breaks.
+    fn answer(&mut self, applied: Applied, node: &Node) -> Result<(), String> {
+        let scene = &mut self.scene;
+        let Some(waiting) = scene.waiting.remove(&applied.ticket) else { return Ok(()) };
+        match (waiting, applied.answer) {
+            (Waiting::Batch { producer, number }, Answer::Data(DataOutcome::Produced(produced))) => {
+                self.producers[producer].answered(scene, number, produced)
+            }
+            (Waiting::Late { must_be_refused: true }, Answer::Data(DataOutcome::Produced(Ok(stored)))) => {
+                Err(format!("a batch of a fenced epoch was taken: {stored:?}"))
+            }
+            (
+                Waiting::Commit { consumer, number, offset },
+                Answer::Data(DataOutcome::PositionsCommitted { fenced, unknown }),
+            ) => {
+                let refused = [fenced, unknown].concat();
+                self.consumers[consumer].committed(scene, (number, offset), &refused)
+            }
+            (Waiting::Trim { place, to }, Answer::Data(DataOutcome::LogStartMoved(Ok(_)))) => {
+                admin::trimmed(scene, &place, to);
+                Ok(())
+            }
+            (Waiting::Create { topic }, Answer::Metadata(MetadataOutcome::TopicCreated(Ok(_)))) => {
+                if let Some(topic) = scene.topics.get_mut(&topic) {
+                    topic.created = true;
+                }
+                admin::reconcile(node, scene)
+            }
+            (Waiting::Delete, Answer::Metadata(MetadataOutcome::TopicDeleted(Ok(_)))) => {
+                admin::reconcile(node, scene)
+            }
+            (Waiting::Open { places }, Answer::Data(DataOutcome::Opened(_))) => {
+                admin::opened(scene, places);
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Goes on without new work until everybody is answered.
+    fn heal(&mut self, node: &mut Node) -> Result<(), String> {
+        for _ in 0..HEALING_STEPS {
+            self.propose(node);
+            self.commit(node)?;
+            let done = self.producers.iter().all(Producer::is_done) && self.scene.waiting.is_empty();
+            if done && node.is_quiet() {
+                return Ok(());
+            }
+        }
+        Err(format!("not live again after healing, {} unanswered", self.scene.waiting.len()))
+    }
+
+    /// New clients read everything from the beginning.
+    fn read_all(&mut self, node: &Node) -> Result<(), String> {
+        self.scene.journal.last_phase();
+        for (place, process) in admin::standing(&self.scene).into_iter().zip(LAST_READER..) {
+            let view = node.data(place.group);
+            let log = view.log(place.tp).ok_or_else(|| format!("partition {} is gone", place.tp))?;
+            let (start, end) = log.bounds();
+            let journal = &mut self.scene.journal;
+            journal.position(process, (Op::Assign, Kind::Ok), place.spot(), start.0, None);
+            let mut from = start.0;
+            while from < end.0 {
+                let (values, next) = read_values(&log, from, 8_000).map_err(|error| error.to_string())?;
+                journal.poll(process, place.spot(), &values, None);
+                from = next;
+            }
+        }
+        Ok(())
+    }
+}

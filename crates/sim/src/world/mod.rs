@@ -1,0 +1,107 @@
+//! A whole node in one thread without a runtime, its disk, its clients and their bad luck, all out of one seed.
+//!
+//! ```text
+//!  producers, consumers, administrator ──Scene──► Node: Wal + Committer, LogStore + SegmentWriter, replicas, checkpoints
+//!        ▲                                          │ every disk operation may be the last one
+//!        └────── answers, Journal ◄─────────────────┘ FaultyDisk over MemoryDisk: power cuts, failed syncs, full disk
+//!                     └──► history::check, and inspect after each start
+//! ```
+//!
+//! The code under test is the node's own: nothing of storage, broker or replica is modelled. Only the entry format and the
+//! vote stand in for `consensus`. Nothing here reads a clock, an environment or a random number that is not the seed's.
+
+mod admin;
+mod consumer;
+mod inspect;
+mod journal;
+mod life;
+mod machine;
+mod node;
+mod producer;
+mod scene;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use crate::history::{Allowances, History, check};
+use life::World;
+
+/// What a run that broke nothing amounts to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Outcome {
+    /// Everything that happened, folded; the same for the same seed.
+    pub trace: u64,
+    /// Power cuts.
+    pub power_cuts: u64,
+    /// Ends of the process without a power cut.
+    pub kills: u64,
+    /// Values acknowledged.
+    pub acknowledged: u64,
+    /// Values sent.
+    pub sent: u64,
+    /// Records read.
+    pub read: u64,
+    /// Checkpoints that became durable.
+    pub checkpoints: u64,
+    /// Commands replayed from the log by starts.
+    pub replayed: u64,
+}
+
+impl Outcome {
+    /// Adds the counts of another run; traces are folded.
+    pub fn add(&mut self, other: Outcome) {
+        self.trace = self.trace.rotate_left(7) ^ other.trace;
+        self.power_cuts += other.power_cuts;
+        self.kills += other.kills;
+        self.acknowledged += other.acknowledged;
+        self.sent += other.sent;
+        self.read += other.read;
+        self.checkpoints += other.checkpoints;
+        self.replayed += other.replayed;
+    }
+}
+
+/// A run that broke a promise.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "seed {seed}: {why}\nshown again by: cargo run -p tallymq-sim --bin tallymq-world -- --from {seed} --seeds 1"
+)]
+pub struct Broken {
+    /// Which run.
+    pub seed: u64,
+    /// Which promise.
+    pub why: String,
+    /// What the clients saw, as far as it came.
+    pub history: History,
+}
+
+/// Runs the world of a seed from its first start to the last read.
+pub fn run(seed: u64) -> Result<Outcome, Box<Broken>> {
+    let mut world = World::new(seed);
+    let lived = catch_unwind(AssertUnwindSafe(|| world.live()));
+    let why = match lived {
+        Ok(Ok(())) => None,
+        Ok(Err(why)) => Some(why),
+        Err(panic) => Some(format!("a panic: {}", message(&*panic))),
+    };
+    let (history, mut outcome) = world.into_parts();
+    let broken = |why, history| Err(Box::new(Broken { seed, why, history }));
+    if let Some(why) = why {
+        return broken(why, history);
+    }
+    // Plain producers send again what may be stored already.
+    match check(&history, Allowances { duplicates: true }) {
+        Err(error) => broken(format!("the history cannot be judged: {error}"), history),
+        Ok(report) if !report.is_clean() => broken(report.to_string(), history),
+        Ok(report) => {
+            outcome.acknowledged = report.counts.acknowledged as u64;
+            outcome.sent = report.counts.sent as u64;
+            outcome.read = report.counts.read as u64;
+            Ok(outcome)
+        }
+    }
+}
+
+fn message(panic: &(dyn std::any::Any + Send)) -> &str {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("without a message")
+}

@@ -1,0 +1,132 @@
+//! What all clients of a world share: chance, the journal, proposals on their way, the topics, and what was promised to
+//! whom. It holds and answers; what is done with it stands in the clients' own files.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use bytes::Bytes;
+use tallymq_model::{RaftGroup, TopicId, TopicPartition};
+use tallymq_storage::disk::Random;
+
+use super::{
+    journal::{Journal, Spot},
+    machine::Command,
+    node::Ticket,
+};
+
+/// A partition, as clients and as the node know it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    pub(super) topic: Arc<str>,
+    pub(super) tp: TopicPartition,
+    pub(super) group: RaftGroup,
+}
+
+impl Place {
+    pub(super) fn spot(&self) -> Spot<'_> {
+        Spot { topic: &self.topic, partition: self.tp.partition.0 }
+    }
+}
+
+/// Who waits for a proposal's answer.
+#[derive(Clone, Debug)]
+pub(super) enum Waiting {
+    /// A producer, for the batch of that number.
+    Batch { producer: usize, number: u64 },
+    /// Nobody any more: a batch of a producer's earlier epoch. Once the new epoch has written it must be refused.
+    Late { must_be_refused: bool },
+    /// A consumer, for its committed position.
+    Commit { consumer: usize, number: u64, offset: i64 },
+    /// The administrator, for records deleted below an offset.
+    Trim { place: Place, to: i64 },
+    /// The administrator, for a topic.
+    Create { topic: TopicId },
+    /// The administrator, for a topic's end.
+    Delete,
+    /// The node itself, for partitions of a topic opened in a data group.
+    Open { places: Vec<Place> },
+    /// The node itself, for partitions that no topic has any more.
+    Close,
+}
+
+/// A topic that somebody asked for.
+pub(super) struct Topic {
+    pub(super) name: Arc<str>,
+    /// Its creation was acknowledged.
+    pub(super) created: bool,
+    /// Its deletion was asked for; it may or may not be there.
+    pub(super) doomed: bool,
+    /// Partitions that can be written to.
+    pub(super) places: Vec<Place>,
+}
+
+/// A batch that was sent, whatever became of it.
+pub(super) struct Sent {
+    pub(super) raw: Bytes,
+    pub(super) idempotent: bool,
+}
+
+/// What must hold from now on, because somebody was told so.
+#[derive(Default)]
+pub(super) struct Promises {
+    /// By the batch's first value.
+    pub(super) sent: BTreeMap<String, Sent>,
+    /// By partition and base offset, the batch's first value.
+    pub(super) acknowledged: BTreeMap<TopicPartition, BTreeMap<i64, String>>,
+    /// The lowest position that a group may find.
+    pub(super) positions: BTreeMap<(String, TopicPartition), i64>,
+    /// Per producer and partition the newest epoch that was acknowledged.
+    pub(super) epochs: BTreeMap<(i64, TopicPartition), i16>,
+}
+
+/// See the module.
+pub(super) struct Scene {
+    pub(super) random: Random,
+    pub(super) journal: Journal,
+    pub(super) outbox: BTreeMap<RaftGroup, Vec<(Ticket, Command)>>,
+    pub(super) waiting: BTreeMap<Ticket, Waiting>,
+    tickets: u64,
+    pub(super) topics: BTreeMap<TopicId, Topic>,
+    pub(super) promises: Promises,
+    numbers: u64,
+}
+
+impl Scene {
+    pub(super) fn new(random: Random) -> Scene {
+        Scene {
+            random,
+            journal: Journal::new(),
+            outbox: BTreeMap::new(),
+            waiting: BTreeMap::new(),
+            tickets: 0,
+            topics: BTreeMap::new(),
+            promises: Promises::default(),
+            numbers: 0,
+        }
+    }
+
+    /// A number that nobody had before.
+    pub(super) fn number(&mut self) -> u64 {
+        self.numbers += 1;
+        self.numbers
+    }
+
+    /// Puts a command on its way to a group's log.
+    pub(super) fn send(&mut self, group: RaftGroup, command: Command, waiting: Waiting) {
+        self.tickets += 1;
+        let ticket = Ticket(self.tickets);
+        self.waiting.insert(ticket, waiting);
+        self.outbox.entry(group).or_default().push((ticket, command));
+    }
+
+    /// A partition that is there, by chance.
+    pub(super) fn pick_place(&mut self) -> Option<Place> {
+        let places = || self.topics.values().filter(|topic| !topic.doomed).flat_map(|topic| &topic.places);
+        let at = self.random.below(places().count() as u64) as usize;
+        places().nth(at).cloned()
+    }
+
+    /// Whether the partition's topic was asked to be deleted.
+    pub(super) fn is_doomed(&self, tp: TopicPartition) -> bool {
+        self.topics.get(&tp.topic).is_none_or(|topic| topic.doomed)
+    }
+}

@@ -1,0 +1,41 @@
+//! The simulated world, a few seconds of it. `TALLYMQ_WORLD_SEEDS` sets how many seeds, `TALLYMQ_SEED` where to begin; the
+//! binary `tallymq-world` is for long runs.
+
+use std::collections::BTreeSet;
+
+use tallymq_sim::world::{self, Outcome};
+
+const SEEDS: u64 = 150;
+const SEEDS_TWICE: u64 = 20;
+
+fn setting(name: &str, default: u64) -> u64 {
+    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
+}
+
+#[test]
+fn nothing_acknowledged_is_lost_whatever_happens() {
+    let (first, seeds) = (setting("TALLYMQ_SEED", 1), setting("TALLYMQ_WORLD_SEEDS", SEEDS));
+    let mut total = Outcome::default();
+    for seed in first..first + seeds {
+        match world::run(seed) {
+            Ok(outcome) => total.add(outcome),
+            Err(broken) => panic!("{broken}"),
+        }
+    }
+    println!("{seeds} seeds: {total:?}");
+    // A world in which nothing happens proves nothing.
+    assert!(total.power_cuts >= seeds && total.acknowledged >= 20 * seeds, "{total:?}");
+    assert!(total.checkpoints >= seeds && total.replayed >= 20 * seeds, "{total:?}");
+    assert!(seeds < 50 || total.kills > 0, "{total:?}");
+}
+
+#[test]
+fn the_same_seed_gives_the_same_trace() {
+    let mut traces = BTreeSet::new();
+    for seed in 700_000..700_000 + SEEDS_TWICE {
+        let outcome = world::run(seed).unwrap_or_else(|broken| panic!("{broken}"));
+        assert_eq!(world::run(seed).unwrap(), outcome, "seed {seed}");
+        traces.insert(outcome.trace);
+    }
+    assert_eq!(traces.len() as u64, SEEDS_TWICE, "other seeds, other traces");
+}
