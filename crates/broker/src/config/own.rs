@@ -54,4 +54,7 @@ pub static OWN_KEYS: &[ConfigKey] = &[
     ConfigKey::long("wal.bytes", "1073741824")
         .at_least(16_777_216)
         .doc("Disk space of the shared log; at most a tenth of the file system."),
+    ConfigKey::long("wal.sync.delay.ms", "0")
+        .rule(Rule::Between(0, 1000))
+        .doc("Added to each sync of the shared log, to measure how the broker would do on a slower disk; 0 in production."),
 ];

@@ -108,7 +108,10 @@ impl Partition {
 
     pub(super) fn decode(reader: &mut Reader<'_>) -> Result<Partition, DecodeError> {
         let log_start = Offset(reader.i64("a log start")?);
-        let log_end = Offset(reader.i64("a log end")?);
+        let mut log_end = Offset(reader.i64("a log end")?);
+        if tallymq_model::planted("log-end-not-restored") {
+            log_end = log_start;
+        }
         if log_start.0 < 0 || log_start > log_end {
             return Err(DecodeError::Range("a partition's bounds"));
         }

@@ -35,6 +35,8 @@ pub struct Startup {
     pub flush: Flush,
     /// `wal.bytes`.
     pub wal_bytes_max: u64,
+    /// `wal.sync.delay.ms`.
+    pub wal_sync_delay: Duration,
     /// `tail.cache.bytes`.
     pub tail_cache_bytes_max: u64,
     /// `produce.inflight.bytes`.
@@ -87,6 +89,7 @@ impl Startup {
             data_groups: layers.number("data.groups") as u32,
             flush: flush(&layers),
             wal_bytes_max: bytes("wal.bytes"),
+            wal_sync_delay: Duration::from_millis(bytes("wal.sync.delay.ms")),
             tail_cache_bytes_max: bytes("tail.cache.bytes"),
             produce_inflight_bytes_max: bytes("produce.inflight.bytes") as usize,
             open_files_max: bytes("open.files.max") as usize,

@@ -14,10 +14,7 @@ use tallymq_gateway::kafka::{
 };
 use tallymq_model::TopicId;
 
-use super::{
-    errors::group_refusal,
-    group_words::{authorized_operations, by_topic},
-};
+use super::{errors::group_refusal, group_words::by_topic, operations};
 use crate::node::Node;
 
 /// Member types from version 1 on (KIP-1099).
@@ -30,7 +27,7 @@ pub async fn handle(node: &Node, request: ConsumerGroupDescribeRequest) -> Consu
     for group_id in request.group_ids {
         let mut described = describe(node, group_id).await;
         if described.error_code == ErrorCode::None {
-            described.authorized_operations = authorized_operations(request.include_authorized_operations);
+            described.authorized_operations = operations::of_group(request.include_authorized_operations);
         } else {
             node.metrics.requests.failed("ConsumerGroupDescribe", described.error_code.name());
         }

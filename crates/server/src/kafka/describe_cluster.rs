@@ -7,7 +7,7 @@ use tallymq_gateway::kafka::{
     messages::describe_cluster::{DescribeClusterBroker, DescribeClusterRequest, DescribeClusterResponse},
 };
 
-use super::{CallContext, endpoint::endpoint};
+use super::{CallContext, endpoint::endpoint, operations};
 use crate::node::Node;
 
 /// Clients ask brokers with 1 and controllers with 2 (KIP-919).
@@ -33,6 +33,7 @@ pub fn handle(
         endpoint_type: ENDPOINT_BROKERS,
         cluster_id: node.identity.cluster_id.clone(),
         controller_id: node.identity.node_id,
+        cluster_authorized_operations: operations::of_cluster(request.include_cluster_authorized_operations),
         brokers: vec![DescribeClusterBroker {
             broker_id: node.identity.node_id,
             host,

@@ -8,11 +8,7 @@ use tallymq_gateway::kafka::{
     },
 };
 
-use super::{
-    dispatch::CallContext,
-    errors::group_refusal,
-    group_words::{assignment_bytes, authorized_operations},
-};
+use super::{dispatch::CallContext, errors::group_refusal, group_words::assignment_bytes, operations};
 use crate::node::Node;
 
 /// From this version on an unknown group is an error (KIP-1043).
@@ -31,7 +27,7 @@ pub async fn handle(
     for group_id in request.groups {
         let mut described = describe(node, context.version, group_id).await;
         if described.error_code == ErrorCode::None {
-            described.authorized_operations = authorized_operations(request.include_authorized_operations);
+            described.authorized_operations = operations::of_group(request.include_authorized_operations);
         } else {
             node.metrics.requests.failed("DescribeGroups", described.error_code.name());
         }

@@ -11,7 +11,7 @@ use tallymq_gateway::kafka::{
     },
 };
 
-use super::CallContext;
+use super::{CallContext, operations};
 use crate::node::Node;
 
 /// Answers with as many partitions as one page holds, and where the next page begins.

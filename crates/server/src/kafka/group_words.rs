@@ -21,10 +21,6 @@ pub const CONSUMER: &str = "consumer";
 /// Version of the assignments that the broker writes; all versions look the same, and every client reads the first.
 const ASSIGNMENT_VERSION: i16 = 0;
 
-/// What may be done with a group: bits of READ, DELETE, DESCRIBE, DESCRIBE_CONFIGS and ALTER_CONFIGS (KIP-430). Everybody
-/// may do everything.
-const GROUP_OPERATIONS: i32 = 1 << 3 | 1 << 6 | 1 << 8 | 1 << 10 | 1 << 11;
-
 /// Who asks. Kafka writes an address with a slash in front, and clients show it so.
 pub fn client(context: &CallContext) -> Client {
     let host = format!("/{}", context.client.ip().to_canonical());
@@ -39,11 +35,6 @@ pub fn fresh_id() -> Text {
 /// A static member's name.
 pub fn instance(name: Option<String>) -> Option<InstanceId> {
     name.map(InstanceId::from)
-}
-
-/// The operations to answer with, or "not asked for".
-pub fn authorized_operations(is_asked: bool) -> i32 {
-    if is_asked { GROUP_OPERATIONS } else { i32::MIN }
 }
 
 /// Milliseconds; the wire's negative numbers mean nothing here.

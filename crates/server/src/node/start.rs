@@ -190,8 +190,12 @@ fn open_wal(
     disk: Arc<dyn Disk>,
     startup: &Startup,
 ) -> Result<(Wal, wal::Committer, Recovered), WalOpenError> {
-    let options =
-        WalOptions { bytes_max: startup.wal_bytes_max, flush: startup.flush, ..WalOptions::default() };
+    let options = WalOptions {
+        bytes_max: startup.wal_bytes_max,
+        flush: startup.flush,
+        sync_delay: startup.wal_sync_delay,
+        ..WalOptions::default()
+    };
     Wal::open(disk, options)
 }
 
