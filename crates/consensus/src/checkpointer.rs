@@ -24,13 +24,15 @@ pub(crate) struct Checkpointer {
     pub(crate) engine: Engine,
     pub(crate) log: Arc<RaftLog>,
     pub(crate) fate: Arc<Fate>,
-    pub(crate) one: tokio::sync::Mutex<()>,
+    /// Held by the work itself and not only by who waits for it: a caller that is dropped must not let the next checkpoint
+    /// write the same files beside the one that still runs.
+    pub(crate) one: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl Checkpointer {
     /// See [`Group::checkpoint`](crate::Group::checkpoint).
     pub(crate) async fn run(&self) -> Result<Option<LogIndex>, CheckpointFailed> {
-        let _one = self.one.lock().await;
+        let one = self.one.clone().lock_owned().await;
         let begun = self.engine.with_state_machine(|machine| {
             let begun = machine.begin_checkpoint();
             Box::pin(async move { begun })
@@ -40,8 +42,8 @@ impl Checkpointer {
         else {
             return Ok(None);
         };
-        let state = Runtime::spawn_blocking(build).await.and_then(|built| built);
-        let state = state.map_err(|error| {
+        let built = Runtime::spawn_blocking(move || build().map(|state| (state, one))).await.and_then(|built| built);
+        let (state, one) = built.map_err(|error| {
             // after a failed sync the next one may succeed and lie: the log must not be purged by any later checkpoint
             self.fate.fail(format_args!("the state of a checkpoint could not be made durable: {error}"));
             CheckpointFailed::Build(error)
@@ -49,10 +51,9 @@ impl Checkpointer {
         let header = CheckpointHeader { vote: self.log.vote(), membership: membership.clone() }.encode();
         let checkpoint = Checkpoint { applied: applied.index, term: applied.term, header, state };
         let (disk, group) = (self.disk.clone(), self.group);
-        Runtime::spawn_blocking(move || checkpoint::save(disk.as_ref(), group, &checkpoint))
-            .await
-            .map_err(CheckpointFailed::Build)?
-            .map_err(|error| self.not_saved(error))?;
+        let save = move || checkpoint::save(disk.as_ref(), group, &checkpoint).map(|()| one);
+        let saved = Runtime::spawn_blocking(save).await.map_err(CheckpointFailed::Build)?;
+        let _one = saved.map_err(|error| self.not_saved(error))?;
         let durable = self.engine.with_state_machine(move |machine| {
             machine.checkpoint_durable(applied, membership);
             Box::pin(async {})

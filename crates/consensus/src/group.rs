@@ -107,7 +107,7 @@ impl<M: StateMachine> Group<M> {
             engine: engine.clone(),
             log,
             fate: fate.clone(),
-            one: tokio::sync::Mutex::new(()),
+            one: Arc::default(),
         };
         let bytes = Arc::new(Semaphore::new(options.bytes_in_flight_max));
         let tasks = tokio::sync::Mutex::new(Some(tasks));

@@ -75,6 +75,35 @@ async fn apply_goes_on_while_a_checkpoint_is_built() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_checkpoint_whose_caller_is_gone_ends_before_the_next_begins() {
+    let node = Node::open(MemoryDisk::new());
+    let (group, ledger) = node.start(GROUP).await;
+    group.propose(line("before")).await.unwrap();
+    let (go, wait) = std::sync::mpsc::channel::<()>();
+    ledger.0.lock().before_build = Some(Box::new(move || wait.recv().map_err(io::Error::other)));
+    let begin = || {
+        let group = group.clone();
+        tokio::spawn(async move { group.checkpoint().await })
+    };
+    let first = begin();
+    while ledger.0.lock().before_build.is_some() {
+        tokio::task::yield_now().await;
+    }
+    first.abort();
+    assert!(first.await.unwrap_err().is_cancelled());
+    // taken when the second one begins, which it may not while the first one's work still runs
+    ledger.0.lock().before_build = Some(Box::new(|| Ok(())));
+    let second = begin();
+    for number in 0..20 {
+        group.propose(line(format!("{number}"))).await.unwrap();
+        assert!(ledger.0.lock().before_build.is_some(), "two checkpoints of one group at once");
+    }
+    go.send(()).unwrap();
+    assert_eq!(second.await.unwrap().unwrap(), Some(group.applied()));
+    group.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_state_that_cannot_be_made_durable_ends_the_group_and_purges_nothing() {
     let disk = MemoryDisk::new();
     let node = Node::open(disk.clone());
