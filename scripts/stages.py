@@ -9,7 +9,17 @@ import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
-DEBIAN_PACKAGES = {"strace": "strace", "mkfs.ext4": "e2fsprogs", "mount": "mount", "losetup": "mount"}
+DEBIAN_PACKAGES = {
+    "strace": "strace",
+    "mkfs.ext4": "e2fsprogs",
+    "mount": "mount",
+    "losetup": "mount",
+    "java": "default-jdk-headless",
+    "mvn": "maven",
+    "node": "nodejs",
+    "npm": "npm",
+    "go": "golang-go",
+}
 
 # name -> (what it needs to have passed, commands)
 STAGES = {

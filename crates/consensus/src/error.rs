@@ -47,6 +47,14 @@ pub enum StartError {
         /// What is wrong.
         source: LoadError,
     },
+    /// A damaged checkpoint could not be set aside.
+    #[error("group {group}: {source}")]
+    SetAside {
+        /// The group.
+        group: RaftGroup,
+        /// Why.
+        source: SaveError,
+    },
     /// The header of the checkpoint cannot be read.
     #[error("group {group}: the checkpoint's header: {source}")]
     CheckpointHeader {

@@ -33,6 +33,7 @@ impl Recovery {
     ) -> Result<Recovery, StartError> {
         let stored = checkpoint::load(disk.as_ref(), group)
             .map_err(|source| StartError::Checkpoint { group, source })?;
+        let mut rotten = Vec::new();
         let mut recovery = match stored {
             None => Recovery {
                 log: StoredLog::default(),
@@ -41,7 +42,7 @@ impl Recovery {
                 state: None,
             },
             Some(checkpoint::Loaded { checkpoint: stored, damaged }) => {
-                for damage in damaged {
+                for damage in &damaged {
                     tracing::error!(group = group.0, %damage, "a checkpoint is damaged, the one before is tried");
                 }
                 let header = CheckpointHeader::decode(stored.header)
@@ -49,11 +50,17 @@ impl Recovery {
                 let applied = EntryId { term: stored.term, index: stored.applied };
                 let log = StoredLog { purged: Some(applied), last: Some(applied) };
                 let state = Some((applied, joined(stored.state)));
+                rotten = damaged;
                 Recovery { log, vote: header.vote, membership: header.membership, state }
             }
         };
         recovery.add_log(group, wal)?;
         recovery.add_vote(group, wal)?;
+        // Only now is it known that the older one is enough. The damaged ones must not count among those that are kept.
+        if !rotten.is_empty() {
+            checkpoint::set_aside(disk.as_ref(), group, &rotten)
+                .map_err(|source| StartError::SetAside { group, source })?;
+        }
         Ok(recovery)
     }
 

@@ -72,6 +72,14 @@ impl Identity {
             Some(identity) => identity,
             None => make(disk, node_id.unwrap_or(NodeId(1)), data_groups)?,
         };
+        if identity.data_groups != data_groups {
+            let (kept, configured) = (identity.data_groups, data_groups);
+            tracing::warn!(
+                kept,
+                configured,
+                "data.groups is fixed when a data directory is made; the kept number counts"
+            );
+        }
         match node_id {
             Some(configured) if configured.0 != identity.node_id => {
                 Err(IdentityError::NodeId { configured: configured.0, kept: identity.node_id })

@@ -18,7 +18,7 @@ pub enum LogFormat {
 pub enum LoggingError {
     /// The filter does not parse.
     #[error(
-        "log.level `{filter}` is not a level (error, warn, info, debug, trace) or a tracing filter: {source}"
+        "tracing.filter `{filter}` is not a level (error, warn, info, debug, trace) or a tracing filter: {source}"
     )]
     Filter {
         /// As configured.

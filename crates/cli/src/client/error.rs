@@ -106,6 +106,8 @@ impl ClientError {
     /// Whether asking again, possibly somebody else, may help.
     pub fn is_retriable(&self) -> bool {
         match self {
+            // A damaged record stays damaged, though Kafka's clients try again.
+            ClientError::Refused { code: ErrorCode::CorruptMessage, .. } => false,
             ClientError::Refused { code, .. } => code.is_retriable(),
             ClientError::NoLeader { .. } => true,
             other => other.is_connectivity(),

@@ -22,8 +22,6 @@ use crate::node::Node;
 pub const TOPIC: i8 = 2;
 /// See [`TOPIC`].
 pub const BROKER: i8 = 4;
-/// See [`TOPIC`].
-pub const BROKER_LOGGER: i8 = 8;
 /// See [`TOPIC`]; KIP-714.
 pub const CLIENT_METRICS: i8 = 16;
 /// See [`TOPIC`]; KIP-848.

@@ -60,7 +60,10 @@ async fn delete(
     let why = LogStartReason::DeleteRecords { by };
     let command = DataCommand::MoveLogStart(MoveLogStart { tp, to, why, now: node.now() });
     match handle.propose(command).await.map_err(|error| propose_refusal(&error).code)? {
-        DataOutcome::LogStartMoved(Ok(moved)) => Ok(moved.log_start),
+        DataOutcome::LogStartMoved(Ok(moved)) => {
+            node.files_given_up();
+            Ok(moved.log_start)
+        }
         DataOutcome::LogStartMoved(Err(MoveLogStartError::OutOfRange { .. })) => {
             Err(ErrorCode::OffsetOutOfRange)
         }

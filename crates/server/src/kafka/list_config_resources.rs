@@ -11,7 +11,7 @@ use tallymq_gateway::kafka::{
 
 use super::{
     CallContext,
-    config_changes::{BROKER, BROKER_LOGGER, CLIENT_METRICS, GROUP, TOPIC},
+    config_changes::{BROKER, CLIENT_METRICS, GROUP, TOPIC},
 };
 use crate::node::Node;
 
@@ -21,7 +21,8 @@ pub fn handle(
     context: &CallContext,
     request: ListConfigResourcesRequest,
 ) -> ListConfigResourcesResponse {
-    const ALL: [i8; 5] = [TOPIC, BROKER, BROKER_LOGGER, CLIENT_METRICS, GROUP];
+    // BROKER_LOGGER is a type that Kafka has and this broker has not: nobody configures its log lines over the wire.
+    const ALL: [i8; 4] = [TOPIC, BROKER, CLIENT_METRICS, GROUP];
     let types = match request.resource_types.is_empty() {
         true if context.version == 0 => vec![CLIENT_METRICS],
         true => ALL.to_vec(),
@@ -38,7 +39,7 @@ pub fn handle(
     for resource_type in types {
         let names: Vec<String> = match resource_type {
             TOPIC => metadata.topics().iter().map(|topic| topic.name.clone()).collect(),
-            BROKER | BROKER_LOGGER => vec![node.identity.node_id.to_string()],
+            BROKER => vec![node.identity.node_id.to_string()],
             GROUP => metadata.groups_with_configs().map(str::to_owned).collect(),
             _ => Vec::new(),
         };

@@ -102,7 +102,7 @@ async fn submit(
         timestamp_type: settings.timestamp_type,
         timestamp_before_max_ms: settings.timestamp_before_max_ms,
         timestamp_after_max_ms: settings.timestamp_after_max_ms,
-        walk_records: false,
+        walk_records: true,
     };
     let records = data.records.map(Records::into_contiguous).unwrap_or_default();
     let Admitted { header, batch } = admit(records, &rules, now).map_err(|error| admit_refusal(&error))?;

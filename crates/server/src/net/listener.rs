@@ -77,7 +77,7 @@ pub async fn bind(
                     listeners.push(listener);
                 }
                 // A machine without IPv6 still has the first address of `localhost`.
-                Err(source) if position > 0 && source.kind() == io::ErrorKind::AddrNotAvailable => {
+                Err(source) if position > 0 && is_missing_family(&source) => {
                     tracing::warn!(address = %socket_address, "not available on this machine, not listening there");
                 }
                 Err(source) => {
@@ -124,4 +124,10 @@ fn open(address: SocketAddr, options: SocketOptions) -> io::Result<TcpListener> 
     socket.bind(&address.into())?;
     socket.listen(options.backlog)?;
     TcpListener::from_std(socket.into())
+}
+
+/// The machine has no such address, or no such address family at all.
+fn is_missing_family(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::AddrNotAvailable
+        || error.raw_os_error() == Some(rustix::io::Errno::AFNOSUPPORT.raw_os_error())
 }

@@ -20,7 +20,9 @@ use crate::stop::stopped;
 
 /// How often the write-ahead log's fill is looked at.
 const PRESSURE_CHECK: Duration = Duration::from_millis(200);
-/// How often checkpoints are made while the disk is nearly full.
+/// Checkpoints after which no kept one needs a file that was given up before the first of them.
+const CHECKPOINTS_PER_REMOVAL: u8 = 3;
+/// How often checkpoints are made while files wait to be removed or the disk is nearly full.
 const ROOM_INTERVAL: Duration = Duration::from_secs(2);
 /// How often free disk space is looked at.
 const DISK_CHECK: Duration = Duration::from_millis(500);
@@ -46,7 +48,11 @@ async fn checkpoints(node: &Node) {
         ticks.tick().await;
         let pressure = node.wal.pressure();
         node.wal_full.store(pressure.full, Ordering::Relaxed);
-        if pressure.checkpoint_wanted || Instant::now() >= due || node.is_room_wanted(&mut made_room_at) {
+        let room_wanted = node.is_room_wanted(&mut made_room_at);
+        if room_wanted {
+            node.step_idle_groups().await;
+        }
+        if pressure.checkpoint_wanted || Instant::now() >= due || room_wanted {
             node.checkpoint_all().await;
             due = Instant::now() + node.startup.checkpoint_interval;
         }
@@ -54,14 +60,38 @@ async fn checkpoints(node: &Node) {
 }
 
 impl Node {
-    /// Whether the disk is nearly full and the last attempt to make room is long enough ago: files that retention or a person
-    /// gave up go only with a checkpoint.
+    /// Records were given up: their files go soon, with the next checkpoints.
+    pub fn files_given_up(&self) {
+        self.removals.store(CHECKPOINTS_PER_REMOVAL, Ordering::Relaxed);
+    }
+
+    /// Whether checkpoints should make room now: files were given up or the disk is nearly full, and the last attempt is long
+    /// enough ago.
     fn is_room_wanted(&self, made_room_at: &mut Instant) -> bool {
-        let wanted = self.disk.is_nearly_full() && made_room_at.elapsed() >= ROOM_INTERVAL;
+        let removals = self.removals.load(Ordering::Relaxed);
+        let wanted = (removals > 0 || self.disk.is_nearly_full()) && made_room_at.elapsed() >= ROOM_INTERVAL;
         if wanted {
             *made_room_at = Instant::now();
+            self.removals.store(removals.saturating_sub(1), Ordering::Relaxed);
         }
         wanted
+    }
+
+    /// Forgets producers that have been idle for too long.
+    async fn expire_producers(&self) {
+        let keep_ms = self.with_layers(|layers| layers.number("producer.id.expiration.ms"));
+        let idle_before = Timestamp(self.now().0 - keep_ms);
+        for handle in self.data_groups() {
+            if let Err(error) = handle.propose(DataCommand::ExpireProducers { idle_before }).await {
+                tracing::warn!(%error, group = %handle.id, "idle producers could not be expired");
+            }
+        }
+    }
+
+    /// Moves every data group on by an entry, since a checkpoint of an idle group would be the one that there is, and free
+    /// nothing. Expiry is due work anyway.
+    async fn step_idle_groups(&self) {
+        self.expire_producers().await;
     }
 
     /// Checkpoints every group, idle ones too, since the oldest one keeps the write-ahead log from being recycled.
@@ -119,6 +149,7 @@ async fn retain(node: &Node, handle: &DataHandle) {
             tracing::warn!(%error, partition = %tp, "retention could not move the log start");
             return;
         }
+        node.files_given_up();
     }
 }
 
@@ -139,19 +170,9 @@ fn decide(
 
 async fn producer_expiry(node: &Node) {
     loop {
-        let (every, keep) = node.with_layers(|layers| {
-            (
-                layers.number("producer.id.expiration.check.interval.ms"),
-                layers.number("producer.id.expiration.ms"),
-            )
-        });
+        let every = node.with_layers(|layers| layers.number("producer.id.expiration.check.interval.ms"));
         sleep(Duration::from_millis(every.max(1000) as u64)).await;
-        let idle_before = Timestamp(node.now().0 - keep);
-        for handle in node.data_groups() {
-            if let Err(error) = handle.propose(DataCommand::ExpireProducers { idle_before }).await {
-                tracing::warn!(%error, group = %handle.id, "idle producers could not be expired");
-            }
-        }
+        node.expire_producers().await;
     }
 }
 

@@ -5,6 +5,7 @@ mod catchup;
 mod consumer_groups;
 mod coordination;
 mod disk_guard;
+mod file_limit;
 mod machine;
 mod producer_ids;
 mod reading;
@@ -16,7 +17,7 @@ use std::{
     collections::{BTreeMap, HashMap},
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU8, Ordering},
     },
 };
 
@@ -66,6 +67,8 @@ pub struct Node {
     pub(crate) metadata_view: Arc<MetadataView>,
     data: BTreeMap<RaftGroup, DataHandle>,
     wal: Wal,
+    /// Checkpoints that are still needed before given up files can go.
+    removals: AtomicU8,
     /// As of the last look; produce waits while it is.
     wal_full: AtomicBool,
     store: Arc<LogStore>,

@@ -3,7 +3,10 @@
 use std::{
     collections::BTreeMap,
     io,
-    sync::{Arc, atomic::AtomicBool},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU8},
+    },
     time::Duration,
 };
 
@@ -24,6 +27,7 @@ use super::{
     DataHandle, Node, background,
     coordination::{self, Surroundings},
     disk_guard::DiskGuard,
+    file_limit,
     machine::{DataMachine, MetadataEntry, MetadataMachine},
     producer_ids::ProducerIds,
     wakeups::Wakeups,
@@ -145,6 +149,7 @@ pub async fn open(config: Config) -> Result<NodeParts, StartError> {
         wal,
         store,
         producer_ids: ProducerIds::default(),
+        removals: AtomicU8::new(0),
         wal_full: AtomicBool::new(false),
         fetch_budget,
         catchup: super::catchup::CatchupPace::default(),
@@ -202,7 +207,7 @@ fn open_wal(
 fn log_options(startup: &Startup) -> LogOptions {
     LogOptions {
         tail_cache_bytes_max: startup.tail_cache_bytes_max,
-        open_files_max: startup.open_files_max,
+        open_files_max: file_limit::raise(startup.open_files_max, startup.connections_max),
         ..LogOptions::default()
     }
 }

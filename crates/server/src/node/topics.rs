@@ -78,6 +78,7 @@ impl Node {
             closing.entry(group).or_default().push(tp);
         }
         self.close(closing).await?;
+        self.files_given_up();
         Ok(deleted)
     }
 
