@@ -78,7 +78,7 @@ pub enum AdmitError {
     /// More than one batch. Kafka: INVALID_RECORD (87).
     #[error("Produce requests must have exactly one record batch per partition")]
     ManyBatches,
-    /// An old record format. Kafka: INVALID_RECORD (87).
+    /// A record format before magic 2. Kafka: INVALID_RECORD (87).
     #[error("Produce requests are only allowed to contain record batches with magic version 2, not {0}")]
     Magic(i8),
     /// Impossible length or wrong checksum. Kafka: CORRUPT_MESSAGE (2).
@@ -125,7 +125,7 @@ pub fn admit(records: Bytes, rules: &AdmitRules, now: Timestamp) -> Result<Admit
         return Err(AdmitError::NoBatch);
     }
     let header = BatchHeader::parse(&records).map_err(|error| match error {
-        BatchError::UnsupportedMagic(magic) => AdmitError::Magic(magic),
+        BatchError::UnsupportedMagic(magic @ 0..=1) => AdmitError::Magic(magic),
         BatchError::Truncated { .. } => AdmitError::NoBatch,
         other => AdmitError::Corrupt(other),
     })?;

@@ -35,8 +35,12 @@ fn exactly_one_batch_of_the_current_format() {
     let batch = Draft::default().build();
     let two = Bytes::from([&batch[..], &batch[..]].concat());
     assert_eq!(admit(two, &RULES, NOW), Err(AdmitError::ManyBatches));
-    for magic in [0, 1, 3] {
+    for magic in [0, 1] {
         assert_eq!(refusal(&Draft { magic, ..Draft::default() }), AdmitError::Magic(magic as i8));
+    }
+    for magic in [3, 127] {
+        let unheard_of = AdmitError::Corrupt(BatchError::UnsupportedMagic(magic as i8));
+        assert_eq!(refusal(&Draft { magic, ..Draft::default() }), unheard_of);
     }
     for length in 1..batch.len() {
         let short = admit(batch.slice(..length), &RULES, NOW);
