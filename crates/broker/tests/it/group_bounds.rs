@@ -136,6 +136,14 @@ fn the_empty_group_has_positions_but_no_members() {
     assert!(matches!(world.ask(Request::Describe("".into())), Response::Describe(Ok(_))));
     let first = join(&mut world, "", "");
     assert_eq!(join_error(world.ask(Request::Join(first))), GroupError::InvalidGroupId);
+    let described = world.ask(Request::ConsumerDescribe("".into()));
+    assert_eq!(described, Response::ConsumerDescribe(Err(GroupError::InvalidGroupId)));
+    let entering = consumer_heartbeat(&mut world, "", "m", 0);
+    let refused = world.ask(Request::ConsumerHeartbeat(entering));
+    assert!(
+        matches!(refused, Response::ConsumerHeartbeat(Err(GroupError::InvalidRequest(_)))),
+        "{refused:?}"
+    );
     assert_eq!(world.ask(Request::Delete("".into())), Response::Delete(Ok(())));
 }
 

@@ -71,7 +71,7 @@ fn member(node: &Node, member: ConsumerDescribedMember) -> Member {
         client_id: member.client_id.to_string(),
         client_host: member.client_host.to_string(),
         subscribed_topic_names: member.topics.iter().map(|topic| topic.to_string()).collect(),
-        subscribed_topic_regex: member.regex.map(|regex| regex.to_string()),
+        subscribed_topic_regex: Some(member.regex.map(|regex| regex.to_string()).unwrap_or_default()),
         assignment: assignment(node, &member.assignment),
         target_assignment: assignment(node, &member.target),
         member_type: if member.classic { CLASSIC_MEMBER } else { CONSUMER_MEMBER },

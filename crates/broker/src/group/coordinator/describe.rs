@@ -118,7 +118,7 @@ fn listed(group: &crate::group::GroupId, slot: &Slot) -> Option<Listed> {
             None => slot.classic.protocol_type.clone().unwrap_or_else(|| "".into()),
         },
         state: consumer.map_or_else(|| classic_state(slot.classic.phase), consumer_state),
-        group_type: if consumer.is_some() { "Consumer" } else { "Classic" },
+        group_type: if consumer.is_some() { "consumer" } else { "classic" },
     })
 }
 

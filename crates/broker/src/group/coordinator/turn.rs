@@ -92,8 +92,8 @@ impl Turn<'_> {
     }
 
     fn request(&mut self, token: Token, request: Request) {
-        if self.group.is_empty() && has_members(&request) {
-            return self.reply(token, Response::refuse(&request, GroupError::InvalidGroupId));
+        if let Some(error) = nameless(&request).filter(|_| self.group.is_empty()) {
+            return self.reply(token, Response::refuse(&request, error));
         }
         match request {
             Request::Join(join) => self.join(token, join),
@@ -186,15 +186,16 @@ impl Turn<'_> {
     }
 }
 
-/// Whether only a group with a name can be asked for it. The empty name may have positions, as it always had in Kafka,
-/// but no members.
-fn has_members(request: &Request) -> bool {
-    matches!(
-        request,
+/// Why a group without a name cannot be asked for it, if it cannot. The empty name may have positions, as it always had
+/// in Kafka, but no members.
+fn nameless(request: &Request) -> Option<GroupError> {
+    match request {
         Request::Join(_)
-            | Request::Sync(_)
-            | Request::Heartbeat(_)
-            | Request::Leave(_)
-            | Request::ConsumerHeartbeat(_)
-    )
+        | Request::Sync(_)
+        | Request::Heartbeat(_)
+        | Request::Leave(_)
+        | Request::ConsumerDescribe(_) => Some(GroupError::InvalidGroupId),
+        Request::ConsumerHeartbeat(_) => Some(GroupError::InvalidRequest("the group id is empty")),
+        _ => None,
+    }
 }
