@@ -40,8 +40,11 @@ pub fn describe_group(overrides: &ConfigSet, broker: &BrokerLayers<'_>) -> Vec<C
 pub fn describe_broker(broker: &BrokerLayers<'_>) -> Vec<ConfigDescription> {
     broker_keys()
         .map(|key| {
-            let synonyms: Vec<_> =
-                if key.synonyms.is_empty() { broker.chain(key).collect() } else { broker.synonyms(key) };
+            let synonyms: Vec<_> = if key.synonyms.is_empty() {
+                broker.chain(key).collect()
+            } else {
+                shown_synonyms(key, broker)
+            };
             let own = broker.chain(key).next();
             let value = own.as_ref().and_then(|own| own.value.clone());
             description(key, value, own.map_or(ConfigSource::Default, |own| own.source), synonyms)
@@ -67,7 +70,7 @@ fn describe_override(
     source: ConfigSource,
     broker: &BrokerLayers<'_>,
 ) -> ConfigDescription {
-    let mut synonyms = broker.synonyms(key);
+    let mut synonyms = shown_synonyms(key, broker);
     let counted = match overrides.get(key.name) {
         Some(value) => {
             let own = SourcedValue { name: key.name, value: Some(value.clone()), source };
@@ -77,6 +80,15 @@ fn describe_override(
         None => broker.fallback(key),
     };
     description(key, counted.value, counted.source, synonyms)
+}
+
+/// The synonyms that Kafka lists: of those that a key merely falls back to (`log.retention.hours` for `log.retention.ms`),
+/// it does not show the defaults.
+fn shown_synonyms(key: &ConfigKey, broker: &BrokerLayers<'_>) -> Vec<SourcedValue> {
+    let mut synonyms = broker.synonyms(key);
+    let own = key.synonyms.first().map(|synonym| synonym.name);
+    synonyms.retain(|synonym| synonym.source != ConfigSource::Default || Some(synonym.name) == own);
+    synonyms
 }
 
 fn description(

@@ -65,8 +65,8 @@ impl BrokerLayers<'_> {
         set.chain(default)
     }
 
-    /// The synonyms of a topic's, group's or broker's `key` as DescribeConfigs lists them, as they were set; the first counts. The key's own
-    /// default is left to the caller.
+    /// The synonyms of a topic's, group's or broker's `key` that have a value, as they were set; the first counts. The
+    /// key's own default is left to the caller.
     pub fn synonyms(&self, key: &ConfigKey) -> Vec<SourcedValue> {
         let broker_keys = key.synonyms.iter().filter_map(|synonym| find_broker_key(synonym.name));
         broker_keys.flat_map(|broker_key| self.chain(broker_key)).collect()
