@@ -40,6 +40,7 @@ pub fn handle(
             response.topics.push(DescribeTopicPartitionsResponseTopic {
                 error_code: ErrorCode::UnknownTopicOrPartition,
                 name: Some(name),
+                topic_authorized_operations: operations::of_topic(true),
                 ..Default::default()
             });
             continue;
@@ -84,6 +85,7 @@ fn describe(node: &Node, topic: &Topic, first: usize, limit: usize) -> DescribeT
         name: Some(topic.name.clone()),
         topic_id: topic.id.0,
         partitions: partitions.collect(),
+        topic_authorized_operations: operations::of_topic(true),
         ..Default::default()
     }
 }

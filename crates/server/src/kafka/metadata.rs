@@ -12,7 +12,7 @@ use tallymq_gateway::kafka::{
 };
 use tallymq_model::TopicId;
 
-use super::{CallContext, create_topics, endpoint::endpoint};
+use super::{CallContext, create_topics, endpoint::endpoint, operations};
 use crate::node::Node;
 
 /// From this version on an empty list means "none" and not "all".
@@ -22,7 +22,7 @@ const NO_NAME_VERSION: i16 = 12;
 
 /// Answers with the cluster as it is, after creating what was asked for and missing.
 pub async fn handle(node: &Arc<Node>, context: &CallContext, request: MetadataRequest) -> MetadataResponse {
-    let topics = match request.topics {
+    let mut topics = match request.topics {
         Some(asked) if !asked.is_empty() || context.version >= EMPTY_IS_NONE_VERSION => {
             let mut topics = Vec::with_capacity(asked.len());
             for topic in asked {
@@ -35,11 +35,18 @@ pub async fn handle(node: &Arc<Node>, context: &CallContext, request: MetadataRe
             all.iter().map(|topic| found(node, topic)).collect()
         }
     };
+    for topic in &mut topics {
+        // What may be done with a topic that is known by its id only is known to nobody.
+        let is_asked =
+            request.include_topic_authorized_operations && topic.error_code != ErrorCode::UnknownTopicId;
+        topic.topic_authorized_operations = operations::of_topic(is_asked);
+    }
     let (host, port) = endpoint(node, context);
     MetadataResponse {
         brokers: vec![MetadataResponseBroker { node_id: node.identity.node_id, host, port, rack: None }],
         cluster_id: Some(node.identity.cluster_id.clone()),
         controller_id: node.identity.node_id,
+        cluster_authorized_operations: operations::of_cluster(request.include_cluster_authorized_operations),
         topics,
         ..Default::default()
     }
