@@ -42,6 +42,7 @@ fn producers(node: &Node, topic: &str, index: i32) -> Option<Vec<ProducerState>>
         producer_epoch: i32::from(producer.epoch.0),
         last_sequence: producer.last_sequence.0,
         last_timestamp: producer.last_timestamp.0,
+        coordinator_epoch: -1,
         ..Default::default()
     });
     Some(described.collect())

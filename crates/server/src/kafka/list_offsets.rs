@@ -73,6 +73,9 @@ async fn find(
         partition.leader_epoch(handle.group.term())
     };
     check_epoch(LeaderEpoch(asked.current_leader_epoch), epoch_now).map_err(epoch_refusal)?;
+    if context.version < first_version(asked.timestamp) {
+        return Err(ErrorCode::UnsupportedVersion);
+    }
     let found = match asked.timestamp {
         LATEST => Found { offset: log.log_end(), ..NOTHING },
         EARLIEST | EARLIEST_LOCAL => Found { offset: log.log_start(), ..NOTHING },
@@ -82,7 +85,7 @@ async fn find(
             let at = Timestamp(at);
             search(log, move |log| log.find_timestamp(at, log.log_start()), Some(at)).await?
         }
-        _ => return Err(ErrorCode::InvalidRequest),
+        _ => return Err(ErrorCode::UnsupportedVersion),
     };
     let epoch = {
         let state = handle.view.state();
@@ -100,6 +103,16 @@ async fn find(
         offset: found.offset.0,
         leader_epoch: epoch.map_or(-1, |epoch| epoch.0),
     })
+}
+
+/// The version from which on a timestamp that stands for something has its meaning (KIP-734, KIP-405, KIP-1005).
+fn first_version(timestamp: i64) -> i16 {
+    match timestamp {
+        MAX_TIMESTAMP => 7,
+        EARLIEST_LOCAL => 8,
+        LATEST_TIERED => 9,
+        _ => 0,
+    }
 }
 
 /// Searches on a thread that may block, then inside the batch that was found.
