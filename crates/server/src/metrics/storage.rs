@@ -49,14 +49,17 @@ pub struct GroupLag {
     pub records: u64,
 }
 
+/// A gauge, and what of a reading it shows.
+type ReadGauge = (Gauge, fn(&StorageReading) -> u64);
+
 pub(super) struct StorageMetrics {
-    gauges: Vec<(Gauge, fn(&StorageReading) -> u64)>,
+    gauges: Vec<ReadGauge>,
     lag: Family<LagLabel, Gauge>,
 }
 
 impl StorageMetrics {
     pub(super) fn register(registry: &mut Registry) -> StorageMetrics {
-        let mut gauges: Vec<(Gauge, fn(&StorageReading) -> u64)> = Vec::new();
+        let mut gauges: Vec<ReadGauge> = Vec::new();
         let mut gauge = |name: &str, about: &str, unit: Option<Unit>, read: fn(&StorageReading) -> u64| {
             let gauge = Gauge::default();
             match unit {
