@@ -3,6 +3,7 @@
 
 pub mod batch;
 pub mod ids;
+pub mod varint;
 
 pub use batch::{BatchError, BatchHeader, TimestampType};
 pub use ids::*;

@@ -9,7 +9,7 @@
 //! Varints are zigzag-folded; a key, value or header value of length -1 is null.
 
 use tallymq_model::batch::HEADER_BYTES;
-use tallymq_model::{BatchHeader, Timestamp};
+use tallymq_model::{BatchHeader, Timestamp, varint};
 use thiserror::Error;
 
 /// Which record is malformed, and how. Kafka: INVALID_RECORD (87), or INVALID_TIMESTAMP (32) for [`RecordError::Timestamp`].
@@ -50,8 +50,8 @@ pub(super) fn walk_records(
         let malformed = || RecordError::Malformed(record);
         let mut body = take_sized(&mut rest).flatten().ok_or_else(malformed)?;
         take(&mut body, 1).ok_or_else(malformed)?;
-        let timestamp_delta = varint(&mut body).ok_or_else(malformed)?;
-        let delta = varint(&mut body).ok_or_else(malformed)?;
+        let timestamp_delta = varint::take(&mut body).ok_or_else(malformed)?;
+        let delta = varint::take(&mut body).ok_or_else(malformed)?;
         if delta != i64::from(record) {
             return Err(RecordError::OffsetDelta { record, delta });
         }
@@ -68,7 +68,7 @@ pub(super) fn walk_records(
 fn walk_content(body: &mut &[u8]) -> Option<()> {
     take_sized(body)?;
     take_sized(body)?;
-    let headers = varint(body)?;
+    let headers = varint::take(body)?;
     if headers < 0 || headers > body.len() as i64 {
         return None;
     }
@@ -81,7 +81,7 @@ fn walk_content(body: &mut &[u8]) -> Option<()> {
 
 /// A length and so many bytes; `Some(None)` is null.
 fn take_sized<'a>(from: &mut &'a [u8]) -> Option<Option<&'a [u8]>> {
-    match varint(from)? {
+    match varint::take(from)? {
         -1 => Some(None),
         length => take(from, usize::try_from(length).ok()?).map(Some),
     }
@@ -91,16 +91,4 @@ fn take<'a>(from: &mut &'a [u8], length: usize) -> Option<&'a [u8]> {
     let (taken, rest) = from.split_at_checked(length)?;
     *from = rest;
     Some(taken)
-}
-
-fn varint(from: &mut &[u8]) -> Option<i64> {
-    let mut folded = 0_u64;
-    for (at, &byte) in from.iter().take(10).enumerate() {
-        folded |= u64::from(byte & 0x7f) << (7 * at);
-        if byte & 0x80 == 0 {
-            *from = &from[at + 1..];
-            return Some((folded >> 1) as i64 ^ -((folded & 1) as i64));
-        }
-    }
-    None
 }

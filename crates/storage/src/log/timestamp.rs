@@ -4,7 +4,7 @@
 use std::sync::atomic::Ordering::Acquire;
 
 use bytes::{BufMut, Bytes, BytesMut};
-use tallymq_model::{BatchHeader, Offset, Timestamp, TimestampType};
+use tallymq_model::{BatchHeader, Offset, Timestamp, TimestampType, varint};
 use thiserror::Error;
 
 use super::{
@@ -195,43 +195,23 @@ pub fn record_at(
         let place = RecordPlace { offset: header.base_offset.max(from), timestamp: header.max_timestamp };
         return Ok((place.timestamp >= at && place.offset <= header.last_offset()).then_some(place));
     }
-    let mut next = 0;
+    let mut rest = records;
     for _ in 0..header.record_count {
-        let mut reader = Varints { bytes: records, at: next };
-        let length = usize::try_from(reader.varint()?).map_err(|_| BadRecords(next))?;
-        let body = reader.at;
-        next = body.checked_add(length).filter(|end| *end <= records.len()).ok_or(BadRecords(next))?;
-        // Behind the length: attributes (one byte), timestamp delta, offset delta.
-        reader.at = body + 1;
-        let timestamp = Timestamp(header.first_timestamp.0.wrapping_add(reader.varint()?));
-        let offset = Offset(header.base_offset.0.wrapping_add(reader.varint()?));
-        if reader.at > next || offset > header.last_offset() {
-            return Err(BadRecords(body));
+        let bad = BadRecords(records.len() - rest.len());
+        let length = varint::take(&mut rest).and_then(|length| usize::try_from(length).ok()).ok_or(bad)?;
+        let (body, behind) = rest.split_at_checked(length).ok_or(bad)?;
+        rest = behind;
+        // In front of the deltas stands one byte of attributes.
+        let mut body = body.get(1..).ok_or(bad)?;
+        let timestamp = header.first_timestamp.0.wrapping_add(varint::take(&mut body).ok_or(bad)?);
+        let offset = header.base_offset.0.wrapping_add(varint::take(&mut body).ok_or(bad)?);
+        let (timestamp, offset) = (Timestamp(timestamp), Offset(offset));
+        if offset > header.last_offset() {
+            return Err(bad);
         }
         if timestamp >= at && offset >= from {
             return Ok(Some(RecordPlace { offset, timestamp }));
         }
     }
     Ok(None)
-}
-
-/// Zigzag varints, as records have them.
-struct Varints<'a> {
-    bytes: &'a [u8],
-    at: usize,
-}
-
-impl Varints<'_> {
-    fn varint(&mut self) -> Result<i64, BadRecords> {
-        let mut value = 0u64;
-        for shift in (0..70).step_by(7) {
-            let byte = *self.bytes.get(self.at).ok_or(BadRecords(self.at))?;
-            self.at += 1;
-            value |= u64::from(byte & 0x7f).checked_shl(shift).unwrap_or(0);
-            if byte & 0x80 == 0 {
-                return Ok((value >> 1) as i64 ^ -((value & 1) as i64));
-            }
-        }
-        Err(BadRecords(self.at))
-    }
 }

@@ -2,8 +2,9 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 use tallymq_model::batch::{CRC_START, HEADER_BYTES, LENGTH_PREFIX_BYTES, crc32c};
+use tallymq_model::varint;
 
-use super::{Compression, Record, compression::compress, varint};
+use super::{Compression, Record, compression::compress};
 
 /// The idempotent producer that a batch is from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -10,7 +10,6 @@
 mod batch;
 mod compression;
 mod read;
-mod varint;
 
 use bytes::Bytes;
 use tallymq_model::{Offset, Timestamp};

@@ -1,10 +1,10 @@
 //! Reading the records of a batch. Every length is checked; what is handed out shares the (decompressed) bytes.
 
 use bytes::Bytes;
-use tallymq_model::{BatchHeader, Timestamp, TimestampType, batch::HEADER_BYTES};
+use tallymq_model::{BatchHeader, Timestamp, TimestampType, batch::HEADER_BYTES, varint};
 use thiserror::Error;
 
-use super::{CompressionError, Header, Record, decompress, varint};
+use super::{CompressionError, Header, Record, decompress};
 
 /// Why the records of a batch cannot be read.
 #[derive(Debug, Error)]
