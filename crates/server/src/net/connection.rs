@@ -248,10 +248,21 @@ impl<C: Calls> Connection<C> {
             let id = call.id;
             self.serial = Some((id, self.calls.begin(self.peer, call)));
         }
-        if self.input.capacity() - self.input.len() < READ_BYTES / 4 {
-            self.input.reserve(READ_BYTES);
-        }
+        self.make_room();
         Ok(())
+    }
+
+    /// Makes room for the rest of the frame that has begun, so that it need not be copied as it grows; but not for more than
+    /// a connection's own memory at a time, whatever its length field says.
+    fn make_room(&mut self) {
+        let rest = self.input.first_chunk::<4>().map_or(0, |length| {
+            let frame_bytes = usize::try_from(i32::from_be_bytes(*length)).unwrap_or(0);
+            (frame_bytes + length.len()).saturating_sub(self.input.len())
+        });
+        let spare = self.input.capacity() - self.input.len();
+        if spare < rest.min(OWN_BYTES) || spare < READ_BYTES / 4 {
+            self.input.reserve(rest.clamp(READ_BYTES, OWN_BYTES));
+        }
     }
 
     fn wants_input(&self) -> bool {
