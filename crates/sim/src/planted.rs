@@ -47,7 +47,7 @@ const LOST: &[Class] = &[Class::LostWrite, Class::Unseen];
 const DOUBLED: &[Class] = &[Class::InconsistentOffsets];
 
 /// Every planted bug.
-pub const PLANTED: [PlantedBug; 20] = [
+pub const PLANTED: [PlantedBug; 21] = [
     bug(
         "ack-before-fsync",
         Harness::StorageCuts,
@@ -97,6 +97,12 @@ pub const PLANTED: [PlantedBug; 20] = [
         "A WAL file is recycled before every group's checkpoint is past it.",
     ),
     bug(
+        "segment-not-cut",
+        Harness::StorageCuts,
+        LOST,
+        "Segments are not cut to their checkpoint at a restart; what the WAL brings again goes behind what is there.",
+    ),
+    bug(
         "damaged-tail-cut",
         Harness::Damage,
         LOST,
@@ -106,7 +112,7 @@ pub const PLANTED: [PlantedBug; 20] = [
         "record-removed-from-segment",
         Harness::Damage,
         LOST,
-        "One record is left out when its batch is written to the segment.",
+        "The end of the last record is left out when its batch is written to the segment.",
     ),
     bug(
         "read-before-durable",
@@ -124,7 +130,7 @@ pub const PLANTED: [PlantedBug; 20] = [
         "commit-not-durable",
         Harness::NodeRestarts,
         &[Class::CommitLost],
-        "A committed position is kept in memory and not in the log.",
+        "Committed positions are left out when a checkpoint is restored.",
     ),
     bug(
         "generation-not-durable",
@@ -154,7 +160,7 @@ pub const PLANTED: [PlantedBug; 20] = [
         "log-end-not-restored",
         Harness::BrokerModel,
         DOUBLED,
-        "After a restart a partition gives out offsets again from its checkpoint, not from its log end.",
+        "After a restart a partition gives out offsets again from its log start, not from its log end.",
     ),
     bug(
         "delivery-event-dropped",

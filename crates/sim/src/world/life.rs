@@ -122,6 +122,20 @@ impl World {
         Ok(())
     }
 
+    /// A life without faults, with a checkpoint of each group in the middle; the disk and how its log was set up.
+    pub(super) fn live_in_peace(&mut self) -> Result<(MemoryDisk, WalOptions), String> {
+        let mut node = self.start(false)?.ok_or("no start on a healthy disk")?;
+        for round in 0..3 {
+            self.happenings(&mut node)?;
+            for group in groups().filter(|_| round < 2) {
+                (0..4).try_for_each(|_| node.checkpoint(group))?;
+            }
+        }
+        self.heal(&mut node)?;
+        while node.write()? {}
+        Ok((self.memory.clone(), self.setup.wal.clone()))
+    }
+
     fn ended(&mut self, node: &Node) {
         self.outcome.checkpoints += node.checkpoints;
         self.outcome.replayed += node.replayed;

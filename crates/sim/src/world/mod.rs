@@ -18,12 +18,15 @@ mod life;
 mod machine;
 mod node;
 mod producer;
+mod samples;
 mod scene;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::history::{Allowances, History, check};
 use life::World;
+
+pub use samples::{Samples, samples};
 
 /// What a run that broke nothing amounts to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

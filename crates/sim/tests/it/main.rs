@@ -1,4 +1,5 @@
-//! The checker's own tests: golden histories, and valid histories with one thing changed. No broker is involved.
+//! The checker's own tests: golden histories, and valid histories with one thing changed; the simulated world;
+//! and the list of planted bugs against the sources.
 
 mod files;
 mod golden;

@@ -157,6 +157,12 @@ impl SegmentWriter {
             parts.push(prefix);
             parts.push(batch.rest());
         }
+        if tallymq_model::planted("record-removed-from-segment")
+            && let Some(last) = parts.last_mut()
+        {
+            // the end of the newest batch's last record
+            *last = &last[..last.len() - 1];
+        }
         open.file.write_at(&parts, plan.at).map_err(|source| shared.fail("writing", &path, source))
     }
 

@@ -236,6 +236,9 @@ impl Writer {
 
     /// The first file that must stay: the oldest that holds an entry, or the one being written.
     fn first_needed(&self) -> u64 {
+        if tallymq_model::planted("wal-recycled-too-early") {
+            return self.tail.file_sequence;
+        }
         let oldest = self.shared.index.read().oldest_live_file();
         oldest.map_or(self.tail.file_sequence, |oldest| oldest.min(self.tail.file_sequence))
     }
