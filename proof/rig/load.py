@@ -102,6 +102,7 @@ class Member(threading.Thread):
         self.protocol = protocol
         self.stopping = threading.Event()
         self.problems, self.ids = [], []
+        self.owned = set()
         self.assignments = self.polled = self.committed = 0
         base = {"bootstrap.servers": address, "group.id": group, "group.protocol": protocol, "enable.auto.commit": False}
         base |= {"auto.offset.reset": "earliest", "check.crcs": True, "fetch.wait.max.ms": 100, "error_cb": self._error}
@@ -116,6 +117,7 @@ class Member(threading.Thread):
 
     def _assigned(self, consumer, partitions):
         self.assignments += 1
+        self.owned |= {(part.topic, part.partition) for part in partitions}
         self._note_id()
         where = [{"topic": part.topic, "partition": part.partition} for part in partitions]
         try:
@@ -126,6 +128,7 @@ class Member(threading.Thread):
         self.history.record(self.process, "assign", "ok", group=self.group, records=where)
 
     def _revoked(self, _, partitions):
+        self.owned -= {(part.topic, part.partition) for part in partitions}
         where = [{"topic": part.topic, "partition": part.partition} for part in partitions]
         self.history.record(self.process, "revoke", "ok", group=self.group, records=where)
 

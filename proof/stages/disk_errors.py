@@ -6,6 +6,7 @@ the same clients finish the script. A failed removal, creation or rename may als
 
 import itertools
 import re
+import shutil
 
 from rig import fault_case, loop_disk, parallel
 
@@ -34,7 +35,9 @@ def play(options, outcome):
             continue
         wrong = answer["found"] + judge_end(answer)
         survived += not answer["deaths"]
-        outcome.check(not wrong, f"{answer['name']}: {'; '.join(wrong)[:1500]} ({answer['where']})")
+        told = f"{answer['name']}: {'; '.join(wrong)[:1500]} ({answer['where']})"
+        if outcome.check(not wrong, told):
+            shutil.rmtree(answer["where"], ignore_errors=True)
     outcome.figures |= {"survived": survived, "not reached": missed}
 
 

@@ -4,6 +4,7 @@ After the restart the same clients finish the script; everything acknowledged mu
 """
 
 import itertools
+import shutil
 
 from rig import fault_case, loop_disk, parallel, strace
 
@@ -24,6 +25,8 @@ def play(options, outcome):
         if not answer["reached"] and not wrong:
             missed += 1
             continue
-        outcome.check(not wrong, f"{answer['name']}: {'; '.join(wrong)[:1500]} ({answer['where']})")
+        told = f"{answer['name']}: {'; '.join(wrong)[:1500]} ({answer['where']})"
+        if outcome.check(not wrong, told):
+            shutil.rmtree(answer["where"], ignore_errors=True)
     outcome.figures |= {"calls of the script": sum(counts.values()), "not reached": missed}
     outcome.figures |= {"kinds": len({call for _, call in counts})}
