@@ -15,10 +15,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from harness import brokers, clients, console_tools, install, own_suite, scenario  # noqa: E402
+from harness import brokers, clients, console_tools, differential, install, own_suite, scenario  # noqa: E402
 
 # Names for --only: one per client, and the suites that came with a client.
-SUITES = {"kafka-python-suite": own_suite.play, "java-console-tools": console_tools.play}
+SUITES = {"kafka-python-suite": own_suite.play, "java-console-tools": console_tools.play, "differential": differential.play}
 
 
 def arguments():

@@ -1,4 +1,4 @@
-"""Histories of client operations and what they must not contain.
+"""Histories of client operations, and the judgement on them.
 
 A history is JSON lines, one file per client process:
   {"process": int, "time_ns": int, "op": "send|poll|commit|assign|revoke",
@@ -6,11 +6,21 @@ A history is JSON lines, one file per client process:
    "value": str, ...}
 `time_ns` is CLOCK_MONOTONIC, so that files of one machine merge. A poll line is one record and
 carries its key and its header; assign and revoke carry `partitions`, commit carries `offsets`.
+
+What a log owes its clients is judged by `tallymq-check`, to which the history is handed in its form. Judged here is what
+that one does not look at: keys and headers, who owns a partition, and whether a group has seen everything.
 May not talk to a broker: it judges files.
 """
 
 import json
-from collections import defaultdict
+import subprocess
+from pathlib import Path
+
+CHECKER = Path(__file__).resolve().parents[2] / "target" / "release" / "tallymq-check"
+
+
+class CheckerError(Exception):
+    """The checker is missing or cannot judge the history."""
 
 
 def load(paths):
@@ -26,87 +36,90 @@ def load(paths):
     return operations
 
 
+def events(operations, final_reader=None):
+    """The operations in the checker's form. What the final reader does is the history's final phase."""
+    starts = _starts(operations)
+    is_final = False
+    for at, operation in enumerate(operations):
+        if operation["process"] == final_reader and not is_final:
+            is_final = True
+            yield {"process": final_reader, "time_ns": operation["time_ns"], "op": "final", "type": "ok"}
+        event = {key: value for key, value in operation.items() if key not in ("partitions", "offsets")}
+        op = operation["op"]
+        if op == "send":
+            event["producer"] = operation["process"]  # every worker produces idempotently
+        elif op == "commit":
+            event["records"] = [
+                {"partition": int(partition), "offset": offset} for partition, offset in operation["offsets"].items()
+            ]
+        elif op in ("assign", "revoke"):
+            if not operation["partitions"]:
+                continue
+            event["records"] = [
+                {"partition": partition} | starts.get((at, partition), {}) for partition in operation["partitions"]
+            ]
+        if op in ("assign", "revoke", "commit"):
+            event["group"] = "group"  # a topic has one
+        yield event
+
+
+def _starts(operations):
+    """(index of an assign, partition) -> where the member began there: its next poll, if it still owned it."""
+    starts, open_ = {}, {}
+    for at, operation in enumerate(operations):
+        process = operation["process"]
+        if operation["op"] in ("assign", "revoke"):
+            for partition in operation["partitions"]:
+                open_.pop((process, partition), None)
+                if operation["op"] == "assign":
+                    open_[process, partition] = at
+        elif operation["op"] == "poll":
+            assigned = open_.pop((process, operation["partition"]), None)
+            if assigned is not None:
+                starts[assigned, operation["partition"]] = {"offset": operation["offset"]}
+    return starts
+
+
+def judged(operations, directory, final_reader=None):
+    """What `tallymq-check` finds, as sentences."""
+    if not CHECKER.exists():
+        raise CheckerError(f"{CHECKER} is missing: cargo build --release -p tallymq-sim")
+    path = Path(directory) / "history.events"
+    with open(path, "w", encoding="utf-8") as lines:
+        for event in events(operations, final_reader):
+            lines.write(json.dumps(event, separators=(",", ":")) + "\n")
+    done = subprocess.run([CHECKER, "--json", path], capture_output=True, text=True, timeout=120)
+    path.unlink()
+    if done.returncode not in (0, 1):
+        raise CheckerError(done.stderr.strip())
+    found = [
+        f"{anomaly['class']}: {anomaly.get('topic')}-{anomaly.get('partition')} at {anomaly.get('offset')}, "
+        f"values {anomaly['values'][:5]}, process {anomaly['process']}: {anomaly['detail']}"
+        for anomaly in json.loads(done.stdout)["anomalies"]
+    ]
+    if bool(found) != (done.returncode == 1):
+        raise CheckerError(f"exit {done.returncode} with {len(found)} anomalies")
+    return found
+
+
 class Checker:
     """Indexes a history once; each check returns the violations it found as sentences."""
 
     def __init__(self, operations):
         self.operations = operations
-        self.sent = {}  # value -> (topic, partition), from invocations
-        self.acked = {}  # value -> (topic, partition, offset)
-        self.failed = set()
-        self.value_at = defaultdict(set)  # (topic, partition, offset) -> values
-        self.offsets_of = defaultdict(set)  # value -> {(topic, partition, offset)}
-        self.polls = []
-        for operation in operations:
-            self._index(operation)
-
-    def _index(self, operation):
-        op, kind = operation["op"], operation["type"]
-        if op == "send":
-            value = operation["value"]
-            if kind == "invoke":
-                self.sent[value] = (operation["topic"], operation["partition"])
-            elif kind == "ok":
-                place = (operation["topic"], operation["partition"], operation["offset"])
-                self.acked[value] = place
-                self._saw(value, place)
-            elif kind == "fail":
-                self.failed.add(value)
-        elif op == "poll" and kind == "ok":
-            place = (operation["topic"], operation["partition"], operation["offset"])
-            self._saw(operation["value"], place)
-            self.polls.append(operation)
-
-    def _saw(self, value, place):
-        self.value_at[place].add(value)
-        self.offsets_of[value].add(place)
-
-    def consistent(self, *, idempotent):
-        """Offsets with two values, values at two offsets, phantoms, damage, order of sends."""
-        found = []
-        for place, values in self.value_at.items():
-            if len(values) > 1:
-                found.append(f"inconsistent-offsets: {place} holds {sorted(values)}")
-        for value, places in self.offsets_of.items():
-            if len(places) > 1 and idempotent:
-                found.append(f"duplicate: {value} at {sorted(places)}")
-            if value not in self.sent:
-                found.append(f"phantom: {value} was read and never sent")
-            if value in self.failed:
-                found.append(f"failed-read: {value} failed and stands at {sorted(places)}")
-        for poll in self.polls:
-            value = poll["value"]
-            if poll["key"] != f"k{value}" or poll["header"] != value:
-                found.append(f"damaged: {value} came with key {poll['key']}, header {poll['header']}")
-        if idempotent:
-            found += self._send_order()
-        return found
-
-    def _send_order(self):
-        found, last = [], {}
-        for operation in self.operations:
-            if operation["op"] != "send" or operation["type"] != "invoke":
-                continue
-            place = self.acked.get(operation["value"])
-            if place is None:
-                continue
-            log = (operation["process"], *place[:2])
-            if last.get(log, -1) >= place[2]:
-                found.append(f"nonmonotonic-send: {operation['value']} at {place} after {last[log]}")
-            last[log] = place[2]
-        return found
-
-    def nothing_lost(self, reader):
-        """Each acknowledged value stands at its offset in what process `reader` read."""
-        seen = {
-            (poll["topic"], poll["partition"], poll["offset"]): poll["value"]
-            for poll in self.polls
-            if poll["process"] == reader
+        self.acked = {  # value -> (topic, partition, offset)
+            operation["value"]: (operation["topic"], operation["partition"], operation["offset"])
+            for operation in operations
+            if operation["op"] == "send" and operation["type"] == "ok"
         }
+        self.polls = [each for each in operations if each["op"] == "poll" and each["type"] == "ok"]
+
+    def undamaged(self):
+        """Each record came with the key and the header that it was sent with."""
         return [
-            f"lost: {value} acknowledged at {place}, read there: {seen.get(place)}"
-            for value, place in self.acked.items()
-            if seen.get(place) != value
+            f"damaged: {poll['value']} came with key {poll['key']}, header {poll['header']}"
+            for poll in self.polls
+            if poll["key"] != f"k{poll['value']}" or poll["header"] != poll["value"]
         ]
 
     def all_seen(self, processes):
@@ -114,23 +127,6 @@ class Checker:
         wanted = set(processes)
         seen = {poll["value"] for poll in self.polls if poll["process"] in wanted}
         return [f"unseen: {value}" for value in self.acked if value not in seen]
-
-    def polls_without_gaps(self):
-        """Per process and partition, polls are contiguous between two assignments."""
-        found, following = [], {}
-        for operation in self.operations:
-            process = operation["process"]
-            if operation["op"] in ("assign", "revoke"):
-                for partition in operation["partitions"]:
-                    following.pop((process, operation["topic"], partition), None)
-            elif operation["op"] == "poll" and operation["type"] == "ok":
-                log = (process, operation["topic"], operation["partition"])
-                offset, expected = operation["offset"], following.get(log)
-                if expected is not None and offset != expected:
-                    kind = "poll-skip" if offset > expected else "nonmonotonic-poll"
-                    found.append(f"{kind}: {log} read {offset}, expected {expected}")
-                following[log] = offset + 1
-        return found
 
     def owned_once(self, killed=()):
         """No partition is owned by two processes at once; `killed` gave theirs up silently."""
@@ -151,34 +147,3 @@ class Checker:
                     found.append(f"owned-twice: {log} by {holder} and {process}")
                 owner[log] = process
         return found
-
-    def resumed_at_commit(self):
-        """The first poll after an assignment is not beyond what the group committed."""
-        found, committed, fresh = [], {}, set()
-        for operation in self.operations:
-            op, process = operation["op"], operation["process"]
-            if op == "commit" and operation["type"] == "ok":
-                for partition, offset in operation["offsets"].items():
-                    log = (operation["topic"], int(partition))
-                    committed[log] = max(offset, committed.get(log, 0))
-            elif op == "assign":
-                fresh |= {(process, operation["topic"], part) for part in operation["partitions"]}
-            elif op == "poll" and (process, operation["topic"], operation["partition"]) in fresh:
-                fresh.discard((process, operation["topic"], operation["partition"]))
-                log = (operation["topic"], operation["partition"])
-                # A commit whose answer is not logged yet may already count: in-flight ones do.
-                highest = max(committed.get(log, 0), self._commit_in_flight(log, operation["time_ns"]))
-                if operation["offset"] > highest:
-                    found.append(f"skipped: {process} began {log} at {operation['offset']} > {highest}")
-        return found
-
-    def _commit_in_flight(self, log, before_ns):
-        offsets = [
-            operation["offsets"].get(str(log[1]), 0)
-            for operation in self.operations
-            if operation["op"] == "commit"
-            and operation["type"] == "invoke"
-            and operation["topic"] == log[0]
-            and operation["time_ns"] <= before_ns
-        ]
-        return max(offsets, default=0)

@@ -64,6 +64,14 @@ class Stage:
     def histories(self, topic):
         return history.Checker(history.load(sorted(self.directory.glob(f"{topic}-*.jsonl"))))
 
+    def judge(self, checker, *own, final_reader=None):
+        """Fails with what was found here and by tallymq-check."""
+        found = [violation for violations in own for violation in violations] + checker.undamaged()
+        found += history.judged(checker.operations, self.directory, final_reader)
+        if found:
+            more = f" (and {len(found) - 3} more)" if len(found) > 3 else ""
+            raise Failed("; ".join(found[:3]) + more)
+
     def finish(self, child, timeout_s):
         code = child.wait(timeout_s)
         if code is None:
@@ -81,12 +89,6 @@ class Stage:
         self.finish(self.worker("create", 0, topic), 60)
 
 
-def judge(violations):
-    if violations:
-        more = f" (and {len(violations) - 3} more)" if len(violations) > 3 else ""
-        raise Failed("; ".join(violations[:3]) + more)
-
-
 def topic_admin(stage):
     stage.finish(stage.worker("admin", 1, "admin"), 120)
 
@@ -101,8 +103,7 @@ def records(compression, count):
         checker = stage.histories(topic)
         if len(checker.acked) != count or len(checker.polls) != count:
             raise Failed(f"{len(checker.acked)} acked and {len(checker.polls)} read of {count}")
-        judge(checker.consistent(idempotent=True))
-        judge(checker.nothing_lost(FINAL_READER) + checker.polls_without_gaps())
+        stage.judge(checker, final_reader=FINAL_READER)
 
     return run
 
@@ -193,9 +194,7 @@ def rebalance(protocol):
             member.ask_to_stop()
             stage.finish(member, 30)
         checker = stage.histories(topic)
-        judge(checker.consistent(idempotent=True))
-        judge(checker.all_seen([11, 12, 13, 14]) + checker.polls_without_gaps())
-        judge(checker.owned_once(killed=[12]) + checker.resumed_at_commit())
+        stage.judge(checker, checker.all_seen([11, 12, 13, 14]), checker.owned_once(killed=[12]))
 
     return run
 
@@ -228,9 +227,8 @@ def crash(protocol):
         stage.broker.start()
         stage.finish(stage.worker("consume", FINAL_READER, topic), 120)
         checker = stage.histories(topic)
-        judge(checker.consistent(idempotent=True))
-        judge(checker.nothing_lost(FINAL_READER) + checker.polls_without_gaps())
-        judge(checker.all_seen([11, 12]) + checker.resumed_at_commit() + checker.owned_once())
+        seen, owned = checker.all_seen([11, 12]), checker.owned_once()
+        stage.judge(checker, seen, owned, final_reader=FINAL_READER)
 
     return run
 
@@ -256,7 +254,7 @@ def play(client, broker, directory, quick):
             if not broker.child.alive():
                 raise Failed(f"the broker is gone: {broker.child.tail(8)}")
             function(stage)
-        except (Failed, TimeoutError, RuntimeError, ValueError, KeyError) as error:
+        except (Failed, history.CheckerError, TimeoutError, RuntimeError, ValueError, KeyError) as error:
             problem = f"{type(error).__name__}: {error}"
         finally:
             stage.end_all()

@@ -154,7 +154,7 @@ async function consume(history) {
       if (Number(high) > 0) ends.set(partition, Number(high));
     }
   });
-  const consumer = kafka.consumer({ groupId: `reader-${topic}` });
+  const consumer = kafka.consumer({ groupId: `reader-${topic}`, maxWaitTimeInMs: 200 });
   await consumer.connect();
   await consumer.subscribe({ topic, fromBeginning: true });
   await consumer.run({
