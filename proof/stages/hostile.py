@@ -1,0 +1,80 @@
+"""A thousand hostile connections and five hundred slow ones, while a normal client works.
+
+The broker's memory stays bounded, the normal client goes on, and all that was acknowledged to it can be read.
+"""
+
+import sys
+import time
+from pathlib import Path
+
+from harness import processes
+
+from rig import attackers, history, load, reader
+from rig.admin import Admin
+from rig.broker import Broker
+
+CI_ROUNDS, ROUNDS = 1, 10
+SECONDS = 12
+SETTINGS = {"tail.cache.bytes": 32 << 20, "produce.inflight.bytes": 64 << 20, "wal.bytes": 64 << 20}
+SETTINGS |= {"group.initial.rebalance.delay.ms": 0}
+TOPICS = {attackers.READ_TOPIC: 4}
+# Tail cache, bytes in flight, and 1,500 connections with a buffer each; the rest is the process itself.
+RSS_BYTES_MAX = 500 << 20
+
+
+def play(options, outcome):
+    for number in range(options.rounds):
+        _round(options, outcome, options.seed + number)
+
+
+def _round(options, outcome, seed):
+    where = options.directory / f"round-{seed}"
+    log = history.History(where / "history.jsonl")
+    broker = Broker(options.binary, where / "data", where / "broker.log", SETTINGS)
+    broker.start()
+    try:
+        Admin(broker.address).create(TOPICS | {attackers.TOPIC: 1})
+        sender = load.Sender(1, broker.address, log, TOPICS, outstanding=50, size_bytes=1000)
+        member = load.Member(11, broker.address, log, TOPICS, "readers")
+        sender.start()
+        member.start()
+        load.wait_for(lambda: member.committed > 5, 30, "the normal client's start")
+        time.sleep(2)
+        alone, acked = _latencies(sender), log.acknowledged
+        argv = [sys.executable, Path(attackers.__file__), broker.port, seed, SECONDS]
+        attack = processes.Child(argv, where / "attack.log")
+        rss = [broker.rss_bytes()]
+        load.wait_for(lambda: _still_attacking(broker, attack, rss), SECONDS + 60, "the attack's end")
+        beside, polled = _latencies(sender), member.polled
+        during = log.acknowledged - acked
+        load.wait_for(lambda: member.polled > polled, 30, "the normal consumer after the attack")
+        for client in (sender, member):
+            client.finish()
+        reader.final_phase(broker.address, TOPICS, log)
+    finally:
+        said = broker.output().decode(errors="replace")
+        alive = broker.alive()
+        broker.kill()
+    clean, report = log.verdict()
+    outcome.check(clean, f"seed {seed}: {history.summary(report)} ({where})")
+    outcome.check(not sender.problems and not member.problems, f"seed {seed}: {(sender.problems + member.problems)[:5]}")
+    outcome.check(max(rss) < RSS_BYTES_MAX, f"seed {seed}: {max(rss) >> 20} MB of memory (limit {RSS_BYTES_MAX >> 20} MB)")
+    outcome.check(during > 1000, f"seed {seed}: only {during} acknowledgements during the attack")
+    outcome.check(alive and "panicked" not in said, f"seed {seed}: the broker: {said[-1000:]}")
+    told = attack.tail(1)
+    outcome.check('"thrown"' in told, f"seed {seed}: the attackers ended with {told[-500:]}")
+    outcome.figures |= {"rss max": f"{max(rss) >> 20} MB", "p99 alone": alone, "p99 beside": beside, "acked beside": during}
+    outcome.figures["attack"] = told.replace('"', "")
+
+
+def _still_attacking(broker, attack, rss):
+    """Samples the memory; true when the attack is over."""
+    rss.append(broker.rss_bytes())
+    time.sleep(0.05)
+    return not attack.alive() or not broker.alive()
+
+
+def _latencies(sender):
+    """p99 since the last call, as text."""
+    taken, sender.latencies_s = sorted(sender.latencies_s), []
+    return f"{taken[int(len(taken) * 0.99)] * 1000:.1f} ms" if taken else "none"
