@@ -66,7 +66,11 @@ impl Metadata {
         let mut topics = Topics::default();
         topics.open_groups(data_groups);
         for _ in 0..reader.count("the topics", 20)? {
-            topics.restore(Topic::decode(reader)?);
+            let topic = Topic::decode(reader)?;
+            if topics.by_id(topic.id).is_some() || topics.by_name(&topic.name).is_some() {
+                return Err(DecodeError::Range("a topic that is there twice"));
+            }
+            topics.restore(topic);
         }
         let broker_configs = read_map(reader, "broker configs", |reader| {
             let node = reader.option("a broker", |reader| reader.i32("a node id").map(NodeId))?;

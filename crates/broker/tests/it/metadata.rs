@@ -10,7 +10,7 @@ use tallymq_broker::metadata::{
     CreateTopicError, Metadata, MetadataCommand, MetadataOutcome, NotBootstrapped, PartitionPlan,
     PartitionPlanError, SetConfigsError, Topic, UnknownTopic,
 };
-use tallymq_broker::{ApplyContext, Parts};
+use tallymq_broker::{ApplyContext, DecodeError, Parts};
 use tallymq_model::{LogIndex, NodeId, PartitionIndex, ProducerId, RaftGroup, Term, TopicId};
 use uuid::Uuid;
 
@@ -184,6 +184,20 @@ fn producer_ids_are_never_handed_out_twice() {
         next += 1000;
         metadata = Metadata::decode(&mut encoded(&metadata)).unwrap();
     }
+}
+
+#[test]
+fn a_state_with_a_topic_twice_is_refused() {
+    let mut metadata = cluster(2);
+    create(&mut metadata, topic(1, "once", 1)).unwrap();
+    let state = encoded(&metadata);
+    let topic_at = state.windows(4).position(|text| text == b"once").expect("its name") - 17;
+    // the count of topics is one byte in front of the first
+    assert_eq!(state[topic_at - 1], 1);
+    // behind it are three counts of nothing
+    let topic = &state[topic_at..state.len() - 3];
+    let twice = [&state[..topic_at - 1], &[2], topic, &state[topic_at..]].concat();
+    assert!(matches!(Metadata::decode(&mut twice.into()), Err(DecodeError::Range(_))));
 }
 
 #[test]

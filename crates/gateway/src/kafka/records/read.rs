@@ -1,7 +1,7 @@
 //! Reading the records of a batch. Every length is checked; what is handed out shares the (decompressed) bytes.
 
 use bytes::Bytes;
-use tallymq_model::{BatchHeader, Timestamp, TimestampType, batch::HEADER_BYTES, varint};
+use tallymq_model::{BatchHeader, Offset, Timestamp, TimestampType, batch::HEADER_BYTES, varint};
 use thiserror::Error;
 
 use super::{CompressionError, Header, Record, decompress};
@@ -57,7 +57,8 @@ fn take_record(header: &BatchHeader, all: &Bytes, rest: &mut &[u8]) -> Option<Re
         TimestampType::CreateTime => Timestamp(header.first_timestamp.0.wrapping_add(timestamp_delta)),
         TimestampType::LogAppendTime => header.max_timestamp,
     };
-    Some(Record { offset: header.base_offset.plus(offset_delta), timestamp, key, value, headers })
+    let offset = Offset(header.base_offset.0.checked_add(offset_delta)?);
+    Some(Record { offset, timestamp, key, value, headers })
 }
 
 fn take_nullable(all: &Bytes, from: &mut &[u8]) -> Option<Option<Bytes>> {
@@ -75,6 +76,15 @@ fn take_nullable(all: &Bytes, from: &mut &[u8]) -> Option<Option<Bytes>> {
 mod tests {
     use super::*;
     use crate::kafka::records::{BatchOptions, Compression, build_batch};
+
+    #[test]
+    fn an_offset_beyond_all_offsets_is_malformed() {
+        let one = Record { value: Some(Bytes::from_static(b"v")), ..Record::default() };
+        let batch = build_batch(&[one.clone(), one], &BatchOptions::default());
+        let mut header = BatchHeader::parse(&batch).unwrap();
+        header.base_offset = Offset(i64::MAX);
+        assert!(matches!(read_records(&header, &batch, 1 << 20), Err(ReadRecordsError::Malformed(1))));
+    }
 
     #[test]
     fn what_is_built_is_read() {
