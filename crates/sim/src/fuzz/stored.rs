@@ -133,9 +133,17 @@ pub(super) fn data_checkpoint() -> Target {
     Target { name: "data-checkpoint", seeds: states(false), run: Box::new(run) }
 }
 
-/// An entry as `docs/formats.md` draws it: version, kind, and a list of commands.
+/// Where the entry of the samples stands.
+const AT: EntryId = EntryId { term: Term(3), index: LogIndex(9) };
+
+/// An entry as `docs/formats.md` draws it: version, kind, place, and a list of commands.
 fn entry(kind: u8, commands: &[&[u8]]) -> Vec<u8> {
     let mut bytes = vec![1, kind];
+    bytes.extend(AT.term.0.to_be_bytes());
+    bytes.extend(AT.index.0.to_be_bytes());
+    if kind == 0 {
+        return bytes;
+    }
     bytes.extend((commands.len() as u32).to_be_bytes());
     commands.iter().for_each(|command| bytes.extend((command.len() as u32).to_be_bytes()));
     commands.iter().for_each(|command| bytes.extend(*command));
@@ -145,8 +153,7 @@ fn entry(kind: u8, commands: &[&[u8]]) -> Vec<u8> {
 pub(super) fn consensus_entry() -> Target {
     let seeds = (0..4).flat_map(|kind| [entry(kind, &[]), entry(kind, &[b"one", b"", b"three"])]).collect();
     let run = |input: &[u8]| {
-        let at = EntryId { term: Term(3), index: LogIndex(9) };
-        stored_commands(Bytes::copy_from_slice(input), at).is_ok()
+        stored_commands(Bytes::copy_from_slice(input), AT).is_ok()
     };
     Target { name: "consensus-entry", seeds, run: Box::new(run) }
 }
