@@ -1,0 +1,6 @@
+//! The replicas over a disk in memory: state and logs stay in step through every command, checkpoint and restore.
+
+mod batches;
+mod metadata;
+mod restore;
+mod step;
