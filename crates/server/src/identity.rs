@@ -1,10 +1,11 @@
 //! Who this node is: cluster id, node id and the number of data groups, made once and kept in `identity.toml` of the
-//! data directory. Nothing in it ever changes after that; a data directory that somebody else wrote is refused.
+//! data directory. Nothing in it ever changes after that; a data directory that somebody else wrote is refused. A checksum
+//! in the last line covers the others: a changed bit must not turn a node into another one.
 
 use std::io;
 
 use serde::{Deserialize, Serialize};
-use tallymq_model::NodeId;
+use tallymq_model::{NodeId, batch::crc32c};
 use tallymq_storage::disk::{Disk, OpenMode};
 use thiserror::Error;
 use uuid::Uuid;
@@ -14,6 +15,8 @@ const FILE_NEW: &str = "identity.toml.new";
 const FILE_BYTES_MAX: u64 = 64 * 1024;
 /// The only layout of a data directory that this version writes and opens.
 const FORMAT: u32 = 1;
+/// How the last line begins.
+const CHECKSUM: &str = "checksum = ";
 
 /// The facts that are fixed when a data directory is made.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -104,13 +107,26 @@ fn read(disk: &dyn Disk) -> Result<Option<Identity>, IdentityError> {
     let mut content = vec![0; size_bytes as usize];
     let read = file.read_at(&mut content, 0)?;
     content.truncate(read);
-    let text = String::from_utf8(content).map_err(|error| IdentityError::Damaged(error.to_string()))?;
+    parse(&content).map(Some)
+}
+
+fn parse(content: &[u8]) -> Result<Identity, IdentityError> {
+    let text = std::str::from_utf8(content).map_err(|error| IdentityError::Damaged(error.to_string()))?;
+    let facts = text.rfind(CHECKSUM).map_or(text, |at| &text[..at]);
     let identity: Identity =
-        toml::from_str(&text).map_err(|error| IdentityError::Damaged(error.message().to_owned()))?;
+        toml::from_str(facts).map_err(|error| IdentityError::Damaged(error.message().to_owned()))?;
+    if text != with_checksum(facts) {
+        return Err(IdentityError::Damaged("its checksum does not fit its content".to_owned()));
+    }
     if identity.format != FORMAT {
         return Err(IdentityError::Format { found: identity.format });
     }
-    Ok(Some(identity))
+    Ok(identity)
+}
+
+/// The facts and the line behind them that says their CRC32C.
+fn with_checksum(facts: &str) -> String {
+    format!("{facts}{CHECKSUM}\"{:08x}\"\n", crc32c(facts.as_bytes()))
 }
 
 fn make(disk: &dyn Disk, node_id: NodeId, data_groups: u32) -> Result<Identity, IdentityError> {
@@ -119,7 +135,8 @@ fn make(disk: &dyn Disk, node_id: NodeId, data_groups: u32) -> Result<Identity, 
     }
     let identity =
         Identity { format: FORMAT, cluster_id: short_id(Uuid::new_v4()), node_id: node_id.0, data_groups };
-    let text = toml::to_string(&identity).map_err(|error| IdentityError::Damaged(error.to_string()))?;
+    let facts = toml::to_string(&identity).map_err(|error| IdentityError::Damaged(error.to_string()))?;
+    let text = with_checksum(&facts);
     if disk.list("")?.iter().any(|entry| entry.name == FILE_NEW) {
         disk.remove_file(FILE_NEW)?;
     }
@@ -145,6 +162,25 @@ pub fn short_id(id: Uuid) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn whatever_byte_of_the_identity_is_damaged_it_is_refused() {
+        let disk = tallymq_storage::disk::MemoryDisk::new();
+        let identity = Identity::open(&disk, None, 4).unwrap();
+        assert_eq!(Identity::open(&disk, None, 7).unwrap(), identity, "made once");
+        let content = with_checksum(&toml::to_string(&identity).unwrap());
+        assert_eq!(parse(content.as_bytes()).unwrap(), identity);
+        for at in 0..content.len() {
+            assert!(parse(&content.as_bytes()[..at]).is_err(), "cut at {at}");
+            for bit in 0..8 {
+                let mut damaged = content.clone().into_bytes();
+                damaged[at] ^= 1 << bit;
+                assert!(parse(&damaged).is_err(), "bit {bit} of byte {at}");
+            }
+        }
+        let other = with_checksum(&toml::to_string(&Identity { format: 2, ..identity }).unwrap());
+        assert!(matches!(parse(other.as_bytes()), Err(IdentityError::Format { found: 2 })));
+    }
 
     #[test]
     fn a_short_id_is_what_kafka_prints() {
