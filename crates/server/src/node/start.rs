@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     io,
+    mem::ManuallyDrop,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU8},
@@ -103,9 +104,11 @@ pub async fn open(config: Config) -> Result<NodeParts, StartError> {
     let metrics = Arc::new(Metrics::new(facts(&identity, &startup)));
     let (wal, mut committer, recovered) = open_wal(disk.clone(), &startup)?;
     committer.observe(Arc::new(metrics.commit.clone()));
-    let committer = wal::spawn(committer, |error| fatal(&error.to_string()))?;
+    // A start that is refused leaves them running: a log that closes under groups that already work looks like a failed
+    // disk, and would end the process before it can say why it refuses.
+    let committer = ManuallyDrop::new(wal::spawn(committer, |error| fatal(&error.to_string()))?);
     let (store, writer) = LogStore::new(disk.clone(), log_options(&startup));
-    let writer = log::spawn(store.clone(), writer, |error| fatal(&error.to_string()))?;
+    let writer = ManuallyDrop::new(log::spawn(store.clone(), writer, |error| fatal(&error.to_string()))?);
     let wakeups = Arc::new(Wakeups::default());
     let (stop, stopped) = watch::channel(false);
 
@@ -159,6 +162,7 @@ pub async fn open(config: Config) -> Result<NodeParts, StartError> {
     });
     node.reconcile().await?;
     let background = tokio::spawn(background::run(node.clone(), stopped));
+    let (committer, writer) = (ManuallyDrop::into_inner(committer), ManuallyDrop::into_inner(writer));
     Ok(NodeParts { node, committer, writer, background, stop })
 }
 
