@@ -35,6 +35,8 @@ const OWN_BYTES: usize = 1 << 20;
 const CLAIM_BYTES: usize = 1 << 20;
 /// How long a connection that holds memory of the budget may be silent.
 const HOLDING_IDLE_MAX: Duration = Duration::from_secs(30);
+/// Unsent bytes of answers above which no further call begins: a client that asks and does not read gets no more.
+const UNSENT_BYTES_MAX: usize = 256 * 1024;
 /// Pieces of an answer below this size are copied together.
 const COPY_BYTES_MAX: usize = 2048;
 /// Pieces that one write hands to the kernel.
@@ -166,6 +168,8 @@ async fn write(writer: &mut (impl AsyncWriteExt + Unpin), output: &Output) -> io
 #[derive(Default)]
 struct Output {
     pieces: std::collections::VecDeque<Bytes>,
+    /// Length of all `pieces`.
+    bytes: usize,
     /// Small pieces that are not in `pieces` yet; empty whenever something is written.
     open: BytesMut,
 }
@@ -175,10 +179,16 @@ impl Output {
         self.pieces.is_empty()
     }
 
+    /// The client has to read before it is given more.
+    fn is_backed_up(&self) -> bool {
+        self.bytes > UNSENT_BYTES_MAX || self.pieces.len() >= WRITE_PIECES_MAX
+    }
+
     /// Small pieces are copied together: a write of many of them costs more than the copy.
     fn push(&mut self, piece: Bytes) {
         if piece.len() >= COPY_BYTES_MAX {
             self.seal();
+            self.bytes += piece.len();
             self.pieces.push_back(piece);
             return;
         }
@@ -190,11 +200,13 @@ impl Output {
 
     fn seal(&mut self) {
         if !self.open.is_empty() {
+            self.bytes += self.open.len();
             self.pieces.push_back(self.open.split().freeze());
         }
     }
 
     fn advance(&mut self, mut sent: usize) {
+        self.bytes -= sent;
         while let Some(piece) = self.pieces.front_mut() {
             if sent < piece.len() {
                 return piece.advance(sent);
@@ -243,6 +255,7 @@ impl<C: Calls> Connection<C> {
     fn begin_calls(&mut self, stopping: bool) -> Result<(), ConnectionError> {
         if self.serial.is_none()
             && !stopping
+            && !self.output.is_backed_up()
             && let Some(call) = self.session.handle_input(&mut self.input)?
         {
             let id = call.id;
@@ -266,7 +279,8 @@ impl<C: Calls> Connection<C> {
     }
 
     fn wants_input(&self) -> bool {
-        let room = self.serial.is_none() || self.input.len() < READ_AHEAD_BYTES;
+        let handled_at_once = self.serial.is_none() && !self.output.is_backed_up();
+        let room = handled_at_once || self.input.len() < READ_AHEAD_BYTES;
         !self.ended && room && self.session.wants_input()
     }
 
@@ -354,5 +368,33 @@ impl<C: Calls> Connection<C> {
             pieces.into_iter().for_each(|piece| self.output.push(piece));
         }
         self.output.seal();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_that_does_not_read_is_backed_up_until_it_does() {
+        let mut output = Output::default();
+        let answer = Bytes::from(vec![7; 100_000]);
+        for _ in 0..2 {
+            output.push(answer.clone());
+            output.push(Bytes::from_static(b"a small piece between"));
+            output.seal();
+            assert!(!output.is_backed_up());
+        }
+        output.push(answer.clone());
+        assert!(output.is_backed_up());
+        output.advance(50_000);
+        assert!(!output.is_backed_up());
+        output.advance(250_000 + 2 * 21);
+        assert_eq!((output.bytes, output.is_empty()), (0, true));
+        for _ in 0..WRITE_PIECES_MAX {
+            assert!(!output.is_backed_up());
+            output.push(Bytes::from(vec![7; COPY_BYTES_MAX]));
+        }
+        assert!(output.is_backed_up());
     }
 }
