@@ -46,12 +46,9 @@ fn phases() -> impl Strategy<Value = [Vec<DataCommand>; 3]> {
 }
 
 fn content(node: &Node) -> Vec<(i32, Offset, Vec<u8>)> {
-    let numbers = (0..4).filter(|number| node.replica.view().log(tp(*number)).is_some());
-    numbers
-        .map(|number| {
-            (number, node.replica.view().log(tp(number)).unwrap().log_start(), node.bytes(tp(number)))
-        })
-        .collect()
+    let log_start = |number| node.replica.view().log(tp(number)).map(|log| log.log_start());
+    let open = (0..4).filter_map(|number| Some((number, log_start(number)?)));
+    open.map(|(number, log_start)| (number, log_start, node.bytes(tp(number)))).collect()
 }
 
 proptest! {

@@ -169,8 +169,11 @@ pub(super) fn decompressors() -> Target {
 
 pub(super) fn admission() -> Target {
     let run = |input: &[u8]| {
-        let timestamp_type =
-            if input.len() % 2 == 0 { TimestampType::CreateTime } else { TimestampType::LogAppendTime };
+        let timestamp_type = if input.len().is_multiple_of(2) {
+            TimestampType::CreateTime
+        } else {
+            TimestampType::LogAppendTime
+        };
         let rules = AdmitRules {
             request_version: 9,
             message_bytes_max: FRAME_BYTES_MAX,

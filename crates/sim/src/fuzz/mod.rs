@@ -24,8 +24,11 @@ pub struct Target {
     /// Inputs to begin with.
     pub seeds: Vec<Vec<u8>>,
     /// Feeds it; true if the input was taken as valid, so that it is worth changing further.
-    pub run: Box<dyn Fn(&[u8]) -> bool>,
+    pub run: Run,
 }
+
+/// What a target does with an input.
+pub type Run = Box<dyn Fn(&[u8]) -> bool>;
 
 type Make = fn() -> Target;
 

@@ -152,9 +152,7 @@ fn entry(kind: u8, commands: &[&[u8]]) -> Vec<u8> {
 
 pub(super) fn consensus_entry() -> Target {
     let seeds = (0..4).flat_map(|kind| [entry(kind, &[]), entry(kind, &[b"one", b"", b"three"])]).collect();
-    let run = |input: &[u8]| {
-        stored_commands(Bytes::copy_from_slice(input), AT).is_ok()
-    };
+    let run = |input: &[u8]| stored_commands(Bytes::copy_from_slice(input), AT).is_ok();
     Target { name: "consensus-entry", seeds, run: Box::new(run) }
 }
 

@@ -63,7 +63,7 @@ fn the_same_seed_feeds_the_same_inputs() {
         let keep = seen.clone();
         let keeps = move |input: &[u8]| {
             keep.lock().unwrap().push(input.to_vec());
-            input.len() % 2 == 0
+            input.len().is_multiple_of(2)
         };
         let mut fuzzer = Fuzzer::new(broken(keeps), 4, &ALLOCATED);
         (0..500).for_each(|_| fuzzer.step().unwrap());

@@ -3,7 +3,10 @@
 
 use std::time::Duration;
 
-use tallymq_broker::{data::DataOutcome, metadata::MetadataOutcome};
+use tallymq_broker::{
+    data::{DataOutcome, ProduceRefusal},
+    metadata::MetadataOutcome,
+};
 use tallymq_model::RaftGroup;
 use tallymq_storage::{
     disk::{Fault, FaultyDisk, MemoryDisk, Operation, Random},
@@ -228,6 +231,7 @@ impl World {
             94 => admin::trim(node, scene),
             95 => admin::create_topic(scene),
             96 if scene.random.one_in(6) => admin::delete_topic(scene),
+            96 if scene.random.one_in(4) => node.sweep()?,
             97 => self.producers[producer].send_again(scene),
             98 if scene.random.one_in(4) => self.producers[producer].begin_again(scene),
             99 => self.producers[producer].arrive_late(scene),
@@ -263,8 +267,13 @@ impl World {
             (Waiting::Batch { producer, number }, Answer::Data(DataOutcome::Produced(produced))) => {
                 self.producers[producer].answered(scene, number, produced)
             }
-            (Waiting::Late { must_be_refused: true }, Answer::Data(DataOutcome::Produced(Ok(stored)))) => {
-                Err(format!("a batch of a fenced epoch was taken: {stored:?}"))
+            (Waiting::Late { must_be_fenced: true }, Answer::Data(DataOutcome::Produced(answer))) => {
+                match answer {
+                    Err(ProduceRefusal::InvalidProducerEpoch { .. } | ProduceRefusal::UnknownPartition) => {
+                        Ok(())
+                    }
+                    other => Err(format!("a batch of an old epoch was answered with {other:?}")),
+                }
             }
             (
                 Waiting::Commit { consumer, number, offset },

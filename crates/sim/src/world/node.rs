@@ -257,6 +257,14 @@ impl Node {
         }
     }
 
+    /// Looks for files that a crash left behind.
+    pub(super) fn sweep(&mut self) -> Result<(), Ended> {
+        let data: Vec<RaftGroup> = groups().filter(|group| *group != RaftGroup::METADATA).collect();
+        let views: Vec<_> = data.iter().map(|group| self.data(*group)).collect();
+        let is_known = |tp| views.iter().any(|view| view.state().partition(tp).is_some());
+        self.store.sweep(&data, is_known).map(drop).map_err(|error| error.to_string())
+    }
+
     /// Takes a group's checkpoint one stage on: begin, build, save, purge.
     pub(super) fn checkpoint(&mut self, id: RaftGroup) -> Result<(), Ended> {
         let stage = self.groups[id.0 as usize].stage.take();

@@ -139,7 +139,7 @@ impl Producer {
         let at = scene.random.below(self.late.len() as u64) as usize;
         let (Some(batch), Some(id)) = (self.late.get(at), self.id) else { return };
         let newest = scene.promises.epochs.get(&(id, batch.place.tp)).copied().unwrap_or(-1);
-        let waiting = Waiting::Late { must_be_refused: newest > batch.epoch };
+        let waiting = Waiting::Late { must_be_fenced: newest > batch.epoch };
         scene.send(batch.place.group, produce(batch, scene), waiting);
     }
 

@@ -32,8 +32,8 @@ impl Place {
 pub(super) enum Waiting {
     /// A producer, for the batch of that number.
     Batch { producer: usize, number: u64 },
-    /// Nobody any more: a batch of a producer's earlier epoch. Once the new epoch has written it must be refused.
-    Late { must_be_refused: bool },
+    /// Nobody any more: a batch of a producer's earlier epoch. Once the new epoch has written it must be fenced.
+    Late { must_be_fenced: bool },
     /// A consumer, for its committed position.
     Commit { consumer: usize, number: u64, offset: i64 },
     /// The administrator, for records deleted below an offset.
