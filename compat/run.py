@@ -1,13 +1,15 @@
 #!/usr/bin/env python3
 """Runs other people's Kafka clients against a broker and prints one table.
 
-  compat/run.py [--broker tallymq|kafka] [--only NAME]... [--quick] [--keep]
+  compat/run.py [--broker tallymq|kafka] [--only NAME]... [--jobs N] [--quick] [--keep]
 
 Exit code 0 only when everything passed; a client that cannot be installed is a failure.
 """
 
 import argparse
+import json
 import shutil
+import subprocess
 import sys
 import tempfile
 import time
@@ -17,17 +19,25 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from harness import brokers, clients, console_tools, differential, install, own_suite, scenario  # noqa: E402
 
-# Names for --only: one per client, and the suites that came with a client.
-SUITES = {"kafka-python-suite": own_suite.play, "java-console-tools": console_tools.play, "differential": differential.play}
+# Names for --only: one per client, and the suites that came with a client. The long ones first.
+SUITES = {
+    "java-console-tools": console_tools.play,
+    "kafka-python-suite": own_suite.play,
+    "differential": differential.play,
+}
+ALL = ["java", "rdkafka", "confluent", *SUITES, "kafka-python", "kafkajs", "franz"]
+assert set(ALL) == {*clients.ALL, *SUITES}
 
 
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--broker", choices=["tallymq", "kafka"], default="tallymq")
     parser.add_argument("--binary", default=brokers.TALLYMQ, help="the tallymq binary")
-    parser.add_argument("--only", action="append", choices=[*clients.ALL, *SUITES], metavar="NAME")
+    parser.add_argument("--only", action="append", choices=ALL, metavar="NAME")
+    parser.add_argument("--jobs", type=int, default=2, help="how many clients at a time, each with a broker of its own")
     parser.add_argument("--quick", action="store_true", help="a tenth of the records")
     parser.add_argument("--keep", action="store_true", help="keep the data and logs of the run")
+    parser.add_argument("--rows", help=argparse.SUPPRESS)  # where one client's process leaves its rows
     return parser.parse_args()
 
 
@@ -58,42 +68,76 @@ def play(name, options, directory):
         broker.stop()
 
 
-def main():
-    options = arguments()
-    directory = Path(tempfile.mkdtemp(prefix="tallymq-compat-"))
-    rows = []
+def rows_of(name, options, directory):
+    """Runs one client or suite here; prints each row when it is there, and returns all."""
+    rows, begin = [], time.monotonic()
 
     def row(*cells):
         rows.append(cells)
-        client, version, name, problem, seconds = cells
-        verdict = "failed" if problem else "passed"
-        print(f"{client:21} {version:8} {name:44} {verdict} {seconds:6.1f} s", flush=True)
-        if problem:
-            print(f"    {problem}", flush=True)
+        client, version, title, problem, seconds = cells
+        text = f"{client:21} {version:8} {title:56} {'failed' if problem else 'passed'} {seconds:6.1f} s"
+        print(text + (f"\n    {problem}" if problem else ""), flush=True)
 
-    for name in options.only or [*clients.ALL, *SUITES]:
-        begin = time.monotonic()
-        try:
-            for result in play(name, options, directory / name):
-                row(*result)
-        except (install.InstallError, RuntimeError, TimeoutError, OSError) as error:
-            row(name, "", "install and start", f"{type(error).__name__}: {error}", time.monotonic() - begin)
-        if not options.keep:
-            shutil.rmtree(directory / name, ignore_errors=True)
-    finish(rows, options, directory)
+    try:
+        for result in play(name, options, directory):
+            row(*result)
+    except (install.InstallError, RuntimeError, TimeoutError, OSError) as error:
+        row(name, "", "install and start", f"{type(error).__name__}: {error}", time.monotonic() - begin)
+    if not rows:
+        row(name, "", "nothing was run", "no row", time.monotonic() - begin)
+    return rows
 
 
-def finish(rows, options, directory):
-    if options.keep:
-        print(f"data and logs: {directory}")
-    else:
-        shutil.rmtree(directory, ignore_errors=True)
+def rows_of_all(names, options, directory):
+    """Each client in a process of its own, `options.jobs` at a time."""
+    waiting, running, rows = list(names), {}, {}
+    while waiting or running:
+        while waiting and len(running) < options.jobs:
+            name = waiting.pop(0)
+            argv = [sys.executable, __file__, "--only", name, "--rows", str(directory / f"{name}.json")]
+            argv += ["--broker", options.broker, "--binary", str(options.binary)]
+            argv += ["--quick"] * options.quick + ["--keep"] * options.keep
+            running[name] = subprocess.Popen(argv)
+        for name, child in list(running.items()):
+            if child.poll() is None:
+                continue
+            del running[name]
+            left = directory / f"{name}.json"
+            rows[name] = json.loads(left.read_text()) if left.exists() else []
+            if not rows[name]:
+                rows[name] = [(name, "", "its process", f"ended with exit code {child.returncode} and no row", 0)]
+        time.sleep(0.1)
+    return [row for name in names for row in rows[name]]
+
+
+def main():
+    options = arguments()
+    names, begin = options.only or ALL, time.monotonic()
+    directory = Path(tempfile.mkdtemp(prefix="tallymq-compat-"))
+    try:
+        if options.rows:
+            rows = rows_of(names[0], options, directory)
+            Path(options.rows).write_text(json.dumps(rows))
+            return
+        if len(names) > 1 and options.jobs > 1:
+            rows = rows_of_all(names, options, directory)
+        else:
+            rows = [row for name in names for row in rows_of(name, options, directory / name)]
+        finish(rows, options, time.monotonic() - begin)
+    finally:
+        if options.keep:
+            print(f"data and logs: {directory}", flush=True)
+        else:
+            shutil.rmtree(directory, ignore_errors=True)
+
+
+def finish(rows, options, seconds):
     print(f"\n| client | version | scenario against {options.broker} | result |\n|---|---|---|---|")
     for client, version, name, problem, _ in rows:
         print(f"| {client} | {version} | {name} | {'failed' if problem else 'passed'} |")
     failed = sum(1 for row in rows if row[3])
-    print(f"\n{len(rows) - failed} passed, {failed} failed")
-    sys.exit(1 if failed or not rows else 0)
+    print(f"\n{len(rows) - failed} passed, {failed} failed in {seconds:.0f} s")
+    sys.exit(1 if failed else 0)
 
 
 main()

@@ -1,10 +1,14 @@
 """The console tools that come with Kafka (kafka-topics.sh and the rest), against a broker.
 
-Each step runs one tool and checks what it printed. May not talk to the broker in another way.
+Each step runs tools and checks what they printed. They run one after the other in one process (`clients/java/Console.java`),
+which saves their start; VerifiableProducer and VerifiableConsumer have processes of their own. May not talk to the broker
+in another way.
 """
 
 import json
 import re
+import subprocess
+import threading
 import time
 
 from . import clients, install, processes
@@ -23,6 +27,10 @@ TOOLS = {
     "api-versions": "org.apache.kafka.tools.BrokerApiVersionsCommand",
     "producer-perf": "org.apache.kafka.tools.ProducerPerformance",
     "consumer-perf": "org.apache.kafka.tools.ConsumerPerformance",
+    "console-producer": "org.apache.kafka.tools.ConsoleProducer",
+    "console-consumer": "org.apache.kafka.tools.consumer.ConsoleConsumer",
+    "transactions": "org.apache.kafka.tools.TransactionsCommand",
+    "features": "org.apache.kafka.tools.FeatureCommand",
     "verifiable-producer": "org.apache.kafka.tools.VerifiableProducer",
     "verifiable-consumer": "org.apache.kafka.tools.VerifiableConsumer",
 }
@@ -42,11 +50,36 @@ class Tools:
     def argv(self, tool, *arguments):
         return [*JVM, "-cp", self.classpath, TOOLS[tool], "--bootstrap-server", self.broker.address, *arguments]
 
-    def run(self, tool, *arguments, timeout_s=60):
-        log = self.directory / "tools.log"
-        code, output = processes.run(self.argv(tool, *arguments), log, timeout_s=timeout_s)
-        if code != 0 or re.search(r"Exception|^Error", output, re.M):
-            raise Wrong(f"{tool} {' '.join(arguments)}: exit {code}: {output.strip()[-600:]}")
+    def start(self):
+        argv = [*JVM, "-cp", self.classpath, "Console"]
+        self.console = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def end(self):
+        self.console.stdin.close()
+        self.console.wait(10)
+
+    def run(self, tool, *arguments, **more):
+        """What the tool printed; it must succeed."""
+        address = ["--bootstrap-server", self.broker.address]
+        return self.run_at([*address, *arguments], tool, **more)
+
+    def run_at(self, arguments, tool, *, input_="", fails=False, timeout_s=60):
+        """The same with the address among the arguments, or with a tool that must fail, or may (`fails=None`)."""
+        call = {"main": TOOLS[tool], "arguments": list(map(str, arguments)), "input": input_}
+        self.console.stdin.write(json.dumps(call) + "\n")
+        self.console.stdin.flush()
+        timer = threading.Timer(timeout_s, self.console.kill)
+        timer.start()
+        line = self.console.stdout.readline()
+        timer.cancel()
+        if not line:
+            self.console.wait()
+            self.start()
+            raise Wrong(f"{tool} {' '.join(arguments)}: ended, or not within {timeout_s} s")
+        answer = json.loads(line)
+        output = answer["output"]
+        if fails is not None and fails != (answer["exit"] != 0 or bool(re.search(r"Exception|^Error", output, re.M))):
+            raise Wrong(f"{tool} {' '.join(arguments)}: exit {answer['exit']}: {output.strip()[-600:]}")
         return output
 
 
@@ -67,6 +100,38 @@ def topics(tools):
     tools.run("topics", "--delete", "--topic", "tools-gone")
     if "tools-gone" in tools.run("topics", "--list"):
         raise Wrong("a deleted topic is still listed")
+    expect(r"already exists", tools.run("topics", "--create", "--topic", TOPIC, fails=True))
+    tools.run("topics", "--create", "--topic", TOPIC, "--if-not-exists")
+    expect(r"does not exist", tools.run("topics", "--describe", "--topic", "nowhere", fails=True))
+    overridden = tools.run("topics", "--describe", "--topics-with-overrides")
+    expect(rf"Topic: {TOPIC}\s.*retention\.ms=600000", overridden)
+    if "Topic:" in tools.run("topics", "--describe", "--under-replicated-partitions"):
+        raise Wrong("a partition is under-replicated")
+    expect(r"PartitionCount: 4\s", _created_with_defaults(tools))
+
+
+def _created_with_defaults(tools):
+    tools.run("topics", "--create", "--topic", "tools-default")
+    return tools.run("topics", "--describe", "--topic", "tools-default")
+
+
+def console(tools):
+    topic = ["--topic", "tools-console"]
+    tools.run("topics", "--create", *topic, "--partitions", "1")
+    lines = "".join(f"h:{n}\tk{n}\tv{n}\n" for n in range(100))
+    for compression in ("none", "gzip", "snappy", "lz4", "zstd"):
+        tools.run("console-producer", *topic, "--compression-codec", compression, "--property", "parse.key=true",
+                  "--property", "parse.headers=true", input_=lines)
+    shown = ["print.key=true", "print.headers=true", "print.offset=true"]
+    shown = [part for each in shown for part in ("--property", each)]
+    output = tools.run("console-consumer", *topic, "--from-beginning", "--max-messages", "500", "--timeout-ms", "20000", *shown)
+    found = re.findall(r"^Offset:(\d+)\th:(\d+)\tk(\d+)\tv(\d+)$", output, re.M)
+    wanted = [(str(offset), *[str(offset % 100)] * 3) for offset in range(500)]
+    if found != wanted:
+        raise Wrong(f"{len(found)} records: {output[:300]}")
+    some = ["--partition", "0", "--offset", "490", "--max-messages", "3", "--timeout-ms", "20000"]
+    if tools.run("console-consumer", *topic, *some).split()[:3] != ["v90", "v91", "v92"]:
+        raise Wrong("not from offset 490 on")
 
 
 def configs(tools):
@@ -78,10 +143,22 @@ def configs(tools):
     if "max.message.bytes" in described:
         raise Wrong(f"a deleted setting is still described: {described}")
     expect(r"segment\.bytes=", tools.run("configs", "--describe", "--all", *entity))
-    broker = re.search(r"id: (\d+)|^\S+ \(id: (\d+)", tools.run("api-versions"), re.M)
-    node = next(found for found in broker.groups() if found)
-    expect(r"message\.max\.bytes=", tools.run(
-        "configs", "--describe", "--all", "--entity-type", "brokers", "--entity-name", node))
+    node = re.search(r"id: (\d+)", tools.run("api-versions")).group(1)
+    broker = ["--entity-type", "brokers", "--entity-name", node]
+    expect(r"message\.max\.bytes=", tools.run("configs", "--describe", "--all", *broker))
+    tools.run("configs", "--alter", *broker, "--add-config", "log.retention.ms=86400000")
+    expect(r"log\.retention\.ms=86400000.*DYNAMIC_BROKER_CONFIG", tools.run("configs", "--describe", *broker))
+    tools.run("configs", "--alter", *broker, "--delete-config", "log.retention.ms")
+    every = ["--entity-type", "brokers", "--entity-default"]
+    tools.run("configs", "--alter", *every, "--add-config", "log.retention.ms=96400000")
+    expect(r"log\.retention\.ms=96400000.*DYNAMIC_DEFAULT_BROKER_CONFIG", tools.run("configs", "--describe", *every))
+    tools.run("configs", "--alter", *every, "--delete-config", "log.retention.ms")
+    group = ["--entity-type", "groups", "--entity-name", GROUP]
+    tools.run("configs", "--alter", *group, "--add-config", "consumer.session.timeout.ms=5000")
+    expect(r"consumer\.session\.timeout\.ms=5000", tools.run("configs", "--describe", *group))
+    tools.run("configs", "--alter", *group, "--delete-config", "consumer.session.timeout.ms")
+    tools.run("configs", "--alter", *entity, "--add-config", "retention.ms=soon", fails=True)
+    tools.run("configs", "--alter", *entity, "--add-config", "no.such.key=1", fails=True)
 
 
 def producer_perf(tools):
@@ -113,7 +190,11 @@ def reset(mode, wanted):
         scope = ["--topic", f"{TOPIC}:0"]
         if "--from-file" in arguments:
             (tools.directory / "reset.csv").write_text(f'"{TOPIC}",0,7\n')
-        output = tools.run("consumer-groups", "--reset-offsets", "--group", GROUP, *scope, *arguments, "--execute")
+        reset_ = ["--reset-offsets", "--group", GROUP, *scope, *arguments]
+        tools.run("consumer-groups", *reset_, "--dry-run")
+        if position(tools) != before:
+            raise Wrong(f"{mode}: a dry run moved the group from {before} to {position(tools)}")
+        output = tools.run("consumer-groups", *reset_, "--execute")
         found = re.search(rf"^{GROUP}\s+{TOPIC}\s+0\s+(\d+)", output, re.M)
         if not found:
             raise Wrong(f"no new position in: {output}")
@@ -153,6 +234,16 @@ def consumer_groups(tools):
     expect(rf"^{GROUP}\s.*Empty", tools.run("consumer-groups", "--list", "--state"))
     expect(rf"{GROUP}.*Empty", tools.run("consumer-groups", "--describe", "--group", GROUP, "--state"))
     expect(rf"^{GROUP}\s", tools.run("groups", "--list"))
+    expect(rf"^{GROUP}\s+Classic\s", tools.run("consumer-groups", "--list", "--type"))
+    expect(rf"^{GROUP}\s+Classic\s", tools.run("consumer-groups", "--list", "--type", "classic"))
+    if GROUP in tools.run("consumer-groups", "--list", "--type", "consumer"):
+        raise Wrong("a classic group is listed as a consumer group")
+    expect(r"no active members", tools.run("consumer-groups", "--describe", "--group", GROUP, "--members", "--verbose"))
+    expect(rf"^{GROUP}\s+{TOPIC}\s", tools.run("consumer-groups", "--describe", "--all-groups"))
+    exported = tools.run("consumer-groups", "--reset-offsets", "--group", GROUP, "--all-topics", "--to-current", "--export")
+    expect(rf'^"?{TOPIC}"?,0,\d+$', exported)
+    unknown = tools.run("consumer-groups", "--describe", "--group", "nobody", fails=True)
+    expect(r"nobody.*not (exist|found)|not found", unknown)
     tools.run("consumer-groups", "--delete-offsets", "--group", GROUP, "--topic", TOPIC)
     tools.run("consumer-groups", "--delete", "--group", GROUP)
     if GROUP in tools.run("consumer-groups", "--list"):
@@ -169,14 +260,42 @@ def delete_records(tools):
 
 
 def cluster(tools):
-    id_ = [*JVM, "-cp", tools.classpath, TOOLS["cluster"], "cluster-id"]
-    log = tools.directory / "tools.log"
-    code, output = processes.run([*id_, "--bootstrap-server", tools.broker.address], log, timeout_s=60)
-    if code != 0:
-        raise Wrong(output[-600:])
-    expect(r"Cluster ID: \S+", output)
+    address = ["--bootstrap-server", tools.broker.address]
+    expect(r"Cluster ID: \S+", tools.run_at(["cluster-id", *address], "cluster"))
+    expect(r"127\.0\.0\.1\s", tools.run_at(["list-endpoints", *address], "cluster"))
+    expect(r"Feature: group\.version\s.*FinalizedVersionLevel: 1", tools.run_at([*address, "describe"], "features"))
+    producers = ["describe-producers", "--topic", TOPIC, "--partition", "0"]
+    expect(r"ProducerId\s+ProducerEpoch", tools.run_at([*address, *producers], "transactions"))
     expect(r"Produce\(0\): ", tools.run("api-versions"))
     expect(rf'"partition":"{TOPIC}-0"', tools.run("log-dirs", "--describe", "--topic-list", TOPIC))
+
+
+def members(protocol):
+    """What is said of a group with a member: described, and neither reset nor deleted."""
+
+    def run(tools):
+        group, topic = f"tools-{protocol}", f"tools-{protocol}"
+        tools.run("topics", "--create", "--topic", topic, "--partitions", "2")
+        consume = ["--topic", topic, "--group-id", group, "--group-protocol", protocol]
+        log = tools.directory / f"members-{protocol}.log"
+        consumer = processes.Child(tools.argv("verifiable-consumer", *consume), log)
+        try:
+            described = ["--describe", "--group", group]
+            processes.until(
+                lambda: "Stable" in tools.run("consumer-groups", *described, "--state", fails=None), 30,
+                "a stable group", step_s=0.5)
+            shown = tools.run("consumer-groups", *described, "--members", "--verbose")
+            expect(rf"^{group}\s+\S+\s+/127\.0\.0\.1\s+\S+\s+2\s.*{topic}(\(0,1\)|:0,1)", shown)
+            expect(rf"^{group}\s+{topic}\s+1\s+-\s+0\s+-\s+\S+\s+/127\.0\.0\.1\s", tools.run("consumer-groups", *described))
+            expect(rf"^{group}\s+Stable", tools.run("consumer-groups", "--list", "--state", "stable"))
+            reset_ = ["--reset-offsets", "--group", group, "--topic", topic, "--to-earliest", "--execute"]
+            refused = tools.run("consumer-groups", *reset_, fails=True)
+            expect(r"inactive", refused)
+            expect(r"not empty|NonEmpty", tools.run("consumer-groups", "--delete", "--group", group, fails=True))
+        finally:
+            consumer.terminate()
+
+    return run
 
 
 def verifiable(protocol):
@@ -192,7 +311,7 @@ def verifiable(protocol):
         log = tools.directory / f"verifiable-{protocol}.log"
         consumer = processes.Child(tools.argv("verifiable-consumer", *consume), log)
         produce = ["--topic", topic, "--max-messages", count, "--throughput", "1000", "--acks", "-1"]
-        produced = _events(tools.run("verifiable-producer", *produce))
+        produced = _events(_alone(tools, "verifiable-producer", *produce))
         code = consumer.wait(60)
         consumer.kill()
         consumed = _events(log.read_text())
@@ -204,6 +323,14 @@ def verifiable(protocol):
             raise Wrong("a commit failed")
 
     return run
+
+
+def _alone(tools, tool, *arguments):
+    """The output of a tool in a process of its own."""
+    code, output = processes.run(tools.argv(tool, *arguments), tools.directory / "tools.log", timeout_s=60)
+    if code != 0:
+        raise Wrong(f"{tool}: exit {code}: {output.strip()[-600:]}")
+    return output
 
 
 def _events(output):
@@ -219,7 +346,10 @@ STEPS = [
     *((f"kafka-consumer-groups {name}", reset(*mode)) for name, mode in RESETS.items()),
     ("kafka-consumer-groups list, describe, delete", consumer_groups),
     ("kafka-delete-records", delete_records),
-    ("kafka-cluster, api-versions, log-dirs", cluster),
+    ("kafka-cluster, -features, -transactions, -log-dirs", cluster),
+    ("kafka-console-producer and -consumer", console),
+    ("kafka-consumer-groups with members, classic", members("classic")),
+    ("kafka-consumer-groups with members, consumer", members("consumer")),
     ("VerifiableProducer and -Consumer, classic", verifiable("classic")),
     ("VerifiableProducer and -Consumer, consumer", verifiable("consumer")),
 ]
@@ -229,11 +359,19 @@ def play(broker, directory, quick):
     """Yields (client, version, tool, problem or None, seconds). The steps build on each other."""
     del quick
     tools = Tools(broker, directory)
+    tools.start()
+    try:
+        yield from _steps(tools)
+    finally:
+        tools.end()
+
+
+def _steps(tools):
     version = clients.java().version
     for name, step in STEPS:
         begin, problem = time.monotonic(), None
         try:
             step(tools)
-        except (Wrong, KeyError, ValueError, AttributeError) as error:
+        except (Wrong, TimeoutError, KeyError, ValueError, AttributeError) as error:
             problem = f"{type(error).__name__}: {error}"
         yield CLIENT, version, name, problem, time.monotonic() - begin

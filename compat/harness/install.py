@@ -4,6 +4,8 @@ An install is skipped when the pin files are unchanged since it last succeeded. 
 fails raises: a client that cannot be installed is a failure, never a skip.
 """
 
+import contextlib
+import fcntl
 import hashlib
 import os
 import shutil
@@ -40,9 +42,23 @@ def _run(argv, *, cwd, env=None):
         raise InstallError(f"{' '.join(map(str, argv))}: exit {done.returncode}\n{tail}")
 
 
+@contextlib.contextmanager
+def _alone():
+    """One install at a time, over all runs on this machine."""
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with open(CACHE / "lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
 def _once(name, pins, install):
     """Runs `install(directory)` unless it succeeded for the same bytes of `pins`."""
     directory = CACHE / name
+    with _alone():
+        return _installed(directory, pins, install)
+
+
+def _installed(directory, pins, install):
     digest = hashlib.sha256()
     for pin in pins:
         digest.update(pin.name.encode() + b"\0" + pin.read_bytes())
@@ -144,7 +160,8 @@ def cargo(project):
     """Release binary of a Rust project that stands outside the main workspace."""
     target = CACHE / "cargo"
     argv = ["cargo", "build", "--release", "--locked", "--target-dir", target]
-    _run(argv, cwd=project)
+    with _alone():
+        _run(argv, cwd=project)
     return target / "release"
 
 

@@ -332,7 +332,7 @@ RECORDS = [
     Probe("Produce, an old format", "PRODUCE", produce("wire", records("x" * 50, flip=16, mask=3), id_=ID), known_from=3),
     Probe("Produce, a format unheard of", "PRODUCE", produce("wire", records("x" * 50, flip=16), id_=ID), known_from=3),
     Probe("Produce, a time of the far future", "PRODUCE", produce("wire", records("x", at=4_000_000_000_000), id_=ID),
-          known_from=3),
+          known_from=3, on_purpose={"logStartOffset": NO_START, "recordErrors": "the whole batch is refused, not one record"}),
     Probe("Produce, too large", "PRODUCE", produce("wire", records("x" * 1_200_000), id_=ID), known_from=3),
     Probe("Produce, idempotent", "PRODUCE", produce("wire", records("i1", "i2", producer=4242, sequence=0), id_=ID, partition=1),
           versions=(9,)),
