@@ -18,7 +18,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 sys.dont_write_bytecode = True
 
-from rig import paths, results  # noqa: E402
+from rig import loop_disk, paths, results  # noqa: E402
 from rig.outcome import Options, Outcome  # noqa: E402
 
 STAGES = ["power-cut", "kill-at-syscall", "disk-errors", "disk-full", "damage", "hostile", "restart"]
@@ -38,6 +38,7 @@ def arguments():
 def play(name, stage, binary, rounds, seed):
     """Runs one slice of a stage; an exception is a failure of the slice."""
     directory = paths.SCRATCH / name / f"seed-{seed}"
+    loop_disk.clear_leftovers(directory)
     shutil.rmtree(directory, ignore_errors=True)
     directory.mkdir(parents=True)
     outcome = Outcome()

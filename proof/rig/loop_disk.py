@@ -104,6 +104,18 @@ class LoopDisk:
         Path(f"/sys/fs/ext4/{name}/trigger_fs_error").write_text("1")
 
 
+def clear_leftovers(directory):
+    """Unmounts and detaches what an interrupted run left below `directory`."""
+    below = str(Path(directory).resolve()) + "/"
+    for line in Path("/proc/mounts").read_text().splitlines():
+        if line.split()[1].startswith(below):
+            _run("umount", line.split()[1])
+    for line in _run("losetup", "--list", "--noheadings", "--output", "NAME,BACK-FILE").splitlines():
+        name, _, image = line.partition(" ")
+        if image.strip().startswith(below):
+            _run("losetup", "--detach", name)
+
+
 def require(directory):
     """Raises unless an unsynced file is lost and a synced one survives a cut here."""
     if os.geteuid() != 0:

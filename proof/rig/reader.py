@@ -54,7 +54,7 @@ class Reader:
             if time.monotonic() > deadline:
                 raise Unreadable(f"not read to the end within {timeout_s} s: {ends}")
             records = []
-            for message in self.consumer.consume(2000, 0.2):
+            for message in self.consumer.consume(500, 0.02):
                 if message.error():
                     raise Unreadable(f"{message.topic()}-{message.partition()}: {message.error()}")
                 place, offset = (message.topic(), message.partition()), message.offset()

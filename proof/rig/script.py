@@ -38,6 +38,10 @@ class Clients:
         self.committed = None
         self.sent = 0
 
+    def wake(self):
+        """librdkafka takes up to a second to find out that a broker is back unless it is asked something."""
+        _until_acknowledged(lambda: self.sender.producer.list_topics(timeout=5))
+
     def produce(self, count):
         """Sends `count` records in small batches, waits for all answers."""
         for number in range(self.sent, self.sent + count):
@@ -93,6 +97,7 @@ class Clients:
     def after_restart(self):
         """Second half, on the data that the first half left."""
         self.note_positions()
+        self.wake()
         self.produce(FIRST)
         self.commit(FIRST)
 
@@ -119,6 +124,7 @@ class Play:
     def __init__(self, broker, disk, where, wrapper, wrapped_half):
         self.broker, self.disk, self.wrapped_half, self.wrapper = broker, disk, wrapped_half, wrapper
         self.log = history.History(where / "history.jsonl")
+        self.clients = None
         self.deaths = []  # (exit code, what it printed, time of the last acknowledgement before)
         self.found = []  # what is wrong, as sentences
 
@@ -135,8 +141,8 @@ class Play:
             self._start(())
             self._check()
         finally:
-            self.clients.close()
             self.broker.kill()
+            self.clients.close()
 
     def _start(self, wrapper):
         """Starts; a death on the way (the fault) is survived by a second start without it."""
@@ -155,6 +161,8 @@ class Play:
         self.deaths.append((code, self.broker.output().decode(errors="replace"), self.log.last_ack_s))
         self.disk.power_cut()
         self.broker.start()
+        if self.clients:
+            self.clients.wake()
 
     def _watch(self, half):
         failed = []
