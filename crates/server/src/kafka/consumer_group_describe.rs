@@ -14,7 +14,7 @@ use tallymq_gateway::kafka::{
 };
 use tallymq_model::TopicId;
 
-use super::{errors::group_refusal, group_words::by_topic, operations};
+use super::{errors::{group_message, group_refusal}, group_words::by_topic, operations};
 use crate::node::Node;
 
 /// Member types from version 1 on (KIP-1099).
@@ -44,7 +44,7 @@ async fn describe(node: &Node, group_id: String) -> DescribedGroup {
     };
     DescribedGroup {
         error_code: group_refusal(&error),
-        error_message: Some(error.to_string()),
+        error_message: Some(group_message(&error, &group_id)),
         group_id,
         ..Default::default()
     }

@@ -8,7 +8,7 @@ use tallymq_gateway::kafka::{
     },
 };
 
-use super::{dispatch::CallContext, errors::group_refusal, group_words::assignment_bytes, operations};
+use super::{dispatch::CallContext, errors::{group_message, group_refusal}, group_words::assignment_bytes, operations};
 use crate::node::Node;
 
 /// From this version on an unknown group is an error (KIP-1043).
@@ -57,7 +57,7 @@ async fn describe(node: &Node, version: i16, group_id: String) -> DescribedGroup
     }
     DescribedGroup {
         error_code: group_refusal(&error),
-        error_message: (version >= NOT_FOUND_VERSION).then(|| error.to_string()),
+        error_message: (version >= NOT_FOUND_VERSION).then(|| group_message(&error, &group_id)),
         group_state: if is_not_found { DEAD.to_owned() } else { String::new() },
         group_id,
         ..Default::default()

@@ -109,6 +109,14 @@ pub fn group_refusal(error: &GroupError) -> ErrorCode {
     }
 }
 
+/// The sentence that goes with a group's refusal; console tools print Kafka's for a group that does not exist.
+pub fn group_message(error: &GroupError, group_id: &str) -> String {
+    match error {
+        GroupError::GroupIdNotFound => format!("Group {group_id} not found."),
+        other => other.to_string(),
+    }
+}
+
 /// Whose leader epoch is out of date (KIP-320).
 pub fn epoch_refusal(mismatch: EpochMismatch) -> ErrorCode {
     match mismatch {
