@@ -1,6 +1,8 @@
 //! The bugs that are planted on purpose, as data: a proof that has not caught them proves nothing. Holds no bug itself;
 //! the switches stand where the bug would be, as `tallymq_model::planted("name")`, in builds with `--cfg planted` only.
 //!
+//! `scripts/planted` names the tests that must catch each and demands that they do.
+//!
 //! A harness runs the planted build with `TALLYMQ_PLANTED=name` for each bug of its own and fails if its run comes out
 //! clean, which it also does for a name that has no switch. Every switch in the sources is listed here; a test holds that.
 

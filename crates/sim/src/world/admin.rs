@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use tallymq_broker::{
     data::{DataCommand, LogStartReason, MoveLogStart, OpenPartition},
-    metadata::{CreateTopic, MetadataCommand, PartitionPlan},
+    metadata::{CreateTopic, MetadataCommand, PartitionPlan, ProducerIdBlock},
 };
 use tallymq_model::{LeaderEpoch, NodeId, Offset, RaftGroup, Timestamp, TopicId};
 use uuid::Uuid;
@@ -47,6 +47,20 @@ pub(super) fn create_topic(scene: &mut Scene) {
     scene.topics.insert(topic, Topic { name, created: false, doomed: false, places: Vec::new() });
     let command = Command::Metadata(MetadataCommand::CreateTopic(create));
     scene.send(RaftGroup::METADATA, command, Waiting::Create { topic });
+}
+
+pub(super) fn allocate_ids(scene: &mut Scene) {
+    let allocate = MetadataCommand::AllocateProducerIds { node: NodeId(0) };
+    scene.send(RaftGroup::METADATA, Command::Metadata(allocate), Waiting::Ids);
+}
+
+/// A block of producer ids was handed out. An error says that part of it was handed out before.
+pub(super) fn allocated(scene: &mut Scene, block: ProducerIdBlock) -> Result<(), String> {
+    let below = std::mem::replace(&mut scene.promises.ids_below, block.first.0 + block.count);
+    if block.first.0 < below {
+        return Err(format!("producer ids from {} were handed out twice", block.first));
+    }
+    Ok(())
 }
 
 pub(super) fn delete_topic(scene: &mut Scene) {

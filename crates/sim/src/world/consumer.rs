@@ -33,6 +33,10 @@ pub(super) struct Consumer {
     place: Option<Place>,
     /// Where it reads on; None until it has started.
     position: Option<i64>,
+    /// Rises with every start, as a rebalance would let it.
+    generation: i32,
+    /// The generation whose commit was acknowledged last, and where.
+    acknowledged: Option<(i32, Place)>,
     /// The commit that it waits for, by number.
     committing: Option<u64>,
 }
@@ -67,6 +71,8 @@ impl Consumer {
             group: format!("group-{at}"),
             place: None,
             position: None,
+            generation: 0,
+            acknowledged: None,
             committing: None,
         }
     }
@@ -105,6 +111,7 @@ impl Consumer {
         journal.position(self.process, (Op::Assign, Kind::Invoke), place.spot(), start, group);
         journal.position(self.process, (Op::Assign, Kind::Ok), place.spot(), start, group);
         self.position = Some(start);
+        self.generation += 1;
         Ok(())
     }
 
@@ -149,6 +156,19 @@ impl Consumer {
         self.committing = Some(number);
         let group = Some(&self.group[..]);
         scene.journal.position(self.process, (Op::Commit, Kind::Invoke), place.spot(), offset, group);
+        let waiting = Waiting::Commit { consumer: self.at, number, offset };
+        let command = self.command(scene, place, offset, self.generation);
+        scene.send(place.group, command, waiting);
+    }
+
+    /// A commit of an earlier generation arrives at last, to set the position back.
+    pub(super) fn commit_late(&self, scene: &mut Scene) {
+        let Some((generation, place)) = &self.acknowledged else { return };
+        let command = self.command(scene, place, 0, generation - 1);
+        scene.send(place.group, command, Waiting::StaleCommit { place: place.clone() });
+    }
+
+    fn command(&self, scene: &Scene, place: &Place, offset: i64, generation: i32) -> Command {
         let commit = CommitPosition {
             partition: place.tp,
             offset: Offset(offset),
@@ -156,13 +176,11 @@ impl Consumer {
             metadata: "".into(),
             committed_at: Timestamp((scene.journal.now_ns / 1_000_000) as i64),
         };
-        let command = GroupCommand::CommitPositions {
+        Command::Data(DataCommand::Group(GroupCommand::CommitPositions {
             group: GroupId::from(&self.group[..]),
-            fence: Fence::None,
+            fence: Fence::Generation(generation),
             positions: vec![commit],
-        };
-        let waiting = Waiting::Commit { consumer: self.at, number, offset };
-        scene.send(place.group, Command::Data(DataCommand::Group(command)), waiting);
+        }))
     }
 
     /// Takes the answer to its commit.
@@ -184,6 +202,7 @@ impl Consumer {
         scene.journal.position(self.process, (Op::Commit, kind), place.spot(), offset, group);
         if kind == Kind::Ok {
             scene.promises.positions.insert((self.group.clone(), place.tp), offset);
+            self.acknowledged = Some((self.generation, place.clone()));
         }
         Ok(())
     }

@@ -223,12 +223,14 @@ impl World {
             44..=63 => return self.commit(node),
             64..=71 => drop(node.write()?),
             72..=82 => self.consumers[consumer].poll(node, scene)?,
-            83..=86 => self.consumers[consumer].commit(node, scene),
+            83..=85 => self.consumers[consumer].commit(node, scene),
+            86 if scene.random.one_in(3) => self.consumers[consumer].commit_late(scene),
             87..=93 => {
                 let group = RaftGroup(scene.random.below(groups().count() as u64) as u32);
                 node.checkpoint(group)?;
             }
             94 => admin::trim(node, scene),
+            95 if scene.random.one_in(3) => admin::allocate_ids(scene),
             95 => admin::create_topic(scene),
             96 if scene.random.one_in(6) => admin::delete_topic(scene),
             96 if scene.random.one_in(4) => node.sweep()?,
@@ -281,6 +283,15 @@ impl World {
             ) => {
                 let refused = [fenced, unknown].concat();
                 self.consumers[consumer].committed(scene, (number, offset), &refused)
+            }
+            (
+                Waiting::StaleCommit { place },
+                Answer::Data(DataOutcome::PositionsCommitted { fenced, unknown }),
+            ) if fenced.is_empty() && (unknown.is_empty() || !scene.is_doomed(place.tp)) => {
+                Err(format!("a commit of an old generation was taken in {}", place.tp))
+            }
+            (Waiting::Ids, Answer::Metadata(MetadataOutcome::ProducerIds(Ok(block)))) => {
+                admin::allocated(scene, block)
             }
             (Waiting::Trim { place, to }, Answer::Data(DataOutcome::LogStartMoved(Ok(_)))) => {
                 admin::trimmed(scene, &place, to);

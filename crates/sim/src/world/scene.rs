@@ -36,6 +36,10 @@ pub(super) enum Waiting {
     Late { must_be_fenced: bool },
     /// A consumer, for its committed position.
     Commit { consumer: usize, number: u64, offset: i64 },
+    /// Nobody any more: a commit of a generation that is over. The newer one has committed, so it must be fenced.
+    StaleCommit { place: Place },
+    /// The node itself, for a block of producer ids.
+    Ids,
     /// The administrator, for records deleted below an offset.
     Trim { place: Place, to: i64 },
     /// The administrator, for a topic.
@@ -74,6 +78,8 @@ pub(super) struct Promises {
     pub(super) acknowledged: BTreeMap<TopicPartition, BTreeMap<i64, String>>,
     /// The lowest position that a group may find.
     pub(super) positions: BTreeMap<(String, TopicPartition), i64>,
+    /// Producer ids below this were handed out.
+    pub(super) ids_below: i64,
     /// Per producer and partition the newest epoch that was acknowledged.
     pub(super) epochs: BTreeMap<(i64, TopicPartition), i16>,
 }

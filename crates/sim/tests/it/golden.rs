@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
 
-use tallymq_sim::history::{self, Allowances, Class, Report};
+use tallymq_sim::history::{self, Allowances, Class, Event, History, Kind, Op, Report};
 
 /// File, then value accused first (none where the class accuses a position) and offset.
 const BAD: [(&str, Option<&str>, Option<i64>); 29] = [
@@ -113,4 +113,22 @@ fn a_duplicate_can_be_allowed() {
     let text = fs::read(folder().join("duplicate.bad.jsonl")).expect("duplicate.bad");
     let history = history::read(&text[..]).expect("duplicate.bad");
     assert!(history::check(&history, Allowances { duplicates: true }).expect("a history").is_clean());
+}
+
+#[test]
+fn where_the_acknowledged_copy_was_deleted_only_the_copy_of_a_retry_is_read() {
+    let event = |op, kind| Event::new(1, 0, op, kind).topic("t").partition(0);
+    let sent = |kind| event(Op::Send, kind).value("v");
+    let trim = event(Op::Trim, Kind::Ok).offset(5);
+    let events = |trimmed: bool| {
+        let mut events = vec![sent(Kind::Invoke), sent(Kind::Ok).offset(0)];
+        events.extend(trimmed.then(|| trim.clone()));
+        events.push(event(Op::Final, Kind::Ok));
+        events.push(Event::new(2, 0, Op::Poll, Kind::Ok).topic("t").record(0, 7, "v"));
+        History { events }
+    };
+    let judge = |history| history::check(&history, Allowances { duplicates: true }).expect("a history");
+    assert!(judge(events(true)).is_clean(), "{}", judge(events(true)));
+    let found: Vec<Class> = judge(events(false)).anomalies.iter().map(|anomaly| anomaly.class).collect();
+    assert!(found.contains(&Class::InconsistentOffsets), "{found:?}");
 }
