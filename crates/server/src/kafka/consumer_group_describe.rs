@@ -14,7 +14,11 @@ use tallymq_gateway::kafka::{
 };
 use tallymq_model::TopicId;
 
-use super::{errors::{group_message, group_refusal}, group_words::by_topic, operations};
+use super::{
+    errors::{group_message, group_refusal},
+    group_words::by_topic,
+    operations,
+};
 use crate::node::Node;
 
 /// Member types from version 1 on (KIP-1099).

@@ -8,7 +8,12 @@ use tallymq_gateway::kafka::{
     },
 };
 
-use super::{dispatch::CallContext, errors::{group_message, group_refusal}, group_words::assignment_bytes, operations};
+use super::{
+    dispatch::CallContext,
+    errors::{group_message, group_refusal},
+    group_words::assignment_bytes,
+    operations,
+};
 use crate::node::Node;
 
 /// From this version on an unknown group is an error (KIP-1043).
