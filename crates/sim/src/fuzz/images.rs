@@ -16,7 +16,7 @@ use tallymq_model::{
 use tallymq_replica::decode_data_checkpoint;
 use tallymq_storage::{
     checkpoint,
-    disk::{Disk, MemoryDisk, Random},
+    disk::{Disk, MemoryDisk, OpenMode, Random},
     log::{LogOptions, LogPosition, LogStore, PartitionOptions, scan},
     wal::{self, Nanos, Wal, WalRecord},
 };
@@ -37,6 +37,20 @@ fn edits() -> Vec<Vec<u8>> {
     let mut random = Random::new(11);
     let mut list = |count: usize| (0..count * EDIT_BYTES).map(|_| random.next_u64() as u8).collect();
     (0..200).map(|number| list(1 + number % 6)).collect()
+}
+
+/// A disk with one folder of another.
+fn folder_of(disk: &MemoryDisk, folder: &str) -> MemoryDisk {
+    const HEALTHY: &str = "a healthy disk";
+    let copy = MemoryDisk::new();
+    for path in disk.paths().iter().filter(|path| path.starts_with(folder)) {
+        let (parent, _) = path.rsplit_once('/').expect("in a folder");
+        copy.create_dir(parent).expect(HEALTHY);
+        let file = copy.open(path, OpenMode::Create).expect(HEALTHY);
+        file.write_at(&[&disk.bytes(path).expect(HEALTHY)], 0).expect(HEALTHY);
+    }
+    copy.sync_all().expect(HEALTHY);
+    copy
 }
 
 /// Does the edits of `input` to the files of `disk` whose paths begin with `folder`.
@@ -93,6 +107,7 @@ fn reseal_wal(bytes: &mut [u8], position: usize) {
 
 pub(super) fn wal() -> Target {
     let Samples { disk, wal: options, .. } = world::samples(WORLD);
+    let disk = folder_of(&disk, &options.directory);
     let run = move |input: &[u8]| {
         let disk = disk.duplicate();
         damage(&disk, &options.directory, input, reseal_wal);
@@ -143,8 +158,9 @@ fn positions(samples: &Samples) -> Vec<(TopicPartition, LogPosition)> {
 pub(super) fn segment() -> Target {
     let samples = world::samples(WORLD);
     let positions = positions(&samples);
+    let disk = folder_of(&samples.disk, "topics");
     let run = move |input: &[u8]| {
-        let disk = samples.disk.duplicate();
+        let disk = disk.duplicate();
         damage(&disk, "topics", input, reseal_batch);
         let mut whole = true;
         for (tp, position) in &positions {
@@ -160,7 +176,7 @@ pub(super) fn segment() -> Target {
             while from < end {
                 match log.read(from, 10_000, true) {
                     Ok(fetched) if fetched.next > from => from = fetched.next,
-                    _ => from = Offset(from.0 + 1),
+                    _ => from = Offset(from.0 + 1 + (end.0 - from.0) / 8),
                 }
             }
             let _ = log.find_timestamp(Timestamp(50), Offset(0));
@@ -183,9 +199,9 @@ fn reseal_checkpoint(bytes: &mut [u8], _: usize) {
 }
 
 pub(super) fn checkpoints() -> Target {
-    let samples = world::samples(WORLD);
+    let disk = folder_of(&world::samples(WORLD).disk, "groups");
     let run = move |input: &[u8]| {
-        let disk = samples.disk.duplicate();
+        let disk = disk.duplicate();
         damage(&disk, "groups", input, reseal_checkpoint);
         let mut taken = false;
         for group in (0..3).map(RaftGroup) {
