@@ -29,6 +29,8 @@ STAGES = {
     ]),
     "unit": ((), [["cargo", "test", "--workspace", "--locked"]]),
     "release": ((), [["cargo", "build", "--release", "--locked", "-p", "tallymq-cli", "-p", "tallymq-sim"]]),
+    "planted": ((), [[sys.executable, "scripts/planted"]]),
+    "fuzz": (("release",), [["target/release/tallymq-fuzz", "all", "--seconds", "10"]]),
     "faults": (("release",), [[sys.executable, "proof/run.py", "--ci"]]),
     "clients": (("release",), [[sys.executable, "compat/run.py"]]),
 }
