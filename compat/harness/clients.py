@@ -42,7 +42,7 @@ def java():
 
 def franz():
     version = _pinned("franz/go.mod", r"twmb/franz-go v(\S+)")
-    return Client("franz-go", version, [install.go("franz")])
+    return Client("franz-go", version, [install.go("franz")], group_protocols=BOTH_GROUP_PROTOCOLS)
 
 
 def rdkafka():

@@ -16,9 +16,9 @@ import (
 )
 
 var parameters struct {
-	Mode, Bootstrap, History, Topic, Compression, Group string
-	Process, Count, Rate, Size                          int
-	Partitions                                          int32
+	Mode, Bootstrap, History, Topic, Compression, Group, Protocol string
+	Process, Count, Rate, Size                                    int
+	Partitions                                                    int32
 }
 
 var codecs = map[string]kgo.CompressionCodec{
@@ -146,19 +146,23 @@ func group(ctx context.Context, history *history) {
 			}
 		}
 	}
-	client, err := kgo.NewClient(
+	options := []kgo.Opt{
 		kgo.SeedBrokers(parameters.Bootstrap),
 		kgo.ConsumerGroup(parameters.Group),
 		kgo.ConsumeTopics(parameters.Topic),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
 		kgo.DisableAutoCommit(),
 		kgo.BlockRebalanceOnPoll(),
-		kgo.SessionTimeout(6*time.Second),
-		kgo.HeartbeatInterval(500*time.Millisecond),
+		kgo.SessionTimeout(6 * time.Second),
+		kgo.HeartbeatInterval(500 * time.Millisecond),
 		kgo.OnPartitionsAssigned(moved("assign")),
 		kgo.OnPartitionsRevoked(moved("revoke")),
 		kgo.OnPartitionsLost(moved("revoke")),
-	)
+	}
+	if parameters.Protocol == "consumer" {
+		options = append(options, kgo.ServerSideBalancer())
+	}
+	client, err := kgo.NewClient(options...)
 	must(err)
 	ctx, cancel := context.WithCancel(ctx)
 	go func() {
