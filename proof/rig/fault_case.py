@@ -50,17 +50,17 @@ def _play(binary, where, wrapper, half):
 
 
 def run(case):
-    """Plays {binary, directory, half, call, number, fault}; answers with reached, deaths, found and the place."""
+    """Plays {binary, directory, half, call, number, fault}; answers with reached, deaths, found, the injected errors and the place."""
     name = f"{case['half']}-{case['call']}-{case['number']}-{case['fault'].split('=')[1]}"
     where = Path(case["directory"]) / name
     traced = where / "strace.txt"
-    answer = dict(case, name=name, where=str(where), deaths=[], found=[], failed_at=None)
+    answer = dict(case, name=name, where=str(where), deaths=[], found=[], injected=[])
     wrapper = strace.inject(case["call"], case["number"], case["fault"], traced)
     try:
         play = _play(case["binary"], where, wrapper, case["half"])
         answer["deaths"], answer["found"] = play.deaths, play.found
     except Exception as error:
         answer["found"] = [f"{type(error).__name__}: {error}"]
-    answer["failed_at"] = strace.injected_at(traced)
-    answer["reached"] = answer["failed_at"] is not None or bool(answer["deaths"])
+    answer["injected"] = strace.injected(traced)
+    answer["reached"] = bool(answer["injected"] or answer["deaths"])
     return answer

@@ -10,6 +10,7 @@ from collections import Counter
 # What changes a file or makes it durable. `write` is left out: sockets and the log use it, no data file does.
 CHANGING = ["pwrite64", "pwritev", "pwritev2", "fdatasync", "fsync", "syncfs", "sync_file_range", "rename", "renameat"]
 CHANGING += ["renameat2", "unlink", "unlinkat", "rmdir", "ftruncate", "fallocate", "mkdir", "mkdirat"]
+_PATHS = re.compile(r"[<\"](/[^>\"]*)[>\"]")
 _LINE = re.compile(r"^(\d+)\s+(\w+)\(")
 
 
@@ -20,7 +21,7 @@ def record(output, calls):
 def inject(call, when, fault, output):
     """A fault at the N-th `call` of a thread. `fault` in strace's words: signal=SIGKILL, error=EIO."""
     # Without --seccomp-bpf: a signal injected at its stops is not delivered.
-    argv = ["strace", "-D", "-f", "-ttt", "-o", str(output)]
+    argv = ["strace", "-D", "-f", "-y", "-ttt", "-o", str(output)]
     return [*argv, "-e", f"trace={call}", "-e", f"inject={call}:{fault}:when={when}", "--"]
 
 
@@ -37,11 +38,12 @@ def calls_per_thread(output):
     return dict(most)
 
 
-def injected_at(output):
-    """Seconds since the epoch of the first injected error; None if there was none (a kill leaves no line)."""
+def injected(output):
+    """[(seconds since the epoch, paths)] of the injected errors (a kill leaves no line)."""
     if not output.exists():
-        return None
+        return []
+    found = []
     for line in output.read_text(errors="replace").splitlines():
         if "(INJECTED)" in line:
-            return float(line.split()[1])
-    return None
+            found.append((float(line.split()[1]), " ".join(_PATHS.findall(line))))
+    return found

@@ -16,10 +16,12 @@ from rig.broker import Broker
 CI_ROUNDS, ROUNDS = 1, 10
 SECONDS = 12
 SETTINGS = {"tail.cache.bytes": 32 << 20, "produce.inflight.bytes": 64 << 20, "wal.bytes": 64 << 20}
+SETTINGS |= {"request.buffer.bytes": 32 << 20, "fetch.buffer.bytes": 32 << 20}
 SETTINGS |= {"group.initial.rebalance.delay.ms": 0}
 TOPICS = {attackers.READ_TOPIC: 4}
-# Tail cache, bytes in flight, and 1,500 connections with a buffer each; the rest is the process itself.
-RSS_BYTES_MAX = 500 << 20
+# The settings above and the process itself, and for each of the 250 connections that make the broker hold something (half of
+# the slow ones) its own megabyte, thrice because buffers grow by copying. Without bounds they would hold 130 GB.
+RSS_BYTES_MAX = (250 + 250 * 3) << 20
 
 
 def play(options, outcome):

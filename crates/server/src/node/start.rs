@@ -6,7 +6,7 @@ use std::{
     mem::ManuallyDrop,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU8},
+        atomic::{AtomicBool, AtomicU8, Ordering},
     },
     time::Duration,
 };
@@ -189,8 +189,13 @@ impl Groups<'_> {
     }
 }
 
-/// Nothing may be assumed of the disk any more: ends the process at once, before anything else is answered.
+/// Nothing may be assumed of the disk any more: ends the process at once, before anything else is answered. One disk fails
+/// for several groups and threads at the same time: the first says why, the others wait for the end.
 fn fatal(why: &str) {
+    static ENDING: AtomicBool = AtomicBool::new(false);
+    while ENDING.swap(true, Ordering::AcqRel) {
+        std::thread::park();
+    }
     tracing::error!(why, "the disk failed; ending, because nothing may be acknowledged any more");
     std::process::exit(EXIT_FATAL);
 }
