@@ -27,6 +27,8 @@ use crate::history::{History, Kind, Op};
 
 /// Steps after which a healed node must have answered everything.
 const HEALING_STEPS: u32 = 20_000;
+/// One answer in so many finds its connection gone.
+const ANSWERS_PER_LOST_CONNECTION: u64 = 25;
 /// Process of the readers of the end.
 const LAST_READER: i64 = 900;
 
@@ -40,8 +42,10 @@ pub(super) struct World {
     producers: Vec<Producer>,
     consumers: Vec<Consumer>,
     outcome: Outcome,
-    /// The next sync of all files fails: the disk is healthy otherwise.
+    /// No fault is planned, so that no error is excused.
     healthy: bool,
+    /// Nothing is lost on the way to clients any more.
+    healing: bool,
 }
 
 fn setup(random: &mut Random) -> Setup {
@@ -89,6 +93,7 @@ impl World {
             consumers,
             outcome: Outcome::default(),
             healthy: true,
+            healing: false,
         }
     }
 
@@ -266,8 +271,14 @@ impl World {
         let scene = &mut self.scene;
         let Some(waiting) = scene.waiting.remove(&applied.ticket) else { return Ok(()) };
         match (waiting, applied.answer) {
-            (Waiting::Batch { producer, number }, Answer::Data(DataOutcome::Produced(produced))) => {
-                self.producers[producer].answered(scene, number, produced)
+            (
+                Waiting::Batch { producer, number, connection },
+                Answer::Data(DataOutcome::Produced(produced)),
+            ) => {
+                if !self.healing && scene.random.one_in(ANSWERS_PER_LOST_CONNECTION) {
+                    self.producers[producer].lose_connection();
+                }
+                self.producers[producer].answered(scene, (number, connection), produced)
             }
             (Waiting::Late { must_be_fenced: true }, Answer::Data(DataOutcome::Produced(answer))) => {
                 match answer {
@@ -316,6 +327,8 @@ impl World {
 
     /// Goes on without new work until everybody is answered.
     fn heal(&mut self, node: &mut Node) -> Result<(), String> {
+        self.healing = true;
+        self.producers.iter_mut().for_each(|producer| producer.send_again(&mut self.scene));
         for _ in 0..HEALING_STEPS {
             self.propose(node);
             self.commit(node)?;

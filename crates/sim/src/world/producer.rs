@@ -33,6 +33,10 @@ pub(super) struct Producer {
     epoch: i16,
     sequences: BTreeMap<TopicPartition, i32>,
     place: Option<Place>,
+    /// Answers on earlier connections are lost.
+    connection: u64,
+    /// Its connection is gone, and it has not noticed.
+    offline: bool,
     flight: VecDeque<Batch>,
     late: Vec<Batch>,
 }
@@ -46,6 +50,8 @@ impl Producer {
             epoch: 0,
             sequences: BTreeMap::new(),
             place: None,
+            connection: 0,
+            offline: false,
             flight: VecDeque::new(),
             late: Vec::new(),
         }
@@ -64,7 +70,7 @@ impl Producer {
     /// Sends a new batch, if it may.
     pub(super) fn send(&mut self, scene: &mut Scene) {
         let full = if self.id.is_some() { WINDOW_BATCHES } else { 1 };
-        if self.flight.len() >= full {
+        if self.offline || self.flight.len() >= full {
             return;
         }
         let gone = self.place.as_ref().is_none_or(|place| scene.is_doomed(place.tp));
@@ -110,12 +116,19 @@ impl Producer {
     fn put(&mut self, scene: &mut Scene, at: usize) {
         let batch = &mut self.flight[at];
         batch.tries += 1;
-        let waiting = Waiting::Batch { producer: self.at, number: batch.number };
+        let waiting = Waiting::Batch { producer: self.at, number: batch.number, connection: self.connection };
         scene.send(batch.place.group, produce(batch, scene), waiting);
+    }
+
+    /// Its connection ends before an answer comes, and so do the answers behind it.
+    pub(super) fn lose_connection(&mut self) {
+        self.connection += 1;
+        self.offline = true;
     }
 
     /// Sends again all that is unanswered, in order: a timeout, or a new connection.
     pub(super) fn send_again(&mut self, scene: &mut Scene) {
+        self.offline = false;
         (0..self.flight.len()).for_each(|at| self.put(scene, at));
     }
 
@@ -147,9 +160,12 @@ impl Producer {
     pub(super) fn answered(
         &mut self,
         scene: &mut Scene,
-        number: u64,
+        (number, connection): (u64, u64),
         answer: Result<Produced, ProduceRefusal>,
     ) -> Result<(), String> {
+        if connection != self.connection {
+            return Ok(());
+        }
         let at = self.flight.iter().position(|batch| batch.number == number);
         match answer {
             Ok(Produced::Appended { base_offset, .. } | Produced::Duplicate { base_offset, .. }) => {

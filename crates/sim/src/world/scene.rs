@@ -30,8 +30,8 @@ impl Place {
 /// Who waits for a proposal's answer.
 #[derive(Clone, Debug)]
 pub(super) enum Waiting {
-    /// A producer, for the batch of that number.
-    Batch { producer: usize, number: u64 },
+    /// A producer, for the batch of that number, on one of its connections.
+    Batch { producer: usize, number: u64, connection: u64 },
     /// Nobody any more: a batch of a producer's earlier epoch. Once the new epoch has written it must be fenced.
     Late { must_be_fenced: bool },
     /// A consumer, for its committed position.
