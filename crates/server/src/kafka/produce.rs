@@ -113,6 +113,7 @@ async fn submit(
     let (records, bytes) = (i64::from(header.record_count), batch.len());
     let tp = TopicPartition { topic: topic.id, partition };
     let command = DataCommand::Produce(Produce { tp, header, batch, now });
+    node.takes_to_disk(bytes);
     node.wait_for_room().await;
     let pending = handle.enqueue(command).await.map_err(|error| propose_refusal(&error))?;
     Ok(Submitted::Waiting { pending, records, bytes, append_time })

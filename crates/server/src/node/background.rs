@@ -181,6 +181,6 @@ async fn disk_checks(node: &Node) {
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        node.disk.look();
+        node.disk.look(node.store.unwritten_bytes());
     }
 }

@@ -198,6 +198,13 @@ impl Node {
         self.disk.is_nearly_full()
     }
 
+    /// Notes that `bytes` of records are on their way to the disk.
+    pub fn takes_to_disk(&self, bytes: usize) {
+        if self.disk.takes(bytes as u64) {
+            self.disk.look(self.store.unwritten_bytes());
+        }
+    }
+
     /// Size and free bytes of the data directory's file system, unless the disk does not say.
     pub fn disk_space(&self) -> Option<Space> {
         self.disk.space()
