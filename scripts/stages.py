@@ -32,7 +32,10 @@ STAGES = {
     "planted": ((), [[sys.executable, "scripts/planted"]]),
     "fuzz": (("release",), [["target/release/tallymq-fuzz", "all", "--seconds", "10"]]),
     "faults": (("release",), [[sys.executable, "proof/run.py", "--ci"]]),
-    "clients": (("release",), [[sys.executable, "compat/run.py"]]),
+    "clients": (("release",), [
+        [sys.executable, "-m", "unittest", "discover", "-s", "compat", "-t", "compat"],
+        [sys.executable, "compat/run.py"],
+    ]),
 }
 
 
