@@ -13,6 +13,7 @@ import importlib
 import shutil
 import sys
 import time
+import traceback
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
@@ -46,8 +47,6 @@ def play(name, stage, binary, rounds, seed):
     try:
         stage.play(Options(str(binary), rounds, seed, directory), outcome)
     except Exception as error:
-        import traceback
-
         outcome.fail(f"{type(error).__name__}: {error} ({directory})\n{traceback.format_exc()}")
     if outcome.passed + outcome.failed == 0:
         outcome.fail("the stage checked nothing")

@@ -34,11 +34,10 @@ def spread(counts, seed, calls):
             (rare if count <= 12 else others).append([(half, call, number) for number in range(1, count + 1)])
     rare = [case for cases in rare for case in cases]
     dice.shuffle(rare)
-    rest = [(dice.random() + position) / len(cases) for cases in others for position in range(len(cases))]
     named = [case for cases in others for case in cases]
-    # A low-discrepancy order: any prefix covers each range evenly.
-    order = sorted(range(len(named)), key=lambda index: (index * 0.6180339887 + rest[index] / len(named)) % 1.0)
-    return rare + [named[index] for index in order]
+    # Steps of the golden section: any beginning of this order covers every range evenly.
+    begin = dice.random()
+    return rare + [case for _, case in sorted(((begin + at * 0.6180339887) % 1.0, case) for at, case in enumerate(named))]
 
 
 def _play(binary, where, wrapper, half):

@@ -48,7 +48,8 @@ class Sender(threading.Thread):
         if error.fatal() or error.code() not in PASSING:
             self.problems.append(f"{self.name}: {error.name()}: {error.str()}")
 
-    def _send(self, number):
+    def send(self, number):
+        """Produces record `number`; its answer goes into the history."""
         topic, partition = self.places[number % len(self.places)]
         value = f"{self.process}-{number}"
         begin = time.monotonic()
@@ -72,7 +73,7 @@ class Sender(threading.Thread):
         try:
             while not self.stopping.is_set():
                 if self.waiting < self.outstanding:
-                    self._send(number)
+                    self.send(number)
                     number += 1
                     self.producer.poll(0)
                 else:
@@ -187,9 +188,6 @@ class Member(threading.Thread):
     def finish(self):
         self.stopping.set()
         self.join()
-
-
-
 
 
 def wait_for(condition, timeout_s, what):

@@ -36,4 +36,3 @@ class Options:
     rounds: int
     seed: int
     directory: object
-    results: object = None

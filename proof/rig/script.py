@@ -13,7 +13,8 @@ from . import history, load, reader
 from .admin import Admin
 
 TOPICS = {"kept": 2}
-# On a disk of DISK_MEGABYTES, of which the WAL takes a tenth: a few hundred records fill, recycle, checkpoint, roll and remove files.
+# On a disk of DISK_MEGABYTES, of which the WAL takes a tenth: a few hundred records fill, recycle, checkpoint, roll and
+# remove files.
 DISK_MEGABYTES = 40
 SETTINGS = {
     "wal.bytes": 16 << 20,
@@ -45,7 +46,7 @@ class Clients:
     def produce(self, count):
         """Sends `count` records in small batches, waits for all answers."""
         for number in range(self.sent, self.sent + count):
-            self.sender._send(number)
+            self.sender.send(number)
             if number % 10 == 9:
                 self.sender.producer.flush(0.002)
         self.sent += count

@@ -27,11 +27,13 @@ def play(options, outcome):
     orders = [fault_case.spread(counts, options.seed, {call}) for call in sorted(FATAL | OTHERS)]
     turns = (case for turn in itertools.zip_longest(*orders) for case in turn if case)
     faults = itertools.cycle(["error=EIO", "error=EIO", "error=ENOSPC"])
-    cases = [dict(base, half=half, call=call, number=number, fault=fault) for (half, call, number), fault in zip(turns, faults)]
+    names = ("half", "call", "number")
+    cases = [base | dict(zip(names, case)) | {"fault": fault} for case, fault in zip(turns, faults)]
     missed, survived = 0, 0
     for answer in parallel.play(fault_case.run, cases, options.rounds):
         if not answer["reached"] and not answer["found"]:
             missed += 1
+            shutil.rmtree(answer["where"], ignore_errors=True)
             continue
         wrong = answer["found"] + judge_end(answer)
         survived += not answer["deaths"]

@@ -46,7 +46,7 @@ def _round(options, outcome, seed):
         argv = [sys.executable, Path(attackers.__file__), broker.port, seed, SECONDS]
         attack = processes.Child(argv, where / "attack.log")
         rss = [broker.rss_bytes()]
-        load.wait_for(lambda: _still_attacking(broker, attack, rss), SECONDS + 60, "the attack's end")
+        load.wait_for(lambda: _is_over(broker, attack, rss), SECONDS + 60, "the attack's end")
         beside, polled = _latencies(sender), member.polled
         during = log.acknowledged - acked
         load.wait_for(lambda: member.polled > polled, 30, "the normal consumer after the attack")
@@ -69,7 +69,7 @@ def _round(options, outcome, seed):
     outcome.figures["attack"] = told.replace('"', "")
 
 
-def _still_attacking(broker, attack, rss):
+def _is_over(broker, attack, rss):
     """Samples the memory; true when the attack is over."""
     rss.append(broker.rss_bytes())
     time.sleep(0.05)

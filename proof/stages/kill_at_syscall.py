@@ -24,6 +24,7 @@ def play(options, outcome):
         wrong = answer["found"] + [f"ended with {code}, not by the signal" for code in codes if code != -9]
         if not answer["reached"] and not wrong:
             missed += 1
+            shutil.rmtree(answer["where"], ignore_errors=True)
             continue
         told = f"{answer['name']}: {'; '.join(wrong)[:1500]} ({answer['where']})"
         if outcome.check(not wrong, told):

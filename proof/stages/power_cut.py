@@ -106,5 +106,5 @@ def _control(options, outcome):
     outcome.figures["control lost"] = f"{lost} of {log.acknowledged}"
     outcome.check(
         not clean and lost > 0,
-        f"the control run with flush=async lost nothing: the cuts cut nothing ({found or report.get('error', 'clean')}, {where})",
+        f"the control run with flush=async lost nothing, so the cuts cut nothing: {found or report} ({where})",
     )
