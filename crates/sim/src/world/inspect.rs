@@ -1,10 +1,13 @@
 //! Looks at a recovered node: what was acknowledged stands where it was said to stand, byte for byte; nothing stands there
-//! that nobody sent; what an idempotent producer sent stands there once; offsets have no gap. Changes nothing.
+//! that nobody sent; what an idempotent producer sent stands there once; offsets have no gap; no committed position went
+//! back. Changes nothing.
 
 use std::collections::BTreeSet;
 
 use bytes::Bytes;
+use tallymq_broker::group::GroupId;
 use tallymq_model::{BatchHeader, Offset, RaftGroup, TopicPartition};
+use tallymq_replica::DataView;
 use tallymq_storage::log::PartitionLog;
 
 use super::{
@@ -36,11 +39,28 @@ pub(super) fn all(node: &Node, scene: &mut Scene) -> Result<(), String> {
             scene.journal.note(log_end.0 as u64);
             check_content(tp, &log, bytes, &scene.promises)?;
         }
+        check_positions(&view, scene)?;
     }
     match node.store.damages().first() {
         Some(damage) => Err(format!("a crash damaged a segment: {damage:?}")),
         None => Ok(()),
     }
+}
+
+/// A commit that was not acknowledged may have moved a position on, never back.
+fn check_positions(view: &DataView, scene: &Scene) -> Result<(), String> {
+    let state = view.state();
+    for ((group, tp), promised) in &scene.promises.positions {
+        if state.partition(*tp).is_none() {
+            continue;
+        }
+        let position = state.groups().positions().position(&GroupId::from(&group[..]), tp);
+        let found = position.map(|position| position.offset.0);
+        if found < Some(*promised) {
+            return Err(format!("{group} committed {promised} in {tp}, and {found:?} is there"));
+        }
+    }
+    Ok(())
 }
 
 fn read_whole(log: &std::sync::Arc<PartitionLog>, chunk_bytes: usize) -> Result<Bytes, String> {
