@@ -42,7 +42,8 @@ impl Checkpointer {
         else {
             return Ok(None);
         };
-        let built = Runtime::spawn_blocking(move || build().map(|state| (state, one))).await.and_then(|built| built);
+        let built =
+            Runtime::spawn_blocking(move || build().map(|state| (state, one))).await.and_then(|built| built);
         let (state, one) = built.map_err(|error| {
             // after a failed sync the next one may succeed and lie: the log must not be purged by any later checkpoint
             self.fate.fail(format_args!("the state of a checkpoint could not be made durable: {error}"));

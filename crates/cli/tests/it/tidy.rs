@@ -23,7 +23,7 @@ const ARROWS: [(&str, &[&str]); 9] = [
     ("gateway", &["model", "broker"]),
     ("server", &["model", "storage", "consensus", "broker", "replica", "gateway"]),
     ("cli", &["model", "storage", "consensus", "broker", "replica", "gateway", "server"]),
-    ("sim", &["model", "storage", "consensus", "broker", "replica"]),
+    ("sim", &["model", "storage", "consensus", "broker", "replica", "gateway"]),
 ];
 
 fn root() -> PathBuf {
