@@ -75,6 +75,7 @@ def main():
         for rounds, seed in slices(name, stage, options):
             print(f"{name}: {rounds} rounds from seed {seed} ...", flush=True)
             outcome, seconds, directory = play(name, stage, options.binary, rounds, seed)
+            print(f"{name}: {outcome.passed} passed, {outcome.failed} failed in {seconds:.0f} s", flush=True)
             results.show_failures(name, rounds, seed, options.binary, outcome)
             if not (outcome.failed or options.keep):
                 shutil.rmtree(directory, ignore_errors=True)
