@@ -28,9 +28,13 @@ STAGES = {
         ["cargo", "clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"],
     ]),
     "unit": ((), [["cargo", "test", "--workspace", "--locked"]]),
-    "release": ((), [["cargo", "build", "--release", "--locked", "-p", "tallymq-cli", "-p", "tallymq-sim"]]),
+    "release": ((), [
+        ["cargo", "build", "--release", "--locked", "-p", "tallymq-cli", "-p", "tallymq-sim",
+         "--bin", "tallymq", "--bin", "tallymq-check"],
+    ]),
     "planted": ((), [[sys.executable, "scripts/planted"]]),
-    "fuzz": (("release",), [["target/release/tallymq-fuzz", "all", "--seconds", "10"]]),
+    # The debug build, which the tests have made: it checks for overflow.
+    "fuzz": (("unit",), [["target/debug/tallymq-fuzz", "all", "--seconds", "10"]]),
     "faults": (("release",), [[sys.executable, "proof/run.py", "--ci"]]),
     "clients": (("release",), [
         [sys.executable, "-m", "unittest", "discover", "-s", "compat", "-t", "compat"],
