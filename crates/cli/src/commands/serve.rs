@@ -9,6 +9,8 @@ use crate::arguments::ServeArguments;
 
 /// Settings or command line that make no sense.
 const EXIT_USAGE: u8 = 2;
+/// Threads that may wait for the disk: reads of old records and checkpoints. Each keeps some memory of its own.
+const BLOCKING_THREADS_MAX: usize = 48;
 /// The server could not start.
 const EXIT_FAILED: u8 = 1;
 
@@ -32,7 +34,10 @@ pub fn run(arguments: ServeArguments) -> ExitCode {
     if let Err(error) = logging::start(&filter, format) {
         return fail(EXIT_USAGE, &error);
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .max_blocking_threads(BLOCKING_THREADS_MAX)
+        .enable_all()
+        .build();
     match runtime {
         Ok(runtime) => runtime.block_on(serve(config)),
         Err(error) => fail(EXIT_FAILED, &error),
