@@ -4,6 +4,7 @@
 
 mod broker;
 mod commands;
+mod recorded;
 mod swallowing;
 mod tidy;
 mod verify;
