@@ -74,8 +74,9 @@ impl Checkpointer {
     }
 
     fn not_saved(&self, error: checkpoint::SaveError) -> CheckpointFailed {
-        // a checkpoint is written into a new file: one that did not fit leaves nothing behind that is relied on
-        if error.source.kind() == io::ErrorKind::StorageFull {
+        // a checkpoint is written into a new file: one that did not fit leaves nothing behind that is relied on; but once it
+        // has its name, a failed sync of the directory must not be followed by one that succeeds and lies
+        if error.source.kind() == io::ErrorKind::StorageFull && !error.named {
             return CheckpointFailed::NoSpace(error);
         }
         self.fate.fail(format_args!("a checkpoint could not be stored: {error}"));

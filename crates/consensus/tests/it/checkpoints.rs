@@ -141,6 +141,22 @@ async fn without_room_for_a_checkpoint_the_group_goes_on() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_checkpoint_whose_name_may_not_last_ends_the_group() {
+    let disk = FaultyDisk::over_memory(MemoryDisk::new());
+    let node = Node::open(disk.clone());
+    let (group, ledger) = node.start(GROUP).await;
+    group.propose(line("one")).await.unwrap();
+    let held = disk.clone();
+    ledger.0.lock().before_build = Some(Box::new(move || {
+        held.fail(Operation::SyncDir, 1, Fault::Enospc);
+        Ok(())
+    }));
+    assert!(matches!(group.checkpoint().await, Err(CheckpointFailed::Save(_))));
+    assert_eq!(node.ended.lock().len(), 1, "a later sync of the directory could succeed and lie");
+    group.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_lost_checkpoint_is_refused_and_not_skipped() {
     let disk = MemoryDisk::new();
     let node = Node::open(disk.clone());

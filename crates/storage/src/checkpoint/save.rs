@@ -25,6 +25,9 @@ pub struct SaveError {
     pub path: String,
     /// The disk's answer.
     pub source: io::Error,
+    /// The checkpoint had its name already: what failed may be relied on at the next start. Before that it was a new file
+    /// that nobody knows.
+    pub named: bool,
 }
 
 /// Makes a checkpoint durable and removes all but the two newest. Saving the same index again replaces it.
@@ -32,24 +35,26 @@ pub fn save(disk: &dyn Disk, group: RaftGroup, checkpoint: &Checkpoint) -> Resul
     let dir = group_dir(group);
     let path = format!("{dir}/{}", file_name(checkpoint.applied));
     let beside = format!("{path}.new");
-    let failed = |operation, path: &str| {
+    let mut named = false;
+    let failed = |operation, path: &str, named| {
         let path = path.to_owned();
-        move |source| SaveError { operation, path, source }
+        move |source| SaveError { operation, path, source, named }
     };
-    disk.create_dir(&dir).map_err(failed("creating directory", &dir))?;
+    disk.create_dir(&dir).map_err(failed("creating directory", &dir, named))?;
     match disk.remove_file(&beside) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        removed => removed.map_err(failed("removing", &beside))?,
+        removed => removed.map_err(failed("removing", &beside, named))?,
     }
-    write(disk, &beside, group, checkpoint).map_err(failed("writing", &beside))?;
-    disk.rename(&beside, &path).map_err(failed("renaming", &beside))?;
+    write(disk, &beside, group, checkpoint).map_err(failed("writing", &beside, named))?;
+    disk.rename(&beside, &path).map_err(failed("renaming", &beside, named))?;
+    named = true;
     if !tallymq_model::planted("dir-not-synced") {
         // From the inside out, and each time: an earlier run may have ended between making a directory and syncing it.
         for dir in [dir.as_str(), "groups", ""] {
-            disk.sync_dir(dir).map_err(failed("syncing directory", dir))?;
+            disk.sync_dir(dir).map_err(failed("syncing directory", dir, named))?;
         }
     }
-    remove_older(disk, &dir).map_err(failed("removing an older checkpoint in", &dir))
+    remove_older(disk, &dir).map_err(failed("removing an older checkpoint in", &dir, named))
 }
 
 /// Renames damaged checkpoints to `damaged-…`, so that they are kept to be looked at and no longer count as one of the
@@ -58,7 +63,7 @@ pub fn set_aside(disk: &dyn Disk, group: RaftGroup, damaged: &[Damage]) -> Resul
     let dir = group_dir(group);
     let failed = |path: &str| {
         let path = path.to_owned();
-        move |source| SaveError { operation: "renaming", path, source }
+        move |source| SaveError { operation: "renaming", path, source, named: true }
     };
     for damage in damaged {
         let name = damage.file.rsplit('/').next().unwrap_or(&damage.file);
