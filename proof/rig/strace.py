@@ -42,8 +42,13 @@ def injected(output):
     """[(seconds since the epoch, paths)] of the injected errors (a kill leaves no line)."""
     if not output.exists():
         return []
-    found = []
+    found, begun = [], {}
     for line in output.read_text(errors="replace").splitlines():
-        if "(INJECTED)" in line:
-            found.append((float(line.split()[1]), " ".join(_PATHS.findall(line))))
+        thread = line.split(maxsplit=1)[0]
+        if line.endswith("<unfinished ...>"):
+            # Another thread's call came in between: the paths stand here, the result in a later line.
+            begun[thread] = line
+        elif "(INJECTED)" in line:
+            whole = begun.get(thread, "") + line if " resumed>" in line else line
+            found.append((float(line.split()[1]), " ".join(_PATHS.findall(whole))))
     return found
