@@ -48,7 +48,7 @@ def judge_end(answer):
     wrong = []
     # A file of the log that is being prepared holds nothing yet: without it the next one is made when it is needed.
     # A checkpoint that does not fit into its new file is given up, and the one before stays.
-    harmless = ("/wal/prepare-", ".new>") if answer["name"].endswith("ENOSPC") else ("/wal/prepare-",)
+    harmless = ("/wal/prepare-", ".new") if answer["name"].endswith("ENOSPC") else ("/wal/prepare-",)
     fatal = [
         at
         for at, paths in answer["injected"]
