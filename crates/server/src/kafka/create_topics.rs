@@ -19,7 +19,6 @@ use tallymq_model::{NodeId, TopicId};
 use uuid::Uuid;
 
 use super::{
-    CallContext,
     config_changes::{edit_refusal, source_code},
     errors::{Refusal, propose_refusal},
 };
@@ -29,11 +28,7 @@ use crate::node::{Node, TopicChangeError};
 const DEFAULT_COUNT: i32 = -1;
 
 /// Answers per topic.
-pub async fn handle(
-    node: &Arc<Node>,
-    _context: &CallContext,
-    request: CreateTopicsRequest,
-) -> CreateTopicsResponse {
+pub async fn handle(node: &Arc<Node>, request: CreateTopicsRequest) -> CreateTopicsResponse {
     let mut topics: Vec<CreatableTopicResult> = Vec::with_capacity(request.topics.len());
     let names: Vec<String> = request.topics.iter().map(|topic| topic.name.clone()).collect();
     for topic in request.topics {

@@ -11,15 +11,11 @@ use tallymq_gateway::kafka::{
     },
 };
 
-use super::{CallContext, operations};
+use super::operations;
 use crate::node::Node;
 
 /// Answers with as many partitions as one page holds, and where the next page begins.
-pub fn handle(
-    node: &Arc<Node>,
-    _context: &CallContext,
-    request: DescribeTopicPartitionsRequest,
-) -> DescribeTopicPartitionsResponse {
+pub fn handle(node: &Arc<Node>, request: DescribeTopicPartitionsRequest) -> DescribeTopicPartitionsResponse {
     let limit = node.with_layers(|layers| layers.number("max.request.partition.size.limit"));
     let mut left = limit.min(i64::from(request.response_partition_limit)).max(1) as usize;
     let mut names: Vec<String> = if request.topics.is_empty() {
@@ -64,10 +60,7 @@ pub fn handle(
 fn describe(node: &Node, topic: &Topic, first: usize, limit: usize) -> DescribeTopicPartitionsResponseTopic {
     let this = node.identity.node_id;
     let partitions = topic.topic_partitions().skip(first).take(limit).map(|(tp, group)| {
-        let epoch = node.data(group).and_then(|handle| {
-            let state = handle.view.state();
-            Some(state.partition(tp)?.leader_epoch(handle.group.term()))
-        });
+        let epoch = node.data(group).and_then(|handle| handle.leader_epoch(tp));
         DescribeTopicPartitionsResponsePartition {
             error_code: if epoch.is_some() { ErrorCode::None } else { ErrorCode::LeaderNotAvailable },
             partition_index: tp.partition.0,

@@ -47,7 +47,7 @@ impl KafkaCalls {
         let node = self.node.clone();
         let response: Response = match request {
             Request::Produce(request) => return produce::begin(node, context, request).await,
-            Request::Fetch(request) => return Step::Answered(fetch::handle(&self, &context, request).await),
+            Request::Fetch(request) => return Step::Answered(fetch::handle(&self, request).await),
             Request::ListOffsets(request) => list_offsets::handle(&node, &context, request).await.into(),
             Request::Metadata(request) => metadata::handle(&node, &context, request).await.into(),
             Request::OffsetCommit(request) => offset_commit::handle(&node, &context, request).await.into(),
@@ -64,7 +64,7 @@ impl KafkaCalls {
             }
             Request::ListGroups(request) => list_groups::handle(&node, request).await.into(),
             Request::ApiVersions(request) => api_versions::handle(&context, &request).into(),
-            Request::CreateTopics(request) => create_topics::handle(&node, &context, request).await.into(),
+            Request::CreateTopics(request) => create_topics::handle(&node, request).await.into(),
             Request::DeleteTopics(request) => delete_topics::handle(&node, &context, request).await.into(),
             Request::DeleteRecords(request) => delete_records::handle(&node, &context, request).await.into(),
             Request::InitProducerId(request) => init_producer_id::handle(&node, request).await.into(),
@@ -90,7 +90,7 @@ impl KafkaCalls {
                 list_config_resources::handle(&node, &context, request).into()
             }
             Request::DescribeTopicPartitions(request) => {
-                describe_topic_partitions::handle(&node, &context, request).into()
+                describe_topic_partitions::handle(&node, request).into()
             }
         };
         Step::Answered(Answer::Response(response))

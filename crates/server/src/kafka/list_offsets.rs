@@ -67,11 +67,7 @@ async fn find(
     let topic = node.topic(topic).ok_or(ErrorCode::UnknownTopicOrPartition)?;
     let tp = TopicPartition { topic: topic.id, partition: PartitionIndex(asked.partition_index) };
     let (handle, log) = node.partition(&topic, tp).ok_or(ErrorCode::UnknownTopicOrPartition)?;
-    let epoch_now = {
-        let state = handle.view.state();
-        let partition = state.partition(tp).ok_or(ErrorCode::UnknownTopicOrPartition)?;
-        partition.leader_epoch(handle.group.term())
-    };
+    let epoch_now = handle.leader_epoch(tp).ok_or(ErrorCode::UnknownTopicOrPartition)?;
     check_epoch(LeaderEpoch(asked.current_leader_epoch), epoch_now).map_err(epoch_refusal)?;
     if context.version < first_version(asked.timestamp) {
         return Err(ErrorCode::UnsupportedVersion);

@@ -83,10 +83,7 @@ async fn describe(
 
 fn found(node: &Node, topic: &Topic) -> MetadataResponseTopic {
     let partitions = topic.topic_partitions().map(|(tp, group)| {
-        let epoch = node.data(group).and_then(|handle| {
-            let state = handle.view.state();
-            Some(state.partition(tp)?.leader_epoch(handle.group.term()))
-        });
+        let epoch = node.data(group).and_then(|handle| handle.leader_epoch(tp));
         // Between the creation of a topic and the opening of its partitions there is no leader yet.
         let (error_code, leader_id) = match epoch {
             Some(_) => (ErrorCode::None, node.identity.node_id),

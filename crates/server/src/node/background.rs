@@ -68,11 +68,13 @@ impl Node {
     /// Whether checkpoints should make room now: files were given up or the disk is nearly full, and the last attempt is long
     /// enough ago.
     fn is_room_wanted(&self, made_room_at: &mut Instant) -> bool {
-        let removals = self.removals.load(Ordering::Relaxed);
-        let wanted = (removals > 0 || self.disk.is_nearly_full()) && made_room_at.elapsed() >= ROOM_INTERVAL;
+        let removals_wait = self.removals.load(Ordering::Relaxed) > 0;
+        let wanted = (removals_wait || self.disk.is_nearly_full()) && made_room_at.elapsed() >= ROOM_INTERVAL;
         if wanted {
             *made_room_at = Instant::now();
-            self.removals.store(removals.saturating_sub(1), Ordering::Relaxed);
+            // In one step, or files that are given up just now would be forgotten; at 0 it stays.
+            let _ =
+                self.removals.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1));
         }
         wanted
     }

@@ -28,7 +28,7 @@ use tallymq_broker::{
     metadata::{ConfigSet, MetadataCommand, MetadataOutcome, Topic},
 };
 use tallymq_consensus::{Committed, Group, Proposal, ProposeError};
-use tallymq_model::{ProducerId, RaftGroup, Timestamp, TopicId, TopicPartition};
+use tallymq_model::{LeaderEpoch, ProducerId, RaftGroup, Timestamp, TopicId, TopicPartition};
 use tallymq_replica::{DataView, MetadataView};
 use tallymq_storage::disk::Space;
 use tallymq_storage::log::{LogStore, PartitionLog};
@@ -105,6 +105,12 @@ struct SettingsCache {
 }
 
 impl DataHandle {
+    /// The leader epoch of a partition as of the group's current term; None if it is not open here (any more, or yet).
+    pub fn leader_epoch(&self, tp: TopicPartition) -> Option<LeaderEpoch> {
+        let state = self.view.state();
+        Some(state.partition(tp)?.leader_epoch(self.group.term()))
+    }
+
     /// Queues a command; its place in the log among later ones is fixed when this returns.
     pub async fn enqueue(&self, command: DataCommand) -> Result<Proposal<DataOutcome>, ProposeError> {
         self.group.enqueue(DataEntry(command)).await

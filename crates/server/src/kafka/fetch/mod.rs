@@ -14,14 +14,14 @@ use tallymq_gateway::kafka::{
 };
 use tokio::time::{Instant, timeout_at};
 
-use super::{CallContext, KafkaCalls};
+use super::KafkaCalls;
 use crate::net::connection::Answer;
 
 /// The longest wait, whatever the client says, so that a connection is looked at now and then.
 const WAIT_MAX: Duration = Duration::from_secs(300);
 
 /// Answers a fetch.
-pub async fn handle(calls: &Arc<KafkaCalls>, _context: &CallContext, request: FetchRequest) -> Answer {
+pub async fn handle(calls: &Arc<KafkaCalls>, request: FetchRequest) -> Answer {
     let node = &calls.node;
     let mut fetch = match calls.fetch_sessions.begin(&request) {
         Ok(fetch) => fetch,

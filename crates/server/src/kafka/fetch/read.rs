@@ -125,9 +125,7 @@ fn find(node: &Node, key: &PartitionKey, followed: &Followed) -> Result<Arc<Part
     let tp = TopicPartition { topic: topic.id, partition: PartitionIndex(key.partition) };
     let (handle, log) = node.partition(&topic, tp).ok_or(ErrorCode::UnknownTopicOrPartition)?;
     if followed.current_leader_epoch >= 0 {
-        let state = handle.view.state();
-        let partition = state.partition(tp).ok_or(ErrorCode::UnknownTopicOrPartition)?;
-        let current = partition.leader_epoch(handle.group.term());
+        let current = handle.leader_epoch(tp).ok_or(ErrorCode::UnknownTopicOrPartition)?;
         check_epoch(LeaderEpoch(followed.current_leader_epoch), current)
             .map_err(super::super::errors::epoch_refusal)?;
     }
