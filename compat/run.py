@@ -135,6 +135,9 @@ def finish(rows, options, seconds):
     print(f"\n| client | version | scenario against {options.broker} | result |\n|---|---|---|---|")
     for client, version, name, problem, _ in rows:
         print(f"| {client} | {version} | {name} | {'failed' if problem else 'passed'} |")
+    for client, version, name, problem, _ in rows:
+        if problem:  # once more, so that they stand at the end of a long log
+            print(f"\n{client} {version}, {name}: failed\n    {problem}")
     failed = sum(1 for row in rows if row[3])
     print(f"\n{len(rows) - failed} passed, {failed} failed in {seconds:.0f} s")
     sys.exit(1 if failed else 0)
