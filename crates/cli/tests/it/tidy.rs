@@ -14,7 +14,7 @@ const BANNED_NAMES: [&str; 9] =
     ["util", "utils", "helper", "helpers", "common", "misc", "manager", "impl", "base"];
 
 /// Crate → the crates of ours that it may import.
-const ARROWS: [(&str, &[&str]); 9] = [
+const ARROWS: [(&str, &[&str]); 10] = [
     ("model", &[]),
     ("storage", &["model"]),
     ("consensus", &["model", "storage"]),
@@ -22,7 +22,8 @@ const ARROWS: [(&str, &[&str]); 9] = [
     ("replica", &["model", "storage", "broker"]),
     ("gateway", &["model", "broker"]),
     ("server", &["model", "storage", "consensus", "broker", "replica", "gateway"]),
-    ("cli", &["model", "storage", "consensus", "broker", "replica", "gateway", "server"]),
+    ("client", &[]),
+    ("cli", &["model", "storage", "consensus", "broker", "replica", "gateway", "server", "client"]),
     ("sim", &["model", "storage", "consensus", "broker", "replica", "gateway"]),
 ];
 
