@@ -13,6 +13,7 @@ mod platter;
 mod random;
 mod real;
 mod scheduling;
+mod writeback;
 
 pub use faulty::{Fault, FaultyDisk, Operation};
 pub use memory::MemoryDisk;
@@ -59,6 +60,9 @@ pub trait File: Send + Sync + 'static {
     /// Makes later reads come from the device and not from a cache that may hold what never reached it
     /// (sync, then `FADV_DONTNEED`).
     fn drop_cache(&self) -> io::Result<()>;
+    /// A hint: what was written in this range will be synced later, so its way to the device may begin now. Makes
+    /// nothing durable and reports nothing; an error comes out of the sync.
+    fn start_writeback(&self, _position: u64, _length: u64) {}
 }
 
 /// How to open a file.

@@ -16,7 +16,7 @@ use rustix::{
 };
 use thiserror::Error;
 
-use super::{DirEntry, Disk, File, OpenMode, Space};
+use super::{DirEntry, Disk, File, OpenMode, Space, writeback::start_writeback};
 
 /// The file that holds the lock, and the process id of who has it.
 const LOCK_FILE: &str = "lock";
@@ -212,6 +212,10 @@ impl File for RealFile {
 
     fn set_size(&self, size_bytes: u64) -> io::Result<()> {
         self.file.set_len(size_bytes)
+    }
+
+    fn start_writeback(&self, position: u64, length: u64) {
+        start_writeback(&self.file, position, length);
     }
 
     fn drop_cache(&self) -> io::Result<()> {

@@ -20,6 +20,9 @@ use crate::disk::OpenMode;
 
 /// Partitions that one step writes to, at most.
 const ITEMS_PER_STEP: usize = 256;
+/// Pieces of a segment that begin their way to the device when they are complete. Left to the kernel, they would all go
+/// when a checkpoint syncs, and commits would wait behind hundreds of megabytes.
+const WRITEBACK_BYTES: u64 = 512 << 10;
 
 /// The one writer of a [`LogStore`](super::LogStore).
 pub struct SegmentWriter {
@@ -163,7 +166,12 @@ impl SegmentWriter {
             // the end of the newest batch's last record
             *last = &last[..last.len() - 1];
         }
-        open.file.write_at(&parts, plan.at).map_err(|source| shared.fail("writing", &path, source))
+        open.file.write_at(&parts, plan.at).map_err(|source| shared.fail("writing", &path, source))?;
+        let (from, to) = (plan.at / WRITEBACK_BYTES, (plan.at + plan.bytes) / WRITEBACK_BYTES);
+        if from < to {
+            open.file.start_writeback(from * WRITEBACK_BYTES, (to - from) * WRITEBACK_BYTES);
+        }
+        Ok(())
     }
 
     fn write_index(&self, partition: &PartitionLog, flush: IndexFlush) -> Result<(), WriteFailed> {
