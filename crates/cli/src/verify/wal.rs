@@ -6,7 +6,7 @@ use bytes::Bytes;
 use tallymq_model::{LogIndex, RaftGroup, Term};
 use tallymq_storage::{
     disk::{Disk, OpenMode},
-    wal::{ScanItem, ScanRecord, scan},
+    wal::{MetaRecord, ScanItem, scan},
 };
 
 use super::Report;
@@ -67,18 +67,18 @@ pub fn read(disk: &dyn Disk, report: &mut Report) -> Log {
 }
 
 impl Log {
-    fn take(&mut self, file: &str, position: u64, record: ScanRecord) {
-        match record {
-            ScanRecord::Entry { group, index, term, bytes } => {
-                let place = EntryPlace { term, file: file.to_owned(), position, bytes };
+    fn take(&mut self, file: &str, position: u64, record: &MetaRecord<'_>) {
+        match *record {
+            MetaRecord::Entry { group, index, term, length, .. } => {
+                let place = EntryPlace { term, file: file.to_owned(), position, bytes: length };
                 self.groups.entry(group).or_default().entries.insert(index, place);
             }
-            ScanRecord::Truncate { group, from } => {
+            MetaRecord::Truncate { group, from } => {
                 self.groups.entry(group).or_default().entries.split_off(&from);
             }
-            ScanRecord::Purge { group, through } => self.purge(group, through),
-            ScanRecord::Snapshot { group, purged_through, .. } => self.purge(group, purged_through),
-            ScanRecord::Vote { .. } => {}
+            MetaRecord::Purge { group, through } => self.purge(group, through),
+            MetaRecord::Snapshot { group, ref state } => self.purge(group, state.purged),
+            MetaRecord::Vote { .. } => {}
         }
     }
 

@@ -23,23 +23,59 @@ const KIND_SNAPSHOT: u8 = 5;
 
 /// The state of one Raft group at the begin of a file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct GroupSnapshot {
+pub struct GroupSnapshot {
     /// Its vote.
-    pub(super) vote: Option<Bytes>,
+    pub vote: Option<Bytes>,
     /// What is purged.
-    pub(super) purged: LogIndex,
+    pub purged: LogIndex,
     /// Its last entry, if one above `purged` is in an older file.
-    pub(super) last: Option<(LogIndex, Term)>,
+    pub last: Option<(LogIndex, Term)>,
 }
 
-/// A record as it stands in the meta section.
+/// A record as it stands in the meta section: without its payload.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum MetaRecord<'a> {
-    Entry { group: RaftGroup, index: LogIndex, term: Term, length: u32, crc: u32 },
-    Vote { group: RaftGroup, vote: &'a [u8] },
-    Truncate { group: RaftGroup, from: LogIndex },
-    Purge { group: RaftGroup, through: LogIndex },
-    Snapshot { group: RaftGroup, state: GroupSnapshot },
+pub enum MetaRecord<'a> {
+    /// An entry was appended.
+    Entry {
+        /// The group.
+        group: RaftGroup,
+        /// Its position in the group's log.
+        index: LogIndex,
+        /// Its term.
+        term: Term,
+        /// Bytes of its payload.
+        length: u32,
+        /// CRC-32C of its payload.
+        crc: u32,
+    },
+    /// A vote was cast.
+    Vote {
+        /// The group.
+        group: RaftGroup,
+        /// The vote.
+        vote: &'a [u8],
+    },
+    /// Entries were removed from `from` on.
+    Truncate {
+        /// The group.
+        group: RaftGroup,
+        /// The first entry removed.
+        from: LogIndex,
+    },
+    /// Entries through `through` are covered by a checkpoint.
+    Purge {
+        /// The group.
+        group: RaftGroup,
+        /// The last entry purged.
+        through: LogIndex,
+    },
+    /// What a group was when the file began.
+    Snapshot {
+        /// The group.
+        group: RaftGroup,
+        /// Its state.
+        state: GroupSnapshot,
+    },
 }
 
 /// Header and meta section of the group being built; reused from group to group.

@@ -1,9 +1,6 @@
 //! Reads the whole log of a stopped node for verification: every group, every record, every damage. It changes nothing
 //! and goes on behind each damage as far as anything can be recognized.
 
-use bytes::Bytes;
-use tallymq_model::{LogIndex, RaftGroup, Term};
-
 use crate::disk::{Disk, OpenMode};
 
 use super::{
@@ -41,8 +38,8 @@ pub enum ScanItem<'a> {
         file: &'a str,
         /// Where its payload begins, for an entry; else where its group does.
         position: u64,
-        /// The record.
-        record: ScanRecord,
+        /// The record, without its payload.
+        record: &'a MetaRecord<'a>,
     },
     /// Something that was written is not there; what follows is behind it.
     Damage {
@@ -63,54 +60,6 @@ pub enum ScanItem<'a> {
         position: u64,
         /// What is wrong.
         reason: &'a str,
-    },
-}
-
-/// A record, without its payload.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ScanRecord {
-    /// An entry was appended.
-    Entry {
-        /// The group.
-        group: RaftGroup,
-        /// Its position in the group's log.
-        index: LogIndex,
-        /// Its term.
-        term: Term,
-        /// Bytes of its payload.
-        bytes: u32,
-    },
-    /// A vote was cast.
-    Vote {
-        /// The group.
-        group: RaftGroup,
-        /// The vote.
-        vote: Bytes,
-    },
-    /// Entries were removed from `from` on.
-    Truncate {
-        /// The group.
-        group: RaftGroup,
-        /// The first entry removed.
-        from: LogIndex,
-    },
-    /// Entries through `through` are covered by a checkpoint.
-    Purge {
-        /// The group.
-        group: RaftGroup,
-        /// The last entry purged.
-        through: LogIndex,
-    },
-    /// A group's state at the begin of a file.
-    Snapshot {
-        /// The group.
-        group: RaftGroup,
-        /// Its vote.
-        vote: Option<Bytes>,
-        /// What is purged.
-        purged_through: LogIndex,
-        /// Its last entry.
-        last: Option<(LogIndex, Term)>,
     },
 }
 
@@ -200,24 +149,10 @@ fn show_group(
     let mut payload = header.position + GROUP_HEADER_BYTES as u64 + u64::from(header.meta_bytes);
     for record in records {
         let mut position = header.position;
-        let record = match record {
-            MetaRecord::Entry { group, index, term, length, .. } => {
-                position = payload;
-                payload += u64::from(*length);
-                ScanRecord::Entry { group: *group, index: *index, term: *term, bytes: *length }
-            }
-            MetaRecord::Vote { group, vote } => {
-                ScanRecord::Vote { group: *group, vote: Bytes::copy_from_slice(vote) }
-            }
-            MetaRecord::Truncate { group, from } => ScanRecord::Truncate { group: *group, from: *from },
-            MetaRecord::Purge { group, through } => ScanRecord::Purge { group: *group, through: *through },
-            MetaRecord::Snapshot { group, state } => ScanRecord::Snapshot {
-                group: *group,
-                vote: state.vote.clone(),
-                purged_through: state.purged,
-                last: state.last,
-            },
-        };
+        if let MetaRecord::Entry { length, .. } = record {
+            position = payload;
+            payload += u64::from(*length);
+        }
         visit(ScanItem::Record { file, position, record });
     }
 }
