@@ -7,7 +7,7 @@
 use std::{io, io::IoSlice, net::SocketAddr, pin::Pin, sync::Arc, time::Duration};
 
 use bytes::{Buf, Bytes, BytesMut};
-use futures_util::{StreamExt, stream::FuturesUnordered};
+use futures_util::{FutureExt, StreamExt, stream::FuturesUnordered};
 use tallymq_gateway::kafka::{
     request::Response,
     session::{Call, CallId, Session, SessionError, SessionLimits},
@@ -141,7 +141,7 @@ pub async fn serve<C: Calls>(
             step = async { serial.as_mut().expect("checked by the guard").1.as_mut().await }, if serial.is_some() => {
                 connection.stepped(step)?;
             }
-            Some((id, answer)) = waiting.next(), if !waiting.is_empty() => connection.answered(id, answer)?,
+            Some((id, answer)) = waiting.next(), if !waiting.is_empty() => connection.answered_together(id, answer)?,
             sent = write(&mut writer, output), if !output.is_empty() => {
                 idle_at = Instant::now() + idle_max;
                 connection.sent(sent?);
@@ -266,15 +266,20 @@ impl<C: Calls> Connection<C> {
     }
 
     /// Makes room for the rest of the frame that has begun, so that it need not be copied as it grows; but not for more than
-    /// a connection's own memory at a time, whatever its length field says.
+    /// a connection's own memory at a time, or than has come already, whatever its length field says. Exactly that much:
+    /// a buffer that grows by itself doubles, and beside the old one takes three times what it holds.
     fn make_room(&mut self) {
         let rest = self.input.first_chunk::<4>().map_or(0, |length| {
             let frame_bytes = usize::try_from(i32::from_be_bytes(*length)).unwrap_or(0);
             (frame_bytes + length.len()).saturating_sub(self.input.len())
         });
         let spare = self.input.capacity() - self.input.len();
-        if spare < rest.min(OWN_BYTES) || spare < READ_BYTES / 4 {
-            self.input.reserve(rest.clamp(READ_BYTES, OWN_BYTES));
+        let wanted = rest.min(OWN_BYTES.max(self.input.len()));
+        let is_narrow = if rest > 0 { spare < wanted.min(OWN_BYTES) } else { spare < READ_BYTES / 4 };
+        if is_narrow {
+            let mut roomy = BytesMut::with_capacity(self.input.len() + wanted.max(READ_BYTES));
+            roomy.extend_from_slice(&self.input);
+            self.input = roomy;
         }
     }
 
@@ -286,8 +291,8 @@ impl<C: Calls> Connection<C> {
 
     /// Takes memory from the budget or gives it back, as what was read needs; false if there is none to take.
     fn balance_memory(&mut self) -> bool {
-        let needed =
-            (self.input.len() + READ_BYTES + self.session.bytes_in_flight()).saturating_sub(OWN_BYTES);
+        let room = self.input.capacity().max(self.input.len() + READ_BYTES);
+        let needed = (room + self.session.bytes_in_flight()).saturating_sub(OWN_BYTES + READ_BYTES);
         let held = self.held.as_ref().map_or(0, Held::bytes);
         if needed > held {
             let Some(more) = self.budget.try_hold(CLAIM_BYTES) else { return false };
@@ -346,6 +351,15 @@ impl<C: Calls> Connection<C> {
                 Ok(())
             }
         }
+    }
+
+    /// A commit group answers many calls at once: those that are ready go out in one write.
+    fn answered_together(&mut self, id: CallId, answer: Answer) -> Result<(), ConnectionError> {
+        self.answered(id, answer)?;
+        while let Some(Some((id, answer))) = self.waiting.next().now_or_never() {
+            self.answered(id, answer)?;
+        }
+        Ok(())
     }
 
     fn answered(&mut self, id: CallId, answer: Answer) -> Result<(), ConnectionError> {
