@@ -1,0 +1,294 @@
+//! The way of a record: in the order of the sends each gets its partition and number at the desk and goes out, or behind
+//! those in the spool; what the broker does not answer goes to the fallbacks, then to the spool.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use parking_lot::Mutex;
+use tokio::sync::{Notify, mpsc, oneshot};
+
+use super::{
+    counts::Counters,
+    desk::Desk,
+    job::{Job, SendResult},
+    outcome::{Refusal, SendError, Stored},
+    wire::{Attempt, NoMetadata, NotQueued, Wire},
+};
+use crate::{
+    headers,
+    record::Record,
+    sequence::SequenceId,
+    spool::{Spool, SpoolError},
+};
+
+/// Asking for metadata takes no longer, whatever the deadline: others wait behind it.
+const METADATA_TIME_MAX: Duration = Duration::from_secs(5);
+/// How long a full queue is left alone.
+const QUEUE_PAUSE: Duration = Duration::from_millis(5);
+
+/// Where a record goes that the broker does not answer.
+pub(super) struct FallbackRoute {
+    pub(super) wire: Arc<Wire>,
+    /// Another topic than the record's.
+    pub(super) topic: Option<String>,
+    /// Numbers are counted per cluster, too: what its lanes are prefixed with.
+    pub(super) lane_prefix: String,
+}
+
+/// What the producer's tasks share.
+pub(super) struct Core {
+    pub(super) desk: Mutex<Desk>,
+    pub(super) wire: Arc<Wire>,
+    pub(super) fallbacks: Vec<FallbackRoute>,
+    pub(super) spool: Option<Arc<Spool>>,
+    pub(super) counters: Counters,
+    pub(super) deadline: Duration,
+    /// Rings when a record is settled, when one enters the spool, and when the producer closes.
+    pub(super) changed: Notify,
+    pub(super) closing: std::sync::atomic::AtomicBool,
+}
+
+/// Takes records until the last handle is gone.
+pub(super) async fn run(core: Arc<Core>, mut jobs: mpsc::UnboundedReceiver<Job>) {
+    while let Some(job) = jobs.recv().await {
+        core.dispatch(job).await;
+    }
+}
+
+type SpoolAnswer = oneshot::Receiver<Result<(), SpoolError>>;
+
+/// What the desk decided.
+enum Way {
+    Out(oneshot::Receiver<Attempt>),
+    IntoSpool(Result<SpoolAnswer, SpoolError>),
+    Elsewhere(Failure),
+    Ended(Refusal),
+    QueueFull,
+    AskPartitions,
+}
+
+/// Why the broker does not have the record, and whether that is certain.
+struct Failure {
+    cause: String,
+    sent: bool,
+}
+
+impl Core {
+    async fn dispatch(self: &Arc<Core>, mut job: Job) {
+        loop {
+            match self.decide(&mut job) {
+                Way::Out(verdict) => {
+                    let core = self.clone();
+                    tokio::spawn(async move { core.await_verdict(job, verdict).await });
+                    return;
+                }
+                Way::IntoSpool(answer) => {
+                    let core = self.clone();
+                    tokio::spawn(async move {
+                        let failure = Failure { cause: String::new(), sent: false };
+                        let result = await_spool(answer, failure, job.original.clone()).await;
+                        core.settle(job, result, false);
+                    });
+                    return;
+                }
+                Way::Elsewhere(failure) => {
+                    let core = self.clone();
+                    tokio::spawn(async move { core.elsewhere(job, failure).await });
+                    return;
+                }
+                Way::Ended(cause) => {
+                    let result = Err(refused(cause, &job));
+                    self.settle(job, result, false);
+                    return;
+                }
+                Way::QueueFull => tokio::time::sleep(QUEUE_PAUSE).await,
+                Way::AskPartitions => {
+                    let within = self.deadline.min(METADATA_TIME_MAX);
+                    match self.wire.partitions(&job.record.topic, within).await {
+                        Ok(_) => {}
+                        Err(NoMetadata::Missing(_)) => {
+                            let result = Err(refused(Refusal::NoTopic(job.record.topic.clone()), &job));
+                            self.settle(job, result, false);
+                            return;
+                        }
+                        Err(NoMetadata::Unreachable(cause)) => {
+                            let mut desk = self.desk.lock();
+                            desk.failed(Instant::now());
+                            if !desk.spooling {
+                                desk.unsettled += 1;
+                                let core = self.clone();
+                                let failure = Failure { cause, sent: false };
+                                tokio::spawn(async move { core.elsewhere(job, failure).await });
+                                return;
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// One look at the desk. Its lock is held until the record has its place in a queue: that is the order.
+    fn decide(self: &Arc<Core>, job: &mut Job) -> Way {
+        let known = self.wire.known_partitions(&job.record.topic);
+        let mut desk = self.desk.lock();
+        let lane = job.record.topic.clone();
+        if desk.spooling
+            && let Some(spool) = &self.spool
+        {
+            desk.place(&mut job.record, &lane, known);
+            let answer = spool.append(job.record.clone());
+            if answer.is_err() {
+                desk.withdraw(&job.record, &lane);
+            }
+            return Way::IntoSpool(answer);
+        }
+        let can_place = known.is_some() || job.record.partition.is_some();
+        // Without fallbacks, a record that can be queued may still be in time for a broker that comes back.
+        let elsewhere_first = !self.fallbacks.is_empty() || !can_place;
+        if elsewhere_first && desk.resting(Instant::now()) {
+            desk.unsettled += 1;
+            return Way::Elsewhere(Failure { cause: "the broker does not answer".into(), sent: false });
+        }
+        if !desk.place(&mut job.record, &lane, known) {
+            return Way::AskPartitions;
+        }
+        match self.wire.enqueue(&job.record) {
+            Ok(verdict) => {
+                desk.unsettled += 1;
+                Way::Out(verdict)
+            }
+            Err(not_queued) => {
+                desk.withdraw(&job.record, &lane);
+                job.record = job.original.clone();
+                match not_queued {
+                    NotQueued::Full => Way::QueueFull,
+                    NotQueued::Ended(Attempt::NoTopic(topic)) => Way::Ended(Refusal::NoTopic(topic)),
+                    NotQueued::Ended(Attempt::Refused(cause)) => Way::Ended(Refusal::Rejected(cause)),
+                    NotQueued::Ended(Attempt::Unknown(cause)) => {
+                        desk.unsettled += 1;
+                        Way::Elsewhere(Failure { cause, sent: false })
+                    }
+                    NotQueued::Ended(Attempt::Stored { .. }) => unreachable!("it was not queued"),
+                }
+            }
+        }
+    }
+
+    async fn await_verdict(self: Arc<Core>, job: Job, verdict: oneshot::Receiver<Attempt>) {
+        let attempt = self.wire.verdict(verdict).await;
+        let result = match attempt {
+            Attempt::Stored { partition, offset } => {
+                self.desk.lock().answered();
+                Ok(Stored::InTopic { partition, offset, sequence: SequenceId::of(&job.record.headers) })
+            }
+            Attempt::Unknown(cause) => {
+                self.desk.lock().failed(Instant::now());
+                return self.elsewhere(job, Failure { cause, sent: true }).await;
+            }
+            Attempt::Refused(cause) => Err(self.withdrawn(Refusal::Rejected(cause), &job)),
+            Attempt::NoTopic(topic) => Err(self.withdrawn(Refusal::NoTopic(topic), &job)),
+        };
+        self.settle(job, result, true);
+    }
+
+    fn withdrawn(&self, cause: Refusal, job: &Job) -> SendError {
+        self.desk.lock().withdraw(&job.record, &job.record.topic);
+        refused(cause, job)
+    }
+
+    /// The fallbacks in their order, then the spool, then the truth.
+    async fn elsewhere(self: Arc<Core>, job: Job, failure: Failure) {
+        for (at, fallback) in self.fallbacks.iter().enumerate() {
+            if let Some(stored) = self.try_fallback(at, fallback, &job.record).await {
+                return self.settle(job, Ok(stored), true);
+            }
+        }
+        let Some(spool) = &self.spool else {
+            let result = Err(given_up(failure, &job));
+            return self.settle(job, result, true);
+        };
+        let answer = {
+            let mut desk = self.desk.lock();
+            let answer = spool.append(job.record.clone());
+            desk.spooling |= answer.is_ok();
+            answer
+        };
+        let result = await_spool(answer, failure, job.original.clone()).await;
+        self.settle(job, result, true);
+    }
+
+    async fn try_fallback(&self, at: usize, fallback: &FallbackRoute, record: &Record) -> Option<Stored> {
+        let mut copy = record.clone();
+        if let Some(topic) = &fallback.topic {
+            copy.topic.clone_from(topic);
+        }
+        let id = SequenceId::of(&copy.headers);
+        headers::put(&mut copy.headers, headers::ORIGIN_TOPIC, Some(record.topic.clone()));
+        headers::put(&mut copy.headers, headers::ORIGIN_PRODUCER, id.map(|id| id.producer.to_string()));
+        headers::put(&mut copy.headers, headers::ORIGIN_SEQUENCE, id.map(|id| id.number.to_string()));
+        copy.partition = None;
+        let within = self.deadline.min(METADATA_TIME_MAX);
+        let partitions = fallback.wire.partitions(&copy.topic, within).await.ok()?;
+        let lane = format!("{}{}", fallback.lane_prefix, copy.topic);
+        let verdict = {
+            let mut desk = self.desk.lock();
+            desk.place(&mut copy, &lane, Some(partitions));
+            match fallback.wire.enqueue(&copy) {
+                Ok(verdict) => verdict,
+                Err(_) => {
+                    desk.withdraw(&copy, &lane);
+                    return None;
+                }
+            }
+        };
+        match fallback.wire.verdict(verdict).await {
+            Attempt::Stored { partition, offset } => {
+                Some(Stored::InFallback { fallback: at, topic: copy.topic, partition, offset })
+            }
+            _ => None,
+        }
+    }
+
+    /// The end of a record: counted, told, and its room given back.
+    pub(super) fn settle(&self, job: Job, result: SendResult, was_out: bool) {
+        self.counters.settled(&result, job.reply.is_one_way());
+        drop(job.room);
+        job.reply.tell(result);
+        if was_out {
+            self.desk.lock().unsettled -= 1;
+        }
+        self.changed.notify_waiters();
+    }
+}
+
+async fn await_spool(answer: Result<SpoolAnswer, SpoolError>, failure: Failure, record: Record) -> SendResult {
+    let answer = match answer {
+        Ok(answer) => answer.await.unwrap_or(Err(SpoolError::Closed)),
+        Err(error) => Err(error),
+    };
+    match answer {
+        Ok(()) => Ok(Stored::InSpool),
+        Err(error) if failure.sent => {
+            let cause = format!("{}; {error}", failure.cause);
+            Err(SendError::Unknown { cause, record: Some(Box::new(record)) })
+        }
+        Err(error) => Err(SendError::Refused { cause: Refusal::Spool(error), record: Box::new(record) }),
+    }
+}
+
+fn given_up(failure: Failure, job: &Job) -> SendError {
+    if failure.sent {
+        return SendError::Unknown {
+            cause: failure.cause,
+            record: Some(Box::new(job.original.clone())),
+        };
+    }
+    refused(Refusal::Unreachable(failure.cause), job)
+}
+
+pub(super) fn refused(cause: Refusal, job: &Job) -> SendError {
+    SendError::Refused { cause, record: Box::new(job.original.clone()) }
+}
