@@ -7,8 +7,8 @@ use tallymq_gateway::kafka::wire::Reader;
 use tallymq_gateway::kafka::wire::sample::Sampler;
 use tallymq_gateway::kafka::{ApiKey, Request, Response};
 
-use crate::ALLOCATED;
 use crate::versions::{request_bytes, response_bytes};
+use crate::{ALLOCATED, alone};
 
 const FRAME_BYTES: usize = 1 << 20;
 const PEAK_BYTES_MAX: usize = 64 << 20;
@@ -33,6 +33,7 @@ fn bombs(valid: &[u8], flexible: bool) -> impl Iterator<Item = BytesMut> {
 
 #[test]
 fn no_frame_costs_many_times_its_size() {
+    let _alone = alone();
     let before = ALLOCATED.current_usage();
     ALLOCATED.reset_peak_usage();
     for api in ApiKey::ALL {

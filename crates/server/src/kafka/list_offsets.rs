@@ -9,9 +9,10 @@ use tallymq_gateway::kafka::{
         ListOffsetsPartition, ListOffsetsPartitionResponse, ListOffsetsRequest, ListOffsetsResponse,
         ListOffsetsTopicResponse,
     },
+    records::{CompressionError, decompress},
 };
-use tallymq_model::{LeaderEpoch, Offset, PartitionIndex, Timestamp, TopicPartition};
-use tallymq_storage::log::{FoundBatch, PartitionLog};
+use tallymq_model::{LeaderEpoch, Offset, PartitionIndex, Timestamp, TopicPartition, batch::HEADER_BYTES};
+use tallymq_storage::log::{FoundBatch, PartitionLog, ReadError, timestamp::record_at};
 
 use super::{
     CallContext,
@@ -20,7 +21,9 @@ use super::{
 use crate::node::Node;
 
 /// Bound on a batch that is decompressed to find a record in it.
-const RECORDS_BYTES_MAX: usize = 128 << 20;
+const RECORDS_BYTES_MAX: usize = 64 << 20;
+/// What a batch's attributes say of records that are not compressed.
+const UNCOMPRESSED: i16 = 0;
 /// From this version on an answer names the leader epoch (KIP-320).
 const LEADER_EPOCH_VERSION: i16 = 4;
 const LATEST: i64 = -1;
@@ -76,10 +79,10 @@ async fn find(
         LATEST => Found { offset: log.log_end(), ..NOTHING },
         EARLIEST | EARLIEST_LOCAL => Found { offset: log.log_start(), ..NOTHING },
         LATEST_TIERED => NOTHING,
-        MAX_TIMESTAMP => search(log, |log| log.max_timestamp(), None).await?,
+        MAX_TIMESTAMP => search(node, log, |log| log.max_timestamp(), None).await?,
         at if at >= 0 => {
             let at = Timestamp(at);
-            search(log, move |log| log.find_timestamp(at, log.log_start()), Some(at)).await?
+            search(node, log, move |log| log.find_timestamp(at, log.log_start()), Some(at)).await?
         }
         _ => return Err(ErrorCode::UnsupportedVersion),
     };
@@ -113,35 +116,42 @@ fn first_version(timestamp: i64) -> i16 {
 
 /// Searches on a thread that may block, then inside the batch that was found.
 async fn search(
+    node: &Node,
     log: Arc<PartitionLog>,
-    find: impl FnOnce(&PartitionLog) -> Result<Option<FoundBatch>, tallymq_storage::log::ReadError>
-    + Send
-    + 'static,
+    find: impl FnOnce(&PartitionLog) -> Result<Option<FoundBatch>, ReadError> + Send + 'static,
     at: Option<Timestamp>,
 ) -> Result<Found, ErrorCode> {
-    let searching = tokio::task::spawn_blocking(move || {
-        let log_start = log.log_start();
-        let Some(batch) = find(&log).map_err(|error| read_refusal(&error))? else {
-            return Ok(NOTHING);
-        };
-        let at = at.unwrap_or(batch.header.max_timestamp);
-        Ok(place(&batch, at, log_start))
-    });
-    searching.await.map_err(|_| ErrorCode::UnknownServerError)?
+    let log_start = log.log_start();
+    let searching = tokio::task::spawn_blocking(move || find(&log).map_err(|error| read_refusal(&error)));
+    let Some(batch) = searching.await.map_err(|_| ErrorCode::UnknownServerError)?? else {
+        return Ok(NOTHING);
+    };
+    let at = at.unwrap_or(batch.header.max_timestamp);
+    // A batch of a few bytes may be many when it is decompressed: few at a time.
+    let _turn = match batch.header.compression() {
+        UNCOMPRESSED => None,
+        _ => Some(node.decompressions.acquire().await.map_err(|_| ErrorCode::UnknownServerError)?),
+    };
+    let placing = tokio::task::spawn_blocking(move || place(&batch, at, log_start));
+    placing.await.map_err(|_| ErrorCode::UnknownServerError)?
 }
 
-/// The record inside the batch; of a batch that cannot be looked into, its first.
-fn place(batch: &FoundBatch, at: Timestamp, from: Offset) -> Found {
-    use tallymq_model::batch::HEADER_BYTES;
-    use tallymq_storage::log::timestamp::record_at;
+/// The record inside the batch. Of a batch that is too large to be looked into, its first: whoever starts there misses
+/// nothing. Damage is answered as Kafka answers it where its decompression or its record iterator fails.
+fn place(batch: &FoundBatch, at: Timestamp, from: Offset) -> Result<Found, ErrorCode> {
     let header = &batch.header;
     let first = Found { offset: header.base_offset.max(from), timestamp: header.max_timestamp };
     let records = batch.bytes.slice(HEADER_BYTES..);
-    match tallymq_gateway::kafka::records::decompress(header.compression(), records, RECORDS_BYTES_MAX) {
-        Ok(records) => match record_at(header, &records, at, from) {
-            Ok(Some(found)) => Found { offset: found.offset, timestamp: found.timestamp },
-            Ok(None) | Err(_) => first,
-        },
-        Err(_) => first,
+    let records = match decompress(header.compression(), records, RECORDS_BYTES_MAX) {
+        Ok(records) => records,
+        Err(CompressionError::TooLarge(_) | CompressionError::WindowTooLarge(_)) => return Ok(first),
+        Err(CompressionError::Unknown(_) | CompressionError::Damaged(_)) => {
+            return Err(ErrorCode::UnknownServerError);
+        }
+    };
+    match record_at(header, &records, at, from) {
+        Ok(Some(found)) => Ok(Found { offset: found.offset, timestamp: found.timestamp }),
+        Ok(None) => Ok(first),
+        Err(_) => Err(ErrorCode::InvalidRecord),
     }
 }

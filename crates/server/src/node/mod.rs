@@ -33,7 +33,7 @@ use tallymq_replica::{DataView, MetadataView};
 use tallymq_storage::disk::Space;
 use tallymq_storage::log::{LogStore, PartitionLog};
 use tallymq_storage::wal::{Flush, Wal};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 
 use crate::{
     config::{Config, Startup},
@@ -53,6 +53,9 @@ const WAL_FULL_PAUSE: std::time::Duration = std::time::Duration::from_millis(5);
 
 /// A running node.
 pub struct Node {
+/// Batches that are decompressed at a time, each up to some 100 MiB.
+const DECOMPRESSIONS_MAX: usize = 2;
+
     /// Cluster id and node id.
     pub identity: Identity,
     /// What was set at start.
@@ -78,6 +81,8 @@ pub struct Node {
     pub fetch_budget: Budget,
     /// Slows reads of old records.
     pub catchup: catchup::CatchupPace,
+    /// Turns of those who decompress batches to look into them.
+    pub decompressions: Semaphore,
     settings: RwLock<SettingsCache>,
     scheduling: String,
     recovered: String,

@@ -161,6 +161,7 @@ pub async fn open(config: Config) -> Result<NodeParts, StartError> {
         group_gates: super::consumer_groups::GroupGates::default(),
     });
     node.reconcile().await?;
+        decompressions: tokio::sync::Semaphore::new(super::DECOMPRESSIONS_MAX),
     let background = tokio::spawn(background::run(node.clone(), stopped));
     let (committer, writer) = (ManuallyDrop::into_inner(committer), ManuallyDrop::into_inner(writer));
     Ok(NodeParts { node, committer, writer, background, stop })

@@ -4,7 +4,8 @@ use bytes::Bytes;
 use tallymq_model::{BatchHeader, Offset, Timestamp, TimestampType, batch::HEADER_BYTES, varint};
 use thiserror::Error;
 
-use super::{CompressionError, Header, Record, decompress};
+use super::compression::{ZSTD_WINDOW_LOG_USUAL, decompress_within};
+use super::{CompressionError, Header, Record};
 
 /// Why the records of a batch cannot be read.
 #[derive(Debug, Error)]
@@ -17,14 +18,15 @@ pub enum ReadRecordsError {
     Malformed(i32),
 }
 
-/// All records of `batch`, whose header is `header`; at most `bytes_max` bytes of them after decompression.
+/// All records of `batch`, whose header is `header`; at most `bytes_max` bytes of them after decompression. For clients: they
+/// take the windows that other clients take.
 pub fn read_records(
     header: &BatchHeader,
     batch: &Bytes,
     bytes_max: usize,
 ) -> Result<Vec<Record>, ReadRecordsError> {
     let compressed = batch.slice(HEADER_BYTES.min(batch.len())..header.size_bytes.min(batch.len()));
-    let records = decompress(header.compression(), compressed, bytes_max)?;
+    let records = decompress_within(header.compression(), compressed, bytes_max, ZSTD_WINDOW_LOG_USUAL)?;
     let mut rest = &records[..];
     let mut read = Vec::new();
     for at in 0..header.record_count {
