@@ -70,8 +70,7 @@ pub static COORDINATION_KEYS: &[ConfigKey] = &[
         .doc("Read size while loading groups."),
     ConfigKey::long("offsets.retention.check.interval.ms", "600000")
         .at_least(1)
-        .stored("Committed positions stay until the group or the topic is deleted.")
-        .doc("How often expired positions are looked for."),
+        .doc("How often groups without members and without positions are looked for, and forgotten."),
     ConfigKey::int("offsets.retention.minutes", "10080")
         .at_least(1)
         .stored("Committed positions stay until the group or the topic is deleted.")

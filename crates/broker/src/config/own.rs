@@ -30,6 +30,9 @@ pub static OWN_KEYS: &[ConfigKey] = &[
     ConfigKey::long("flush.interval.ms", "1000")
         .at_least(1)
         .doc("Under flush=async: after which time the log is synced."),
+    ConfigKey::int("group.max.count", "100000")
+        .at_least(1)
+        .doc("How many consumer groups there may be; another one is refused until some are deleted."),
     ConfigKey::string("http.listen", "127.0.0.1:9644").doc("Where health and metrics are served; empty is nowhere."),
     ConfigKey::boolean("insecure_listeners", "false")
         .doc("Allows listeners that are not loopback although there is no TLS and no authentication."),

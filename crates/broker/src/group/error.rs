@@ -19,7 +19,10 @@ pub enum GroupError {
     /// The command could not be brought into the log; a retry may succeed.
     #[error("the coordinator is not available")]
     CoordinatorNotAvailable,
-    /// Too many requests of this group are waiting, or too many groups exist; a retry may succeed.
+    /// There are as many groups as there may be: a retry is of no use until some are deleted.
+    #[error("there are as many consumer groups as group.max.count allows")]
+    TooManyGroups,
+    /// Too many requests of this group are waiting; a retry may succeed.
     #[error("the coordinator has too much to do")]
     CoordinatorLoadInProgress,
     /// The member is not known in the group.

@@ -60,7 +60,7 @@ pub struct CoordinatorOptions {
     pub consumer_assignor: Assignor,
     /// `group.consumer.migration.policy`.
     pub migration: MigrationPolicy,
-    /// Groups that this coordinator keeps.
+    /// `group.max.count`, of which this coordinator alone may keep all.
     pub groups_max: usize,
     /// Requests of one group that wait for its command in the log.
     pub waiting_requests_max: usize,

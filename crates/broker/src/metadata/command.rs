@@ -63,6 +63,8 @@ pub enum MetadataCommand {
     PlaceGroup {
         /// The group id.
         group: String,
+        /// A new one is refused where there are so many (`group.max.count`, as the leader has it).
+        groups_max: u32,
     },
     /// Forgets where a deleted consumer group was.
     ForgetGroup {
@@ -161,9 +163,10 @@ impl MetadataCommand {
                 out.put_u8(7);
                 out.put_i32(node.0);
             }
-            MetadataCommand::PlaceGroup { group } => {
-                out.put_u8(8);
+            MetadataCommand::PlaceGroup { group, groups_max } => {
+                out.put_u8(10);
                 out.put_text(group);
+                out.put_u32(*groups_max);
             }
             MetadataCommand::ForgetGroup { group } => {
                 out.put_u8(9);
@@ -198,8 +201,13 @@ impl MetadataCommand {
                 configs: read_configs(&mut reader)?,
             }),
             7 => Ok(MetadataCommand::AllocateProducerIds { node: NodeId(reader.i32("a node id")?) }),
-            8 => Ok(MetadataCommand::PlaceGroup { group: reader.text("a group id")? }),
+            // As it was written before groups were bounded; it was admitted then.
+            8 => Ok(MetadataCommand::PlaceGroup { group: reader.text("a group id")?, groups_max: u32::MAX }),
             9 => Ok(MetadataCommand::ForgetGroup { group: reader.text("a group id")? }),
+            10 => Ok(MetadataCommand::PlaceGroup {
+                group: reader.text("a group id")?,
+                groups_max: reader.u32("the number of groups")?,
+            }),
             found => Err(DecodeError::Variant { what: "a metadata command", found }),
         }
     }
@@ -224,7 +232,7 @@ impl MetadataCommand {
                 let scope_bytes = if let ConfigScope::Group(group) = scope { group.len() } else { 16 };
                 scope_bytes + configs(set)
             }
-            MetadataCommand::PlaceGroup { group } | MetadataCommand::ForgetGroup { group } => group.len(),
+            MetadataCommand::PlaceGroup { group, .. } | MetadataCommand::ForgetGroup { group } => group.len(),
             _ => 0,
         }
     }

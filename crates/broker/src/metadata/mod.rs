@@ -22,7 +22,7 @@ pub use command::{
 };
 pub use outcome::{
     CreatePartitionsError, CreateTopicError, MetadataOutcome, NotBootstrapped, PartitionPlanError,
-    ProducerIdBlock, ProducerIdsExhausted, SetConfigsError, UnknownTopic,
+    PlaceGroupError, ProducerIdBlock, ProducerIdsExhausted, SetConfigsError, UnknownTopic,
 };
 pub use placement::PARTITIONS_MAX;
 pub use topic::{PartitionPlace, Topic};
@@ -36,6 +36,12 @@ pub const PRODUCER_ID_BLOCK: i64 = 1000;
 
 /// Data groups that a cluster may have: a number above it is damage.
 pub const DATA_GROUPS_MAX: u32 = 65_536;
+
+/// Longest name of a consumer group that is kept, in bytes: what all names take is bounded by their number.
+pub const GROUP_ID_BYTES_MAX: usize = 1024;
+
+/// Groups that may have overrides.
+pub const GROUP_CONFIGS_MAX: usize = 100_000;
 
 /// Overrides with their version.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -96,7 +102,9 @@ impl Metadata {
             MetadataCommand::AllocateProducerIds { .. } => {
                 MetadataOutcome::ProducerIds(self.allocate_producer_ids())
             }
-            MetadataCommand::PlaceGroup { group } => MetadataOutcome::GroupPlaced(self.place_group(group)),
+            MetadataCommand::PlaceGroup { group, groups_max } => {
+                MetadataOutcome::GroupPlaced(self.place_group(group, *groups_max))
+            }
             MetadataCommand::ForgetGroup { group } => {
                 MetadataOutcome::GroupForgotten(self.forget_group(group))
             }
@@ -122,7 +130,7 @@ impl Metadata {
         let held = match scope {
             ConfigScope::Topic(topic) => return self.topics.set_configs(*topic, based_on, configs),
             ConfigScope::Broker(node) => self.broker_configs.entry(*node).or_default(),
-            ConfigScope::Group(group) => self.group_configs.entry(group.clone()).or_default(),
+            ConfigScope::Group(group) => return self.set_group_configs(group, based_on, configs),
         };
         if held.version != based_on {
             return Err(SetConfigsError::Changed(held.version));
@@ -132,15 +140,48 @@ impl Metadata {
         Ok(held.version)
     }
 
+    /// Groups come and go, so one without overrides is not kept. One that has some again counts on from the log's index: no
+    /// version is ever given twice.
+    fn set_group_configs(
+        &mut self,
+        group: &str,
+        based_on: ConfigVersion,
+        configs: &ConfigSet,
+    ) -> Result<ConfigVersion, SetConfigsError> {
+        let held = self.group_configs.get(group).map(|held| held.version);
+        if held.unwrap_or_default() != based_on {
+            return Err(SetConfigsError::Changed(held.unwrap_or_default()));
+        }
+        if configs.is_empty() {
+            self.group_configs.remove(group);
+            return Ok(ConfigVersion::default());
+        }
+        if group.len() > GROUP_ID_BYTES_MAX {
+            return Err(SetConfigsError::GroupNameTooLong(group.len()));
+        }
+        if held.is_none() && self.group_configs.len() >= GROUP_CONFIGS_MAX {
+            return Err(SetConfigsError::TooManyGroups(GROUP_CONFIGS_MAX));
+        }
+        let version = ConfigVersion(held.map_or(self.applied.0, |held| held.0 + 1));
+        self.group_configs.insert(group.to_owned(), VersionedConfigs { configs: configs.clone(), version });
+        Ok(version)
+    }
+
     fn allocate_producer_ids(&mut self) -> Result<ProducerIdBlock, ProducerIdsExhausted> {
         let first = self.next_producer_id;
         self.next_producer_id = first.checked_add(PRODUCER_ID_BLOCK).ok_or(ProducerIdsExhausted)?;
         Ok(ProducerIdBlock { first: ProducerId(first), count: PRODUCER_ID_BLOCK })
     }
 
-    fn place_group(&mut self, group: &str) -> Result<RaftGroup, NotBootstrapped> {
+    fn place_group(&mut self, group: &str, groups_max: u32) -> Result<RaftGroup, PlaceGroupError> {
         if let Some(&placed) = self.groups.get(group) {
             return Ok(placed);
+        }
+        if group.len() > GROUP_ID_BYTES_MAX {
+            return Err(PlaceGroupError::NameTooLong(group.len()));
+        }
+        if self.groups.len() >= groups_max as usize {
+            return Err(PlaceGroupError::TooManyGroups { limit: groups_max });
         }
         let placed = self.group_load.take()?;
         self.groups.insert(group.to_owned(), placed);

@@ -32,7 +32,7 @@ pub enum MetadataOutcome {
     /// To `AllocateProducerIds`.
     ProducerIds(Result<ProducerIdBlock, ProducerIdsExhausted>),
     /// To `PlaceGroup`: the data group that coordinates it.
-    GroupPlaced(Result<RaftGroup, NotBootstrapped>),
+    GroupPlaced(Result<RaftGroup, PlaceGroupError>),
     /// To `ForgetGroup`: whether it was known.
     GroupForgotten(bool),
 }
@@ -129,6 +129,29 @@ pub enum SetConfigsError {
     /// Somebody else changed them in between: read again, edit again.
     #[error("the settings were changed in between: they have version {0:?}")]
     Changed(ConfigVersion),
+    /// So many groups have overrides already. Kafka: POLICY_VIOLATION (44).
+    #[error("{0} groups have settings of their own, as many as may")]
+    TooManyGroups(usize),
+    /// The group's name is longer than [`super::GROUP_ID_BYTES_MAX`]. Kafka: INVALID_GROUP_ID (24).
+    #[error("the group id has {0} bytes, more than it may have")]
+    GroupNameTooLong(usize),
+}
+
+/// Why a consumer group gets no place.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+pub enum PlaceGroupError {
+    /// Kafka: GROUP_MAX_SIZE_REACHED (81), which clients do not retry.
+    #[error("there are {limit} consumer groups, as many as there may be")]
+    TooManyGroups {
+        /// The limit.
+        limit: u32,
+    },
+    /// The name is longer than [`super::GROUP_ID_BYTES_MAX`]. Kafka: INVALID_GROUP_ID (24).
+    #[error("the group id has {0} bytes, more than it may have")]
+    NameTooLong(usize),
+    /// Nothing can be placed before the cluster is set up.
+    #[error(transparent)]
+    NotBootstrapped(#[from] NotBootstrapped),
 }
 
 /// There is no such topic.

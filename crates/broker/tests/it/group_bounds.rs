@@ -16,11 +16,11 @@ fn groups_are_bounded_and_existing_ones_go_on() {
     let first = join(&mut world, "g", "");
     let first = joined(world.ask(Request::Join(first)));
     let second = join(&mut world, "h", "");
-    assert_eq!(join_error(world.ask(Request::Join(second))), GroupError::CoordinatorLoadInProgress);
+    assert_eq!(join_error(world.ask(Request::Join(second))), GroupError::TooManyGroups);
     let native = consumer_heartbeat(&mut world, "h", "m", 0);
     let native = world.ask(Request::ConsumerHeartbeat(native));
-    assert_eq!(heartbeat_error(native), GroupError::CoordinatorLoadInProgress);
-    let refused = Response::CommitCheck(Err(GroupError::CoordinatorLoadInProgress));
+    assert_eq!(heartbeat_error(native), GroupError::TooManyGroups);
+    let refused = Response::CommitCheck(Err(GroupError::TooManyGroups));
     assert_eq!(world.ask(commit_check("h", "", -1)), refused);
     assert_eq!(world.ask(heartbeat("g", &first.member, 1)), Response::Heartbeat(Ok(())));
     assert_eq!(world.ask(Request::Delete("h".into())), Response::Delete(Err(GroupError::GroupIdNotFound)));

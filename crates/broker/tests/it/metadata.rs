@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use tallymq_broker::metadata::{
     ConfigScope, ConfigSet, ConfigVersion, CreatePartitions, CreatePartitionsError, CreateTopic,
     CreateTopicError, Metadata, MetadataCommand, MetadataOutcome, NotBootstrapped, PartitionPlan,
-    PartitionPlanError, SetConfigsError, Topic, UnknownTopic,
+    PartitionPlanError, PlaceGroupError, SetConfigsError, Topic, UnknownTopic,
 };
 use tallymq_broker::{ApplyContext, DecodeError, Parts};
 use tallymq_model::{LogIndex, NodeId, PartitionIndex, ProducerId, RaftGroup, Term, TopicId};
@@ -203,22 +203,64 @@ fn a_state_with_a_topic_twice_is_refused() {
 #[test]
 fn a_consumer_group_stays_where_it_was_placed_until_it_is_forgotten() {
     let mut metadata = cluster(2);
-    let mut place =
-        |group: &str| match metadata.apply(AT, &MetadataCommand::PlaceGroup { group: group.to_owned() }) {
-            MetadataOutcome::GroupPlaced(outcome) => outcome,
-            other => panic!("{other:?}"),
-        };
-    assert_eq!(place("a"), Ok(RaftGroup(1)));
-    assert_eq!(place("b"), Ok(RaftGroup(2)));
-    assert_eq!(place("c"), Ok(RaftGroup(1)));
-    assert_eq!(place("b"), Ok(RaftGroup(2)));
+    let homes = ["a", "b", "c", "b"].map(|group| place(&mut metadata, group, u32::MAX).unwrap().0);
+    assert_eq!(homes, [1, 2, 1, 2]);
     let forget = MetadataCommand::ForgetGroup { group: "b".to_owned() };
     assert_eq!(metadata.apply(AT, &forget), MetadataOutcome::GroupForgotten(true));
     assert_eq!(metadata.apply(AT, &forget), MetadataOutcome::GroupForgotten(false));
     assert_eq!(metadata.placed_group("b"), None);
     assert_eq!(metadata.placed_groups().collect::<BTreeMap<_, _>>().len(), 2);
-    let place = MetadataCommand::PlaceGroup { group: "x".to_owned() };
-    assert_eq!(Metadata::new().apply(AT, &place), MetadataOutcome::GroupPlaced(Err(NotBootstrapped)));
+    assert_eq!(place(&mut Metadata::new(), "x", 1), Err(NotBootstrapped.into()));
+}
+
+#[test]
+fn a_limit_on_groups_refuses_new_ones_and_leaves_those_that_are_there() {
+    let mut metadata = cluster(2);
+    assert_eq!(place(&mut metadata, "a", 2), Ok(RaftGroup(1)));
+    assert_eq!(place(&mut metadata, "b", 2), Ok(RaftGroup(2)));
+    let full = Err(PlaceGroupError::TooManyGroups { limit: 2 });
+    assert_eq!(place(&mut metadata, "c", 2), full);
+    assert_eq!(metadata.placed_groups().len(), 2);
+    assert_eq!(place(&mut metadata, "b", 1), Ok(RaftGroup(2)), "a lower limit drives nobody out");
+    metadata.apply(AT, &MetadataCommand::ForgetGroup { group: "b".to_owned() });
+    assert_eq!(place(&mut metadata, "c", 2), Ok(RaftGroup(2)));
+    assert_eq!(place(&mut metadata, &"x".repeat(1025), 9), Err(PlaceGroupError::NameTooLong(1025)));
+    assert_eq!(place(&mut metadata, &"x".repeat(1024), 9), Ok(RaftGroup(1)));
+}
+
+#[test]
+fn a_place_from_before_groups_were_bounded_is_read_without_a_limit() {
+    let command = |kind: &[u8], behind: &[u8]| {
+        MetadataCommand::decode(&mut [&[1], kind, &[1, b'g'], behind].concat().into()).unwrap()
+    };
+    let group = "g".to_owned();
+    assert_eq!(command(&[8], &[]), MetadataCommand::PlaceGroup { group, groups_max: u32::MAX });
+    assert!(matches!(command(&[10], &[5]), MetadataCommand::PlaceGroup { groups_max: 5, .. }));
+}
+
+#[test]
+fn a_group_that_lost_its_overrides_is_not_kept_and_no_version_comes_twice() {
+    let mut metadata = cluster(2);
+    let mut apply = |index: u64, based_on: u64, pairs: &[(&str, &str)]| {
+        let (scope, based_on) = (ConfigScope::Group("g".to_owned()), ConfigVersion(based_on));
+        let at = ApplyContext { index: LogIndex(index), term: Term(1) };
+        match metadata.apply(at, &MetadataCommand::SetConfigs { scope, based_on, configs: set(pairs) }) {
+            MetadataOutcome::ConfigsSet(outcome) => (outcome, metadata.group_configs("g").is_some()),
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(apply(7, 0, &[("k", "1")]), (Ok(ConfigVersion(7)), true));
+    assert_eq!(apply(8, 7, &[("k", "2")]), (Ok(ConfigVersion(8)), true));
+    assert_eq!(apply(9, 8, &[]), (Ok(ConfigVersion(0)), false));
+    assert_eq!(apply(10, 0, &[("k", "3")]), (Ok(ConfigVersion(10)), true));
+    assert_eq!(apply(11, 8, &[("k", "4")]), (Err(SetConfigsError::Changed(ConfigVersion(10))), true));
+}
+
+fn place(metadata: &mut Metadata, group: &str, groups_max: u32) -> Result<RaftGroup, PlaceGroupError> {
+    match metadata.apply(AT, &MetadataCommand::PlaceGroup { group: group.to_owned(), groups_max }) {
+        MetadataOutcome::GroupPlaced(outcome) => outcome,
+        other => panic!("{other:?}"),
+    }
 }
 
 #[test]
@@ -282,7 +324,7 @@ fn commands() -> impl Strategy<Value = MetadataCommand> {
             configs
         }),
         Just(MetadataCommand::AllocateProducerIds { node: NodeId(1) }),
-        "[a-e]".prop_map(|group| MetadataCommand::PlaceGroup { group }),
+        ("[a-e]", 1..6_u32).prop_map(|(group, groups_max)| MetadataCommand::PlaceGroup { group, groups_max }),
         "[a-e]".prop_map(|group| MetadataCommand::ForgetGroup { group }),
     ]
 }

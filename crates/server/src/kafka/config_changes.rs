@@ -129,6 +129,12 @@ pub async fn change(
             MetadataOutcome::ConfigsSet(Err(SetConfigsError::UnknownTopic(_))) => {
                 return Err(ErrorCode::UnknownTopicOrPartition.into());
             }
+            MetadataOutcome::ConfigsSet(Err(error @ SetConfigsError::TooManyGroups(_))) => {
+                return Err(Refusal::new(ErrorCode::PolicyViolation, error));
+            }
+            MetadataOutcome::ConfigsSet(Err(error @ SetConfigsError::GroupNameTooLong(_))) => {
+                return Err(Refusal::new(ErrorCode::InvalidGroupId, error));
+            }
             _ => return Err(ErrorCode::UnknownServerError.into()),
         }
     }

@@ -98,7 +98,8 @@ pub fn group_refusal(error: &GroupError) -> ErrorCode {
         GroupError::UnreleasedInstanceId => ErrorCode::UnreleasedInstanceId,
         GroupError::InconsistentGroupProtocol => ErrorCode::InconsistentGroupProtocol,
         GroupError::InvalidSessionTimeout => ErrorCode::InvalidSessionTimeout,
-        GroupError::GroupMaxSizeReached => ErrorCode::GroupMaxSizeReached,
+        // Nothing says it better: what clients do not retry, and what names a limit.
+        GroupError::GroupMaxSizeReached | GroupError::TooManyGroups => ErrorCode::GroupMaxSizeReached,
         GroupError::NonEmptyGroup => ErrorCode::NonEmptyGroup,
         GroupError::GroupIdNotFound => ErrorCode::GroupIdNotFound,
         GroupError::FencedMemberEpoch => ErrorCode::FencedMemberEpoch,

@@ -1,4 +1,4 @@
-//! What the node does by itself: checkpoints, retention, expiry of idle producers, a look at the disk. Passing time becomes
+//! What the node does by itself: checkpoints, retention, expiry of idle producers and dead groups, a look at the disk. Passing time becomes
 //! commands here, stamped with the leader's clock.
 
 use std::{
@@ -15,7 +15,7 @@ use tokio::{
     time::{Instant, MissedTickBehavior, interval, sleep},
 };
 
-use super::{DataHandle, Node};
+use super::{DataHandle, Dead, Node};
 use crate::stop::stopped;
 
 /// How often the write-ahead log's fill is looked at.
@@ -27,6 +27,9 @@ const ROOM_INTERVAL: Duration = Duration::from_secs(2);
 /// How often free disk space is looked at.
 const DISK_CHECK: Duration = Duration::from_millis(500);
 
+/// How long nothing is looked for after dead groups were, however many groups are asked for in vain.
+const GROUP_EXPIRY_PAUSE: Duration = Duration::from_secs(10);
+
 /// Runs all of it until `stop`.
 pub async fn run(node: Arc<Node>, mut stop: watch::Receiver<bool>) {
     sweep(node.clone());
@@ -34,6 +37,7 @@ pub async fn run(node: Arc<Node>, mut stop: watch::Receiver<bool>) {
         () = checkpoints(&node) => {}
         () = retention_checks(&node) => {}
         () = producer_expiry(&node) => {}
+        () = group_expiry(&node) => {}
         () = disk_checks(&node) => {}
         () = stopped(&mut stop) => {}
     }
@@ -175,6 +179,23 @@ async fn producer_expiry(node: &Node) {
         let every = node.with_layers(|layers| layers.number("producer.id.expiration.check.interval.ms"));
         sleep(Duration::from_millis(every.max(1000) as u64)).await;
         node.expire_producers().await;
+    }
+}
+
+/// Forgets dead groups now and then, and at once when there is no room for another group.
+async fn group_expiry(node: &Node) {
+    loop {
+        let every = node.with_layers(|layers| layers.number("offsets.retention.check.interval.ms"));
+        let every = Duration::from_millis(every.max(1) as u64);
+        tokio::select! {
+            () = sleep(every) => {}
+            () = node.group_gates.full.notified() => {}
+        }
+        let groups = node.forget_dead_groups(Dead::Unused).await;
+        if groups > 0 {
+            tracing::info!(groups, "forgot consumer groups without members and positions");
+        }
+        sleep(every.min(GROUP_EXPIRY_PAUSE)).await;
     }
 }
 

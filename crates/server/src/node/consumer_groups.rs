@@ -9,6 +9,8 @@
 //!  commit  hold (shared): placement, check, commit in every data group
 //!  delete  hold (alone):  delete, positions in every data group, forget if nobody asks and nobody joined again
 //! ```
+//!
+//! Reading never places a group. A join may place one that never comes to be; `dead_groups` gives such places back.
 
 use std::{
     hash::{DefaultHasher, Hash, Hasher},
@@ -18,13 +20,24 @@ use std::{
 use tallymq_broker::{
     data::{DataCommand, DataOutcome},
     group::{GroupCommand, GroupError, GroupId, GroupOutcome, Request, Response},
-    metadata::{MetadataCommand, MetadataOutcome},
+    metadata::{MetadataCommand, MetadataOutcome, PlaceGroupError},
 };
 use tallymq_consensus::ProposeError;
 use thiserror::Error;
-use tokio::sync::{RwLock, RwLockReadGuard};
+use tokio::sync::{Notify, RwLock, RwLockReadGuard};
 
 use super::{DataHandle, Node};
+
+/// Why no coordinator can be asked.
+#[derive(Debug, Error)]
+enum NoCoordinator {
+    /// The group cannot have one.
+    #[error(transparent)]
+    Refused(#[from] GroupError),
+    /// The log did not take it.
+    #[error(transparent)]
+    Propose(#[from] ProposeError),
+}
 
 /// Groups share a gate with others, by the hash of their names.
 const GATES: usize = 256;
@@ -41,7 +54,11 @@ pub enum DeleteGroupError {
 }
 
 /// The gates of all groups.
-pub(super) struct GroupGates(Vec<Gate>);
+pub(super) struct GroupGates {
+    gates: Vec<Gate>,
+    /// Told when there is no room for another group.
+    pub(super) full: Notify,
+}
 
 #[derive(Default)]
 struct Gate {
@@ -59,7 +76,7 @@ struct Asking<'a>(&'a AtomicUsize);
 
 impl Default for GroupGates {
     fn default() -> GroupGates {
-        GroupGates((0..GATES).map(|_| Gate::default()).collect())
+        GroupGates { gates: (0..GATES).map(|_| Gate::default()).collect(), full: Notify::new() }
     }
 }
 
@@ -67,7 +84,7 @@ impl GroupGates {
     fn of(&self, group: &str) -> &Gate {
         let mut hasher = DefaultHasher::new();
         group.hash(&mut hasher);
-        &self.0[(hasher.finish() % GATES as u64) as usize]
+        &self.gates[(hasher.finish() % GATES as u64) as usize]
     }
 }
 
@@ -85,16 +102,24 @@ impl Node {
     }
 
     /// The same, but decides it if need be.
-    pub async fn place_group(&self, group: &str) -> Result<&DataHandle, ProposeError> {
+    async fn place_group(&self, group: &str) -> Result<&DataHandle, NoCoordinator> {
         if let Some(home) = self.home_of(group) {
             return Ok(home);
         }
-        let command = MetadataCommand::PlaceGroup { group: group.to_owned() };
-        match self.propose_metadata(command).await? {
-            MetadataOutcome::GroupPlaced(Ok(placed)) => {
-                self.data(placed).ok_or(ProposeError::NotLeader { leader: None })
+        let groups_max = self.with_layers(|layers| layers.number("group.max.count"));
+        let groups_max = u32::try_from(groups_max).unwrap_or(u32::MAX);
+        let command = MetadataCommand::PlaceGroup { group: group.to_owned(), groups_max };
+        let MetadataOutcome::GroupPlaced(placed) = self.propose_metadata(command).await? else {
+            return Err(ProposeError::Unknown.into());
+        };
+        match placed {
+            Ok(placed) => Ok(self.data(placed).ok_or(ProposeError::NotLeader { leader: None })?),
+            Err(PlaceGroupError::TooManyGroups { .. }) => {
+                self.group_gates.full.notify_one();
+                Err(GroupError::TooManyGroups.into())
             }
-            _ => Err(ProposeError::Unknown),
+            Err(PlaceGroupError::NameTooLong(_)) => Err(GroupError::InvalidGroupId.into()),
+            Err(PlaceGroupError::NotBootstrapped(_)) => Err(ProposeError::Unknown.into()),
         }
     }
 
@@ -131,23 +156,37 @@ impl Node {
     }
 
     /// A group without a home exists nowhere, so that any coordinator answers as for an unknown group.
-    async fn coordinator_for(&self, group: &str, may_create: bool) -> Result<&DataHandle, ProposeError> {
+    async fn coordinator_for(&self, group: &str, may_create: bool) -> Result<&DataHandle, NoCoordinator> {
         if may_create {
             return self.place_group(group).await;
         }
         let home = self.home_of(group).or_else(|| self.data_groups().next());
-        home.ok_or(ProposeError::NotLeader { leader: None })
+        Ok(home.ok_or(ProposeError::NotLeader { leader: None })?)
     }
 
     /// Deletes a group with its positions. Finishes a deletion that was interrupted after its first step.
     pub async fn delete_group(&self, group: &GroupId) -> Result<(), DeleteGroupError> {
+        self.delete_group_if(group, || true).await
+    }
+
+    /// The same, but only if `wanted` says so once nobody else can do anything with the group.
+    pub(super) async fn delete_group_if(
+        &self,
+        group: &GroupId,
+        wanted: impl FnOnce() -> bool,
+    ) -> Result<(), DeleteGroupError> {
         let gate = self.group_gates.of(group.as_str());
         let _alone = gate.hold.write().await;
+        if !wanted() {
+            return Ok(());
+        }
         let home = self.home_of(group.as_str());
         let coordinator = self.coordinator_for(group.as_str(), false).await;
         let refused = match ask(coordinator, Request::Delete(group.clone())).await {
             Response::Delete(Ok(())) => None,
-            Response::Delete(Err(GroupError::GroupIdNotFound)) if home.is_some() => {
+            Response::Delete(Err(GroupError::GroupIdNotFound))
+                if home.is_some() || self.has_positions(group) =>
+            {
                 Some(GroupError::GroupIdNotFound)
             }
             Response::Delete(Err(error)) => return Err(error.into()),
@@ -193,14 +232,16 @@ impl Node {
     }
 }
 
-async fn ask(home: Result<&DataHandle, ProposeError>, request: Request) -> Response {
-    match home {
-        Ok(home) => home.coordinator.ask(request).await,
-        Err(ProposeError::Unknown | ProposeError::TooLarge { .. }) => {
-            Response::refuse(&request, GroupError::CoordinatorNotAvailable)
+async fn ask(home: Result<&DataHandle, NoCoordinator>, request: Request) -> Response {
+    let error = match home {
+        Ok(home) => return home.coordinator.ask(request).await,
+        Err(NoCoordinator::Refused(error)) => error,
+        Err(NoCoordinator::Propose(ProposeError::Unknown | ProposeError::TooLarge { .. })) => {
+            GroupError::CoordinatorNotAvailable
         }
-        Err(ProposeError::NotLeader { .. } | ProposeError::ShuttingDown) => {
-            Response::refuse(&request, GroupError::NotCoordinator)
+        Err(NoCoordinator::Propose(ProposeError::NotLeader { .. } | ProposeError::ShuttingDown)) => {
+            GroupError::NotCoordinator
         }
-    }
+    };
+    Response::refuse(&request, error)
 }

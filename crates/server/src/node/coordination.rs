@@ -123,6 +123,7 @@ fn options(layers: &BrokerLayers<'_>) -> CoordinatorOptions {
         initial_rebalance_delay_ms: ms("group.initial.rebalance.delay.ms"),
         session_timeout_ms_min: ms("group.min.session.timeout.ms"),
         session_timeout_ms_max: ms("group.max.session.timeout.ms"),
+        groups_max: count("group.max.count"),
         classic_members_max: count("group.max.size"),
         consumer_members_max: count("group.consumer.max.size"),
         consumer_session_timeout_ms: ms("group.consumer.session.timeout.ms"),

@@ -4,6 +4,7 @@ mod background;
 mod catchup;
 mod consumer_groups;
 mod coordination;
+mod dead_groups;
 mod disk_guard;
 mod file_limit;
 mod machine;
@@ -44,6 +45,7 @@ use crate::{
 
 pub use consumer_groups::{DeleteGroupError, GroupHold};
 pub use coordination::CoordinatorHandle;
+pub use dead_groups::Dead;
 pub use machine::{DataEntry, DataMachine, MetadataEntry, MetadataMachine};
 pub use start::{NodeParts, StartError, open};
 pub use topics::{TopicChangeError, TopicCreation};

@@ -25,7 +25,7 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::{
-    DataHandle, Node, background,
+    DataHandle, Dead, Node, background,
     coordination::{self, Surroundings},
     disk_guard::DiskGuard,
     file_limit,
@@ -161,7 +161,10 @@ pub async fn open(config: Config) -> Result<NodeParts, StartError> {
         group_gates: super::consumer_groups::GroupGates::default(),
     });
     node.reconcile().await?;
-        decompressions: tokio::sync::Semaphore::new(super::DECOMPRESSIONS_MAX),
+    match node.forget_dead_groups(Dead::Interrupted).await {
+        0 => {}
+        groups => tracing::info!(groups, "finished deletions of consumer groups that a stop interrupted"),
+    }
     let background = tokio::spawn(background::run(node.clone(), stopped));
     let (committer, writer) = (ManuallyDrop::into_inner(committer), ManuallyDrop::into_inner(writer));
     Ok(NodeParts { node, committer, writer, background, stop })

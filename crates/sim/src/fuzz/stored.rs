@@ -68,7 +68,7 @@ pub(super) fn metadata_command() -> Target {
             configs: configs(),
         },
         MetadataCommand::AllocateProducerIds { node: NodeId(3) },
-        MetadataCommand::PlaceGroup { group: "group".to_owned() },
+        MetadataCommand::PlaceGroup { group: "group".to_owned(), groups_max: 100_000 },
         MetadataCommand::ForgetGroup { group: "group".to_owned() },
     ];
     let mut seeds = commands(true);

@@ -107,9 +107,13 @@ impl Coordinator {
         };
         let is_full = self.slots.len() >= self.core.options.groups_max && !self.slots.contains_key(&group);
         let busy = |slot: &Slot| slot.queue.len() >= self.core.options.waiting_requests_max;
-        if self.slots.get(&group).is_some_and(busy) || (is_full && may_create(&request)) {
-            let refused = Response::refuse(&request, GroupError::CoordinatorLoadInProgress);
-            self.core.actions.push_back(Action::Reply(token, refused));
+        let refusal = if is_full && may_create(&request) {
+            Some(GroupError::TooManyGroups)
+        } else {
+            self.slots.get(&group).is_some_and(busy).then_some(GroupError::CoordinatorLoadInProgress)
+        };
+        if let Some(error) = refusal {
+            self.core.actions.push_back(Action::Reply(token, Response::refuse(&request, error)));
             return;
         }
         self.work(now, &group, Work::Request(token, Box::new(request)));
