@@ -2,6 +2,7 @@
 
 use std::{net::SocketAddr, sync::Arc};
 
+use tallymq_storage::disk::Disk;
 use thiserror::Error;
 use tokio::{
     net::TcpListener,
@@ -44,12 +45,24 @@ pub struct Server {
 impl Server {
     /// Opens the data directory, recovers, and listens. When this returns clients are served.
     pub async fn start(config: Config) -> Result<Server, ServerError> {
-        let parts = node::open(config).await?;
+        Server::listen(node::open(config).await?).await
+    }
+
+    /// The same on a disk that is not the data directory.
+    pub async fn start_on(disk: Arc<dyn Disk>, config: Config) -> Result<Server, ServerError> {
+        Server::listen(node::open_on(disk, config).await?).await
+    }
+
+    async fn listen(parts: NodeParts) -> Result<Server, ServerError> {
         let node = parts.node.clone();
+        let (listeners, http_listeners) = match bind_all(&node).await {
+            Ok(listeners) => listeners,
+            Err(error) => {
+                parts.stop().await;
+                return Err(error.into());
+            }
+        };
         let (stop, stopped) = watch::channel(false);
-        let insecure = node.startup.insecure_listeners;
-        let listeners = bind(&node.startup.listen, insecure, node.startup.sockets).await?;
-        let http_listeners = bind(&node.startup.http_listen, insecure, SocketOptions::default()).await?;
         let (kafka, http) = (addresses(&listeners), addresses(&http_listeners));
         let mut tasks = Vec::new();
         let acceptors = acceptors(&node, &stopped);
@@ -86,6 +99,14 @@ impl Server {
         }
         self.parts.stop().await;
     }
+}
+
+/// The listeners of Kafka clients and those of HTTP.
+async fn bind_all(node: &Node) -> Result<(Vec<TcpListener>, Vec<TcpListener>), BindError> {
+    let startup = &node.startup;
+    let kafka = bind(&startup.listen, startup.insecure_listeners, startup.sockets).await?;
+    let http = bind(&startup.http_listen, startup.insecure_listeners, SocketOptions::default()).await?;
+    Ok((kafka, http))
 }
 
 fn addresses(listeners: &[TcpListener]) -> Vec<SocketAddr> {

@@ -47,17 +47,17 @@ pub use consumer_groups::{DeleteGroupError, GroupHold};
 pub use coordination::CoordinatorHandle;
 pub use dead_groups::Dead;
 pub use machine::{DataEntry, DataMachine, MetadataEntry, MetadataMachine};
-pub use start::{NodeParts, StartError, open};
+pub use start::{NodeParts, StartError, open, open_on};
 pub use topics::{TopicChangeError, TopicCreation};
 
 /// How long producers rest before they look at a full write-ahead log again.
 const WAL_FULL_PAUSE: std::time::Duration = std::time::Duration::from_millis(5);
 
-/// A running node.
-pub struct Node {
 /// Batches that are decompressed at a time, each up to some 100 MiB.
 const DECOMPRESSIONS_MAX: usize = 2;
 
+/// A running node.
+pub struct Node {
     /// Cluster id and node id.
     pub identity: Identity,
     /// What was set at start.
@@ -81,10 +81,10 @@ const DECOMPRESSIONS_MAX: usize = 2;
     producer_ids: producer_ids::ProducerIds,
     /// Memory for records on their way from disk to clients.
     pub fetch_budget: Budget,
-    /// Slows reads of old records.
-    pub catchup: catchup::CatchupPace,
     /// Turns of those who decompress batches to look into them.
     pub decompressions: Semaphore,
+    /// Slows reads of old records.
+    pub catchup: catchup::CatchupPace,
     settings: RwLock<SettingsCache>,
     scheduling: String,
     recovered: String,

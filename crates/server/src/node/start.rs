@@ -99,7 +99,13 @@ impl CommitObserver for CommitMetrics {
 /// Opens the data directory and starts everything on it; when this returns every group leads and has applied its log.
 pub async fn open(config: Config) -> Result<NodeParts, StartError> {
     let startup = Startup::from_config(&config)?;
-    let disk: Arc<dyn Disk> = Arc::new(RealDisk::open(&startup.data_dir)?);
+    let disk = Arc::new(RealDisk::open(&startup.data_dir)?);
+    open_on(disk, config).await
+}
+
+/// The same on any disk; `data.dir` means nothing then.
+pub async fn open_on(disk: Arc<dyn Disk>, config: Config) -> Result<NodeParts, StartError> {
+    let startup = Startup::from_config(&config)?;
     let identity = Identity::open(&*disk, startup.node_id, startup.data_groups)?;
     let metrics = Arc::new(Metrics::new(facts(&identity, &startup)));
     let (wal, mut committer, recovered) = open_wal(disk.clone(), &startup)?;
@@ -155,6 +161,7 @@ pub async fn open(config: Config) -> Result<NodeParts, StartError> {
         removals: AtomicU8::new(0),
         wal_full: AtomicBool::new(false),
         fetch_budget,
+        decompressions: tokio::sync::Semaphore::new(super::DECOMPRESSIONS_MAX),
         catchup: super::catchup::CatchupPace::default(),
         settings: parking_lot::RwLock::default(),
         topic_changes: tokio::sync::Mutex::new(()),

@@ -1,0 +1,112 @@
+//! Fetch: waiting for records, sessions, and topics that a client makes by asking for them.
+
+use tallymq_gateway::kafka::{
+    ErrorCode,
+    messages::{
+        fetch::FetchRequest,
+        metadata::{MetadataRequest, MetadataRequestTopic, MetadataResponse},
+    },
+};
+
+use crate::{
+    client::{Client, answer, batch, fetch, fetch_partitions, produce, values_of},
+    disks::TestDisk,
+    world::start_on,
+};
+
+const FIVE_MINUTES_MS: i32 = 300_000;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fetch_that_waits_is_woken_by_the_record_it_waits_for() {
+    let disk = TestDisk::new();
+    let broker = start_on(&disk, &[]).await;
+    let (mut producer, mut consumer) = (broker.client().await, broker.client().await);
+    producer.create("t", 1).await;
+    for offset in 0..10 {
+        let waiting = FetchRequest { max_wait_ms: FIVE_MINUTES_MS, min_bytes: 1, ..fetch("t", offset) };
+        consumer.send(waiting).await;
+        producer.produce("t", batch(&offset.to_string())).await;
+        let fetched = answer!(consumer.receive().await, Fetch);
+        assert_eq!(values_of(&fetched), [(offset, offset.to_string())]);
+    }
+    broker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fetch_that_nobody_wakes_answers_when_its_time_is_over() {
+    let disk = TestDisk::new();
+    let broker = start_on(&disk, &[]).await;
+    let mut client = broker.client().await;
+    client.create("t", 1).await;
+    let fetched = client.fetch(FetchRequest { max_wait_ms: 30, min_bytes: 1, ..fetch("t", 0) }).await;
+    assert!(values_of(&fetched).is_empty());
+    broker.stop().await;
+}
+
+fn session(id: i32, epoch: i32, partitions: &[(i32, i64)]) -> FetchRequest {
+    let mut request =
+        FetchRequest { session_id: id, session_epoch: epoch, ..fetch_partitions("t", partitions) };
+    request.topics.retain(|topic| !topic.partitions.is_empty());
+    request
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fetch_session_answers_only_what_is_new() {
+    let disk = TestDisk::new();
+    let broker = start_on(&disk, &[]).await;
+    let mut client = broker.client().await;
+    client.create("t", 3).await;
+    let whole = client.fetch(session(0, 0, &[(0, 0), (1, 0), (2, 0)])).await;
+    assert_eq!(whole.responses[0].partitions.len(), 3);
+    let id = whole.session_id;
+    assert!(id > 0);
+    assert!(client.fetch(session(id, 1, &[])).await.responses.is_empty(), "nothing is new");
+    client.send(produce("t", 1, batch("v"))).await;
+    client.produced().await;
+    let news = client.fetch(session(id, 2, &[])).await;
+    let partitions: Vec<_> = news.responses[0].partitions.iter().map(|one| one.partition_index).collect();
+    assert_eq!((partitions, values_of(&news)), (vec![1], vec![(0, "v".to_owned())]));
+    assert!(client.fetch(session(id, 3, &[(1, 1)])).await.responses.is_empty(), "its position moved on");
+    let overtaken = client.fetch(session(id, 3, &[])).await;
+    assert_eq!(overtaken.error_code, ErrorCode::InvalidFetchSessionEpoch);
+    let unknown = client.fetch(session(id ^ 0x55, 1, &[])).await;
+    assert_eq!(unknown.error_code, ErrorCode::FetchSessionIdNotFound);
+    broker.stop().await;
+}
+
+async fn metadata(client: &mut Client, topic: &str, may_create: bool) -> MetadataResponse {
+    let topic = MetadataRequestTopic { name: Some(topic.to_owned()), ..Default::default() };
+    let request = MetadataRequest {
+        topics: Some(vec![topic]),
+        allow_auto_topic_creation: may_create,
+        ..Default::default()
+    };
+    answer!(client.call(request).await, Metadata)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn metadata_makes_a_topic_that_takes_records_at_once() {
+    let disk = TestDisk::new();
+    let broker = start_on(&disk, &[("num.partitions", "3")]).await;
+    let mut client = broker.client().await;
+    let unknown = metadata(&mut client, "t", false).await;
+    assert_eq!(unknown.topics[0].error_code, ErrorCode::UnknownTopicOrPartition);
+    let made = metadata(&mut client, "t", true).await;
+    assert_eq!((made.topics[0].error_code, made.topics[0].partitions.len()), (ErrorCode::None, 3));
+    assert_eq!(made.brokers[0].port, i32::from(broker.address().port()));
+    assert_eq!(client.produce("t", batch("v")).await.error_code, ErrorCode::None);
+    let refused = metadata(&mut client, "no/name", true).await;
+    assert_eq!(refused.topics[0].error_code, ErrorCode::InvalidTopicException);
+    broker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_automatic_creation_a_missing_topic_stays_missing() {
+    let disk = TestDisk::new();
+    let broker = start_on(&disk, &[("auto.create.topics.enable", "false")]).await;
+    let mut client = broker.client().await;
+    let missing = metadata(&mut client, "t", true).await;
+    assert_eq!(missing.topics[0].error_code, ErrorCode::UnknownTopicOrPartition);
+    assert!(broker.0.node().topic("t").is_none());
+    broker.stop().await;
+}

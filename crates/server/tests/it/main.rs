@@ -1,0 +1,13 @@
+//! The server's integration tests, one binary: the real node behind its real listener, in this process, on ports that the
+//! system chooses. Nothing here sleeps; what has to come is waited for.
+
+mod client;
+mod consuming;
+mod disks;
+mod groups;
+mod hostile;
+mod offsets;
+mod producing;
+mod starting;
+mod stopping;
+mod world;
