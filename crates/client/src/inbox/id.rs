@@ -29,7 +29,9 @@ pub enum MessageIdError {
     #[error("the id contains a control character; write it as text, for instance in hexadecimal")]
     Control,
     /// The header is not there.
-    #[error("the record has no header \"{name}\" with text in it; have its sender set one, or use another IdSource")]
+    #[error(
+        "the record has no header \"{name}\" with text in it; have its sender set one, or use another IdSource"
+    )]
     Missing {
         /// Which one.
         name: String,

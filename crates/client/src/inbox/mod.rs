@@ -47,7 +47,7 @@
 mod change;
 mod id;
 #[cfg(feature = "redis")]
-mod redis;
+mod redis_inbox;
 #[cfg(any(feature = "postgres", feature = "mysql", feature = "sqlite"))]
 mod statements;
 #[cfg(any(feature = "postgres", feature = "mysql", feature = "sqlite"))]
@@ -57,7 +57,7 @@ mod store;
 pub use change::{Applied, Change, ChangeError, Value};
 pub use id::{ID_HEADER, IdSource, MessageId, MessageIdError, Origin};
 #[cfg(feature = "redis")]
-pub use redis::{RedisInbox, RedisInboxError, RedisInboxSettings};
+pub use redis_inbox::{RedisInbox, RedisInboxError, RedisInboxSettings};
 #[cfg(any(feature = "postgres", feature = "mysql", feature = "sqlite"))]
 pub use store::{Inbox, InboxDatabase, InboxError, InboxProgress};
 

@@ -30,10 +30,14 @@ pub enum InboxError {
     #[error("the work failed: {0}")]
     Work(#[source] WorkError),
     /// Another transaction was in the way: a deadlock, a lock that took too long, a snapshot that is too old.
-    #[error("another transaction was in the way: {0}; roll back and try again (in SQLite, begin with BEGIN IMMEDIATE)")]
+    #[error(
+        "another transaction was in the way: {0}; roll back and try again (in SQLite, begin with BEGIN IMMEDIATE)"
+    )]
     Conflict(#[source] sqlx::Error),
     /// The database failed.
-    #[error("the inbox cannot be used: {0}; roll back and try again (is the schema there? Inbox::create_schema)")]
+    #[error(
+        "the inbox cannot be used: {0}; roll back and try again (is the schema there? Inbox::create_schema)"
+    )]
     Database(#[source] sqlx::Error),
 }
 

@@ -26,14 +26,20 @@ pub enum PutError {
     #[error("the record's tally-id cannot be used: {0}")]
     Id(#[from] MessageIdError),
     /// A message with this id is in the outbox already.
-    #[error("a message with the id \"{0}\" is already in the outbox; if this is a retry, the first one is enough")]
+    #[error(
+        "a message with the id \"{0}\" is already in the outbox; if this is a retry, the first one is enough"
+    )]
     IdTaken(String),
     /// The database failed.
-    #[error("the outbox could not be written: {0}; roll back and try again (is the schema there? Outbox::create_schema)")]
+    #[error(
+        "the outbox could not be written: {0}; roll back and try again (is the schema there? Outbox::create_schema)"
+    )]
     Database(#[source] sqlx::Error),
 }
 
 /// The outbox's tables could not be read or written.
 #[derive(Debug, thiserror::Error)]
-#[error("the outbox's tables cannot be used: {0}; check the connection and the schema (Outbox::create_schema)")]
+#[error(
+    "the outbox's tables cannot be used: {0}; check the connection and the schema (Outbox::create_schema)"
+)]
 pub struct StoreError(#[from] pub sqlx::Error);

@@ -32,9 +32,7 @@ pub(crate) fn decode(block: &[u8]) -> Option<Vec<Header>> {
         let name = String::from_utf8(take(&mut rest, name_bytes)?.to_vec()).ok()?;
         let value = match i32::from_be_bytes(take(&mut rest, 4)?.try_into().ok()?) {
             -1 => None,
-            value_bytes => {
-                Some(Bytes::copy_from_slice(take(&mut rest, usize::try_from(value_bytes).ok()?)?))
-            }
+            value_bytes => Some(Bytes::copy_from_slice(take(&mut rest, usize::try_from(value_bytes).ok()?)?)),
         };
         headers.push(Header { name, value });
     }

@@ -58,6 +58,7 @@
 //! # Ok(()) }
 //! ```
 
+#[cfg(feature = "sqlite")]
 mod check_back;
 mod destination;
 mod error;

@@ -46,8 +46,8 @@ mod tests {
     }
 
     // What the first version wrote into databases.
-    const RECORDED_KEY: i64 = 0;
-    const RECORDED_LANE: i32 = 0;
+    const RECORDED_KEY: i64 = 4_422_242_120_947_867_348;
+    const RECORDED_LANE: i32 = 7;
 
     #[test]
     fn only_the_same_topic_and_key_share_an_order() {

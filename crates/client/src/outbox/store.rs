@@ -9,7 +9,10 @@ use super::{
     Destination, HeldKey, ParkedMessage, Progress, PutError, Relay, StoreError, header_block, order,
     statements::{NewRow, Statements},
 };
-use crate::{Record, headers, inbox::{self, MessageId}};
+use crate::{
+    Record, headers,
+    inbox::{self, MessageId},
+};
 
 /// A database that can hold an outbox: `sqlx::Postgres`, `sqlx::MySql` (also MariaDB) and `sqlx::Sqlite`, each behind the
 /// feature of its name.
@@ -81,10 +84,7 @@ impl<DB: OutboxDatabase> Outbox<DB> {
     /// See [`PutError`]. Roll back then: the message is not in the transaction.
     pub async fn put(&self, tx: &mut Transaction<'_, DB>, record: Record) -> Result<MessageId, PutError> {
         self.check(&record)?;
-        let id = match headers::text(record.headers(), inbox::ID_HEADER) {
-            Some(given) => MessageId::new(given)?,
-            None => MessageId::unique(),
-        };
+        let id = Self::id_of(&record)?;
         let order_key = order::order_key(&record, id.as_str());
         let row = NewRow {
             message_id: id.as_str(),
@@ -107,7 +107,15 @@ impl<DB: OutboxDatabase> Outbox<DB> {
         }
     }
 
-    fn check(&self, record: &Record) -> Result<(), PutError> {
+    /// The id in the record's own header, or a new one.
+    pub(super) fn id_of(record: &Record) -> Result<MessageId, PutError> {
+        match headers::text(record.headers(), inbox::ID_HEADER) {
+            Some(given) => Ok(MessageId::new(given)?),
+            None => Ok(MessageId::unique()),
+        }
+    }
+
+    pub(super) fn check(&self, record: &Record) -> Result<(), PutError> {
         let name = record.topic();
         let legal = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
         if name.is_empty() || name.len() > 249 || name == "." || name == ".." || !name.bytes().all(legal) {

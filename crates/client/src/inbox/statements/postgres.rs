@@ -28,7 +28,8 @@ impl Statements for Postgres {
     ) -> sqlx::Result<Registration> {
         if concurrent == Concurrent::Skip {
             // Held until the end of the transaction. A collision of two hashes only lets somebody come again.
-            let lock = "SELECT pg_try_advisory_xact_lock(hashtextextended('tally_inbox ' || $1 || ' ' || $2, 0))";
+            let lock =
+                "SELECT pg_try_advisory_xact_lock(hashtextextended('tally_inbox ' || $1 || ' ' || $2, 0))";
             let query = sqlx::query_scalar::<_, bool>(lock).bind(consumer).bind(id.as_str());
             if !query.fetch_one(&mut *conn).await? {
                 return Ok(Registration::Busy);

@@ -33,8 +33,8 @@ mod status;
 
 use sending::{Counts, Sending};
 use settings::milliseconds;
-use settle::Settled;
 pub use settings::{OnRefused, RelaySettings};
+use settle::Settled;
 pub use status::{RelayStatus, Round, Step};
 
 type OnStep = Box<dyn Fn(&Step) + Send + Sync>;
@@ -53,7 +53,10 @@ pub struct Relay<DB: OutboxDatabase, D> {
 
 impl<DB: OutboxDatabase, D> std::fmt::Debug for Relay<DB, D> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Relay").field("owner", &self.owner).field("settings", &self.settings).finish_non_exhaustive()
+        f.debug_struct("Relay")
+            .field("owner", &self.owner)
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
     }
 }
 
@@ -187,8 +190,7 @@ impl<DB: OutboxDatabase, D: Destination> Relay<DB, D> {
             self.status.send_if_modified(|status| std::mem::take(&mut status.database_failures) > 0);
             return Ok(None);
         }
-        let lanes =
-            DB::claim(&mut conn, &self.owner, &wanted, milliseconds(self.settings.lease())).await?;
+        let lanes = DB::claim(&mut conn, &self.owner, &wanted, milliseconds(self.settings.lease())).await?;
         self.tell(&Step::Claimed(lanes.len()));
         Ok(Some(lanes))
     }
@@ -218,11 +220,17 @@ impl<DB: OutboxDatabase, D: Destination> Relay<DB, D> {
     }
 
     /// Sends, and meanwhile renews the lease and notes what was acknowledged.
-    async fn send(&self, rows: Vec<StoredRow>, picked: &[Picked], lanes: usize, leased_at: Instant) -> Counts {
+    async fn send(
+        &self,
+        rows: Vec<StoredRow>,
+        picked: &[Picked],
+        lanes: usize,
+        leased_at: Instant,
+    ) -> Counts {
         let lease = self.settings.lease();
         let round_ends = leased_at + self.settings.round_max;
         let begin_until = Mutex::new(round_ends.min(leased_at + lease));
-        let counts = Mutex::default();
+        let counts = Mutex::new(Counts::default());
         let sending = Sending {
             destination: &self.destination,
             settings: &self.settings,
@@ -260,7 +268,7 @@ impl<DB: OutboxDatabase, D: Destination> Relay<DB, D> {
                 }
             }
         }
-        counts.into_inner()
+        std::mem::take(&mut *counts.lock())
     }
 
     /// Notes in one transaction what was settled, and renews the lanes, or gives them back. Answers how many it renewed.

@@ -41,7 +41,12 @@ macro_rules! statements {
                 lease_ms: i64,
             ) -> sqlx::Result<Vec<i32>> {
                 let mut claim = QueryBuilder::<$database>::new("UPDATE tally_outbox_lane SET owner = ");
-                claim.push_bind(owner).push(", lease_until = ").push($texts.now).push(" + ").push_bind(lease_ms);
+                claim
+                    .push_bind(owner)
+                    .push(", lease_until = ")
+                    .push($texts.now)
+                    .push(" + ")
+                    .push_bind(lease_ms);
                 claim.push(" WHERE (lease_until <= ").push($texts.now).push(" OR owner = ").push_bind(owner);
                 claim.push(") AND lane IN (");
                 list!(claim, lanes);
@@ -56,7 +61,8 @@ macro_rules! statements {
             ) -> sqlx::Result<Vec<Picked>> {
                 let query = sqlx::query_as::<_, (i64, i64, i64, i64)>($texts.pick).bind(lane).bind(rows_max);
                 let rows = query.fetch_all(conn).await?;
-                let picked = |(id, order_key, size_bytes, attempts)| Picked { id, order_key, size_bytes, attempts };
+                let picked =
+                    |(id, order_key, size_bytes, attempts)| Picked { id, order_key, size_bytes, attempts };
                 Ok(rows.into_iter().map(picked).collect())
             }
 
@@ -69,7 +75,8 @@ macro_rules! statements {
             }
 
             async fn mark_sent(conn: &mut Self::Connection, ids: &[i64]) -> sqlx::Result<()> {
-                let mut mark = QueryBuilder::<$database>::new("UPDATE tally_outbox SET state = 1, sent_at = ");
+                let mut mark =
+                    QueryBuilder::<$database>::new("UPDATE tally_outbox SET state = 1, sent_at = ");
                 mark.push($texts.now).push(" WHERE state <> 1 AND id IN (");
                 list!(mark, ids);
                 mark.build().execute(conn).await.map(drop)

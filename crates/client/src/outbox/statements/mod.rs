@@ -49,17 +49,8 @@ pub struct StoredRow {
 }
 
 /// The columns of [`StoredRow`] as they are selected.
-type Content = (
-    i64,
-    i64,
-    String,
-    String,
-    Option<i32>,
-    Option<Vec<u8>>,
-    Option<Vec<u8>>,
-    Vec<u8>,
-    Option<i64>,
-);
+type Content =
+    (i64, i64, String, String, Option<i32>, Option<Vec<u8>>, Option<Vec<u8>>, Vec<u8>, Option<i64>);
 
 impl From<Content> for StoredRow {
     fn from(columns: Content) -> StoredRow {
@@ -116,8 +107,7 @@ pub trait Statements: sqlx::Database {
     const BEGIN: &'static str;
 
     fn create_schema(conn: &mut Self::Connection) -> impl Future<Output = sqlx::Result<()>> + Send;
-    fn insert(conn: &mut Self::Connection, row: NewRow<'_>)
-    -> impl Future<Output = sqlx::Result<()>> + Send;
+    fn insert(conn: &mut Self::Connection, row: NewRow<'_>) -> impl Future<Output = sqlx::Result<()>> + Send;
     /// Lanes that have something to send now and are free or already of this owner, longest unserved first.
     fn lanes_with_work(
         conn: &mut Self::Connection,
@@ -141,10 +131,7 @@ pub trait Statements: sqlx::Database {
         conn: &mut Self::Connection,
         ids: &[i64],
     ) -> impl Future<Output = sqlx::Result<Vec<StoredRow>>> + Send;
-    fn mark_sent(
-        conn: &mut Self::Connection,
-        ids: &[i64],
-    ) -> impl Future<Output = sqlx::Result<()>> + Send;
+    fn mark_sent(conn: &mut Self::Connection, ids: &[i64]) -> impl Future<Output = sqlx::Result<()>> + Send;
     /// How many lanes were renewed.
     fn renew(
         conn: &mut Self::Connection,
@@ -152,10 +139,7 @@ pub trait Statements: sqlx::Database {
         lease_ms: i64,
     ) -> impl Future<Output = sqlx::Result<u64>> + Send;
     fn release(conn: &mut Self::Connection, owner: &str) -> impl Future<Output = sqlx::Result<()>> + Send;
-    fn hold(
-        conn: &mut Self::Connection,
-        failure: &Failure,
-    ) -> impl Future<Output = sqlx::Result<()>> + Send;
+    fn hold(conn: &mut Self::Connection, failure: &Failure) -> impl Future<Output = sqlx::Result<()>> + Send;
     fn unhold(
         conn: &mut Self::Connection,
         order_keys: &[i64],
