@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use rdkafka::{ClientConfig, ClientContext, config::RDKafkaLogLevel, error::KafkaError};
+use rdkafka::{ClientConfig, config::RDKafkaLogLevel, error::KafkaError};
 
 /// A Kafka-compatible cluster: its addresses, and any [property of librdkafka][properties].
 ///
@@ -77,19 +77,6 @@ pub enum StartError {
 impl From<KafkaError> for StartError {
     fn from(error: KafkaError) -> StartError {
         StartError::Client(error.to_string())
-    }
-}
-
-/// Sends librdkafka's own log to `tracing`.
-pub(crate) struct Logging;
-
-impl ClientContext for Logging {
-    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        log(level, facility, message);
-    }
-
-    fn error(&self, error: KafkaError, reason: &str) {
-        tracing::debug!(%error, reason, "librdkafka");
     }
 }
 

@@ -31,6 +31,8 @@ pub const ORIGIN_SEQUENCE: &str = "tally-origin-seq";
 pub const REDRIVEN: &str = "tally-redriven";
 /// On a note in a dead-letter topic: the offset, in the note's own partition, of the letter that is settled.
 pub const SETTLES: &str = "tally-settles";
+/// On such a note: what became of the letter, `redriven` or `purged`.
+pub const SETTLED_AS: &str = "tally-settled-as";
 
 /// One header of a record: a name and a value, which may be null.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,10 +47,6 @@ impl Header {
     /// A header with a value.
     pub fn new(name: impl Into<String>, value: impl Into<Bytes>) -> Header {
         Header { name: name.into(), value: Some(value.into()) }
-    }
-
-    pub(crate) fn number(name: &str, value: impl ToString) -> Header {
-        Header::new(name, value.to_string().into_bytes())
     }
 }
 

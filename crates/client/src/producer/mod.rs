@@ -163,6 +163,11 @@ impl Producer {
         result.map_err(|_| Unsettled { unsettled: core.counters.read().unsettled })
     }
 
+    /// How many partitions a topic of its cluster has.
+    pub(crate) async fn partitions(&self, topic: &str, within: Duration) -> Option<i32> {
+        self.handle.core.wire.partitions(topic, within).await.ok()
+    }
+
     fn submit_now(&self, record: Record, reply: Reply) {
         let room = self.handle.room.clone().try_acquire_many_owned(self.bytes(&record)).ok();
         let full = room.is_none();

@@ -129,15 +129,6 @@ impl Wire {
         }
     }
 
-    /// Sends one record and waits for the verdict.
-    pub(crate) async fn send(&self, record: &Record) -> Attempt {
-        match self.enqueue(record) {
-            Ok(verdict) => self.verdict(verdict).await,
-            Err(NotQueued::Full) => Attempt::Refused("librdkafka's queue is full".into()),
-            Err(NotQueued::Ended(attempt)) => attempt,
-        }
-    }
-
     /// Waits for the verdict on a queued record.
     pub(crate) async fn verdict(&self, verdict: oneshot::Receiver<Attempt>) -> Attempt {
         let attempt = verdict.await.unwrap_or_else(|_| Attempt::Unknown("the client ended".into()));
@@ -202,11 +193,6 @@ impl Wire {
             Ok(Err(error)) => Err(NoMetadata::Unreachable(error.to_string())),
             Err(error) => Err(NoMetadata::Unreachable(error.to_string())),
         }
-    }
-
-    /// Waits until librdkafka has sent what it has. Blocks.
-    pub(crate) fn flush(&self, within: Duration) {
-        drop(self.client().flush(within));
     }
 
     fn client(&self) -> Arc<Client> {

@@ -227,8 +227,10 @@ impl<M: Medium> Journal<M> {
         }
         self.medium.append(&bytes)?;
         self.files.get_mut(&file).expect("just asked for").bytes = offset;
-        if sync && !planted("spool-not-synced") {
-            self.medium.sync()?;
+        match sync {
+            true if planted("spool-not-synced") => {}
+            true => self.medium.sync()?,
+            false => self.medium.flush()?,
         }
         for (frame, place) in frames.iter().zip(places) {
             recovery::note(frame, place, &mut self.entries, &mut self.files);

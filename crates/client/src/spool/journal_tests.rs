@@ -69,6 +69,10 @@ impl Medium for Memory {
         Ok(())
     }
 
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
     fn sync(&mut self) -> io::Result<()> {
         if *self.fail_sync.lock() {
             return Err(io::Error::other("no sync"));

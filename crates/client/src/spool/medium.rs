@@ -17,8 +17,10 @@ pub(super) trait Medium: Send + 'static {
     fn read_at(&self, file: u64, offset: u64, length: usize) -> io::Result<Vec<u8>>;
     /// Makes an empty file whose name survives a power cut, and appends to it from now on.
     fn create(&mut self, file: u64) -> io::Result<()>;
-    /// Appends to the file created last.
+    /// Appends to the file created last; until the next flush or sync, it may be in this process only.
     fn append(&mut self, bytes: &[u8]) -> io::Result<()>;
+    /// Returns when all that was appended can be read and survives the end of the process.
+    fn flush(&mut self) -> io::Result<()>;
     /// Returns when all that was appended survives a power cut.
     fn sync(&mut self) -> io::Result<()>;
     /// Cuts a file.
@@ -31,6 +33,7 @@ pub(super) trait Medium: Send + 'static {
 pub(super) struct Directory {
     path: PathBuf,
     current: Option<File>,
+    appended: Vec<u8>, // not yet in `current`
     _lock: File,
 }
 
@@ -47,7 +50,7 @@ impl Directory {
         if let Some(parent) = path.canonicalize()?.parent() {
             File::open(parent)?.sync_all()?;
         }
-        Ok(Directory { path: path.to_owned(), current: None, _lock: lock })
+        Ok(Directory { path: path.to_owned(), current: None, appended: Vec::new(), _lock: lock })
     }
 
     fn name(&self, file: u64) -> PathBuf {
@@ -83,10 +86,17 @@ impl Medium for Directory {
     }
 
     fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.current.as_mut().expect("created before").write_all(bytes)
+        self.appended.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let appended = std::mem::take(&mut self.appended);
+        self.current.as_mut().expect("created before").write_all(&appended)
     }
 
     fn sync(&mut self) -> io::Result<()> {
+        self.flush()?;
         self.current.as_mut().expect("created before").sync_data()
     }
 

@@ -1,0 +1,227 @@
+//! How a consumer is set up.
+
+use std::{sync::Arc, time::Duration};
+
+use parking_lot::{Condvar, Mutex};
+use rdkafka::{config::FromClientConfigAndContext, consumer::BaseConsumer, consumer::Consumer as _};
+use tokio::{runtime::Handle, sync::watch};
+
+use super::{
+    Consumer,
+    counts::Counters,
+    handler::{self, Handler},
+    policy::{self, Retry},
+    processing::Shared,
+    reading::{self, Context, Settings, Stop},
+    work::{Order, Work},
+};
+use crate::{
+    cluster::{Cluster, StartError},
+    producer::Producer,
+    receipt::{CountingReceipts, ReceiptSink},
+    sequence::{SequenceCheck, SequenceWatch},
+    topics,
+};
+
+/// The settings of a [`Consumer`]; each has a default.
+#[must_use = "call start"]
+pub struct ConsumerBuilder {
+    cluster: Cluster,
+    group: String,
+    topics: Vec<String>,
+    order: Order,
+    retry: Retry,
+    attempts_max: u32,
+    parallel_max: usize,
+    held_max: usize,
+    commit_interval: Duration,
+    revoke_wait: Duration,
+    create_topics: bool,
+    sequences: SequenceCheck,
+    receipts: Arc<dyn ReceiptSink>,
+}
+
+impl ConsumerBuilder {
+    pub(super) fn new(cluster: Cluster, group: String) -> ConsumerBuilder {
+        ConsumerBuilder {
+            cluster,
+            group,
+            topics: Vec::new(),
+            order: Order::Key,
+            retry: Retry::in_place(),
+            attempts_max: 5,
+            parallel_max: 16,
+            held_max: 500,
+            commit_interval: Duration::from_millis(200),
+            revoke_wait: Duration::from_secs(20),
+            create_topics: true,
+            sequences: SequenceCheck::on(),
+            receipts: Arc::new(CountingReceipts::default()),
+        }
+    }
+
+    /// Adds a topic to read.
+    pub fn topic(mut self, topic: impl Into<String>) -> ConsumerBuilder {
+        self.topics.push(topic.into());
+        self
+    }
+
+    /// In which order records are handled. [`Order::Key`].
+    pub fn order(mut self, order: Order) -> ConsumerBuilder {
+        self.order = order;
+        self
+    }
+
+    /// How failed records are tried again. [`Retry::in_place`].
+    pub fn retry(mut self, retry: Retry) -> ConsumerBuilder {
+        self.retry = retry;
+        self
+    }
+
+    /// After so many attempts a record goes to the dead letters. 5.
+    pub fn attempts_max(mut self, attempts_max: u32) -> ConsumerBuilder {
+        self.attempts_max = attempts_max;
+        self
+    }
+
+    /// How many handlers work at a time. 16.
+    pub fn parallel_max(mut self, parallel_max: usize) -> ConsumerBuilder {
+        self.parallel_max = parallel_max;
+        self
+    }
+
+    /// How many unfinished records are held per partition before it is read no further for a while. 500.
+    pub fn held_max(mut self, held_max: usize) -> ConsumerBuilder {
+        self.held_max = held_max;
+        self
+    }
+
+    /// How often positions are committed. 200 ms.
+    pub fn commit_interval(mut self, commit_interval: Duration) -> ConsumerBuilder {
+        self.commit_interval = commit_interval;
+        self
+    }
+
+    /// How long the handlers of a partition that goes to another consumer may take to finish. 20 s; it has to stay below
+    /// the group's `max.poll.interval.ms`.
+    pub fn revoke_wait(mut self, revoke_wait: Duration) -> ConsumerBuilder {
+        self.revoke_wait = revoke_wait;
+        self
+    }
+
+    /// Whether missing retry and dead-letter topics are created at the start. They are.
+    pub fn create_topics(mut self, create_topics: bool) -> ConsumerBuilder {
+        self.create_topics = create_topics;
+        self
+    }
+
+    /// Whether and how sequence numbers are checked. [`SequenceCheck::on`].
+    pub fn sequences(mut self, sequences: SequenceCheck) -> ConsumerBuilder {
+        self.sequences = sequences;
+        self
+    }
+
+    /// Who takes the receipts. They are counted only.
+    pub fn receipts(mut self, receipts: Arc<dyn ReceiptSink>) -> ConsumerBuilder {
+        self.receipts = receipts;
+        self
+    }
+
+    /// Joins the group and begins to read. A group without positions begins at the earliest record, unless
+    /// `auto.offset.reset` of the cluster's properties says otherwise.
+    ///
+    /// # Errors
+    /// [`StartError`]: a property librdkafka does not know, a topic that cannot be created, no tokio runtime, strict
+    /// order with retry topics.
+    pub async fn start(self, handler: impl Handler) -> Result<Consumer, StartError> {
+        let runtime = Handle::try_current().map_err(|_| StartError::NoRuntime)?;
+        self.check()?;
+        // Copies carry the number of their origin and none of their own.
+        let copies = Producer::builder(self.cluster.clone()).sequence_headers(false).start().await?;
+        if self.create_topics {
+            topics::create(&self.cluster, &self.copy_topics(), &copies).await?;
+        }
+        let shared = Arc::new(Shared {
+            group: self.group.clone(),
+            work: Mutex::new(Work::new(self.order, self.parallel_max, self.held_max)),
+            ended: Condvar::new(),
+            handler: handler::forget_type(handler),
+            retry: self.retry.clone(),
+            attempts_max: self.attempts_max,
+            copies,
+            receipts: self.receipts.clone(),
+            watch: SequenceWatch::new(self.sequences.clone()),
+            counters: Counters::default(),
+            runtime,
+        });
+        let context = Context { shared: shared.clone(), revoke_wait: self.revoke_wait };
+        let consumer = BaseConsumer::from_config_and_context(&self.config(), context)?;
+        let subscription = self.subscription();
+        consumer.subscribe(&subscription.iter().map(String::as_str).collect::<Vec<_>>())?;
+        let settings = Settings {
+            commit_interval: self.commit_interval,
+            revoke_wait: self.revoke_wait,
+            checked: self.topics.clone(),
+        };
+        let (stop, (ended, end)) = (Arc::new(Stop::default()), watch::channel(None));
+        let (thread_shared, thread_stop) = (shared.clone(), stop.clone());
+        std::thread::Builder::new()
+            .name("tallymq-consumer".into())
+            .spawn(move || {
+                let stopped = reading::run(consumer, &thread_shared, &settings, &thread_stop);
+                ended.send_replace(Some(stopped));
+            })
+            .map_err(|_| StartError::Setting("the system has no thread left"))?;
+        Ok(Consumer { shared, stop, end })
+    }
+
+    fn check(&self) -> Result<(), StartError> {
+        if self.topics.is_empty() {
+            return Err(StartError::Setting("a consumer needs a topic"));
+        }
+        if self.attempts_max == 0 {
+            return Err(StartError::Setting("attempts_max must be at least 1"));
+        }
+        match &self.retry {
+            Retry::Topics { .. } if self.order == Order::Partition => {
+                Err(StartError::Setting("strict order needs Retry::InPlace: a retry topic lets later records pass"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn config(&self) -> rdkafka::ClientConfig {
+        let mut config = self.cluster.config(&[
+            ("group.id", self.group.clone()),
+            ("enable.auto.commit", "false".into()),
+            ("enable.auto.offset.store", "false".into()),
+        ]);
+        if config.get("auto.offset.reset").is_none() {
+            config.set("auto.offset.reset", "earliest");
+        }
+        config
+    }
+
+    fn retry_topics(&self, topic: &str) -> Vec<String> {
+        let levels = match &self.retry {
+            Retry::Topics { levels } => levels.len(),
+            Retry::InPlace { .. } => 0,
+        };
+        (0..levels).map(|level| policy::retry_topic(topic, &self.group, level)).collect()
+    }
+
+    fn subscription(&self) -> Vec<String> {
+        let retries = self.topics.iter().flat_map(|topic| self.retry_topics(topic));
+        self.topics.iter().cloned().chain(retries).collect()
+    }
+
+    /// Each topic with those that its copies need.
+    fn copy_topics(&self) -> Vec<(String, Vec<String>)> {
+        let copies = |topic: &String| {
+            let mut copies = self.retry_topics(topic);
+            copies.push(policy::dead_letter_topic(topic, &self.group));
+            copies
+        };
+        self.topics.iter().map(|topic| (topic.clone(), copies(topic))).collect()
+    }
+}

@@ -1,0 +1,61 @@
+//! What a consumer did, in numbers.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+/// A consumer's counters.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ConsumerCounts {
+    /// Records read, redeliveries and retries included.
+    pub received: u64,
+    /// Records whose handler returned well.
+    pub handled: u64,
+    /// Attempts that failed.
+    pub failed: u64,
+    /// Failed records that are stored in a retry topic.
+    pub retried: u64,
+    /// Failed records that are stored in the dead-letter topic.
+    pub dead_lettered: u64,
+    /// Records that were not finished when their partition went or the consumer stopped: they come again, to it or
+    /// another.
+    pub given_back: u64,
+    /// Commits that the broker refused; the position is committed again with the next one.
+    pub commits_failed: u64,
+    /// Records handed to the receipt sink.
+    pub receipts: u64,
+    /// Handlers at work.
+    pub running: u64,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Counters {
+    pub(super) received: AtomicU64,
+    pub(super) handled: AtomicU64,
+    pub(super) failed: AtomicU64,
+    pub(super) retried: AtomicU64,
+    pub(super) dead_lettered: AtomicU64,
+    pub(super) given_back: AtomicU64,
+    pub(super) commits_failed: AtomicU64,
+    pub(super) receipts: AtomicU64,
+}
+
+impl Counters {
+    pub(super) fn read(&self, running: usize) -> ConsumerCounts {
+        ConsumerCounts {
+            received: self.received.load(Relaxed),
+            handled: self.handled.load(Relaxed),
+            failed: self.failed.load(Relaxed),
+            retried: self.retried.load(Relaxed),
+            dead_lettered: self.dead_lettered.load(Relaxed),
+            given_back: self.given_back.load(Relaxed),
+            commits_failed: self.commits_failed.load(Relaxed),
+            receipts: self.receipts.load(Relaxed),
+            running: running as u64,
+        }
+    }
+}
+
+/// Counts one.
+pub(super) fn one(counter: &AtomicU64) {
+    counter.fetch_add(1, Relaxed);
+}

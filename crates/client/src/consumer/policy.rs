@@ -1,0 +1,102 @@
+//! What follows a failed attempt: again in place, a retry topic, or the dead letters; and how those topics are called.
+//! Pure.
+
+use std::time::Duration;
+
+/// How failed records are tried again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Retry {
+    /// Where they are: later records of the same key wait. Keeps the order.
+    InPlace {
+        /// The pause after the first failure; it doubles with each one.
+        first: Duration,
+        /// The longest pause.
+        max: Duration,
+    },
+    /// On retry topics, one per level: later records of the same key go on meanwhile.
+    Topics {
+        /// The pause of each level; more failures than levels stay on the last.
+        levels: Vec<Duration>,
+    },
+}
+
+impl Retry {
+    /// In place, from 100 ms up to 30 s.
+    pub fn in_place() -> Retry {
+        Retry::InPlace { first: Duration::from_millis(100), max: Duration::from_secs(30) }
+    }
+
+    /// On retry topics, with these pauses.
+    pub fn topics(levels: impl IntoIterator<Item = Duration>) -> Retry {
+        Retry::Topics { levels: levels.into_iter().collect() }
+    }
+}
+
+/// What to do with a record whose attempt failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Next {
+    Again { after: Duration },
+    RetryTopic { level: usize, after: Duration },
+    DeadLetter,
+}
+
+/// What follows the failed attempt number `attempt`, counted from 1.
+pub(super) fn after_failure(retry: &Retry, attempts_max: u32, attempt: u32, gives_up: bool) -> Next {
+    if gives_up || attempt >= attempts_max {
+        return Next::DeadLetter;
+    }
+    match retry {
+        Retry::InPlace { first, max } => {
+            let doubled = first.saturating_mul(1 << (attempt.saturating_sub(1)).min(30));
+            Next::Again { after: doubled.min(*max) }
+        }
+        Retry::Topics { levels } => {
+            let level = (attempt as usize).saturating_sub(1).min(levels.len().saturating_sub(1));
+            match levels.get(level) {
+                Some(after) => Next::RetryTopic { level, after: *after },
+                None => Next::DeadLetter,
+            }
+        }
+    }
+}
+
+/// The retry topic of a level, counted from 0: `orders.billing.retry-1`.
+pub fn retry_topic(topic: &str, group: &str, level: usize) -> String {
+    format!("{topic}.{group}.retry-{}", level + 1)
+}
+
+/// The dead-letter topic of a topic and a group: `orders.billing.dead`.
+pub fn dead_letter_topic(topic: &str, group: &str) -> String {
+    format!("{topic}.{group}.dead")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const S: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn pauses_in_place_double_up_to_their_bound() {
+        let retry = Retry::InPlace { first: S, max: 5 * S };
+        let pauses: Vec<Next> = (1..=5).map(|attempt| after_failure(&retry, 5, attempt, false)).collect();
+        let again = |after| Next::Again { after };
+        assert_eq!(pauses, [again(S), again(2 * S), again(4 * S), again(5 * S), Next::DeadLetter]);
+        assert_eq!(after_failure(&retry, u32::MAX, 4_000_000_000, false), again(5 * S));
+    }
+
+    #[test]
+    fn levels_are_climbed_and_the_last_is_kept() {
+        let retry = Retry::topics([S, 10 * S]);
+        let next: Vec<Next> = (1..=4).map(|attempt| after_failure(&retry, 4, attempt, false)).collect();
+        let level = |level, after| Next::RetryTopic { level, after };
+        assert_eq!(next, [level(0, S), level(1, 10 * S), level(1, 10 * S), Next::DeadLetter]);
+    }
+
+    #[test]
+    fn giving_up_and_having_no_levels_end_at_once() {
+        assert_eq!(after_failure(&Retry::in_place(), 9, 1, true), Next::DeadLetter);
+        assert_eq!(after_failure(&Retry::topics([]), 9, 1, false), Next::DeadLetter);
+    }
+}

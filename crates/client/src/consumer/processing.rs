@@ -1,0 +1,190 @@
+//! One record's way: handler, then acknowledged; or tried again, copied to a retry topic, copied to the dead letters. A
+//! copy is acknowledged by its broker before the original is. It decides nothing about positions.
+
+use std::{
+    panic::AssertUnwindSafe,
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use futures_util::FutureExt;
+use parking_lot::{Condvar, Mutex};
+use tokio::runtime::Handle;
+
+use super::{
+    copies::{self, Failure},
+    counts::{Counters, one},
+    handler::{AnyHandler, HandlerError},
+    policy::{self, Next, Retry},
+    received::Received,
+    work::{Job, Lane, Work},
+};
+use crate::{
+    headers,
+    planted::planted,
+    producer::Producer,
+    receipt::{Outcome, Receipt, ReceiptSink},
+    record::Record,
+    sequence::SequenceWatch,
+};
+
+/// Between attempts to store a copy.
+const COPY_PAUSE: Duration = Duration::from_millis(500);
+
+/// What the reading thread and the handlers' tasks share.
+pub(super) struct Shared {
+    pub(super) group: String,
+    pub(super) work: Mutex<Work>,
+    /// Rings when a handler ended.
+    pub(super) ended: Condvar,
+    pub(super) handler: AnyHandler,
+    pub(super) retry: Retry,
+    pub(super) attempts_max: u32,
+    pub(super) copies: Producer,
+    pub(super) receipts: Arc<dyn ReceiptSink>,
+    pub(super) watch: SequenceWatch,
+    pub(super) counters: Counters,
+    pub(super) runtime: Handle,
+}
+
+/// What became of a record.
+enum End {
+    Acknowledged,
+    GivenBack,
+}
+
+impl Shared {
+    /// Starts every handler that may start.
+    pub(super) fn start_ready(self: &Arc<Shared>) {
+        loop {
+            let Some((lane, job)) = self.work.lock().start() else { return };
+            let shared = self.clone();
+            self.runtime.spawn(async move { shared.process(lane, job).await });
+        }
+    }
+
+    /// Lets a job run, once it is due.
+    pub(super) fn schedule(self: &Arc<Shared>, job: Job) {
+        let due_ms: i64 = headers::number(job.received.headers(), headers::RETRY_AT).unwrap_or(0);
+        let wait_ms = due_ms.saturating_sub(now_ms());
+        if wait_ms <= 0 {
+            self.work.lock().queue(job);
+            return;
+        }
+        let shared = self.clone();
+        let mut lost = job.lost.clone();
+        self.runtime.spawn(async move {
+            tokio::select! {
+                () = tokio::time::sleep(Duration::from_millis(wait_ms as u64)) => {
+                    shared.work.lock().queue(job);
+                    shared.start_ready();
+                }
+                _ = lost.wait_for(|lost| *lost) => one(&shared.counters.given_back),
+            }
+        });
+    }
+
+    async fn process(self: Arc<Shared>, lane: Lane, mut job: Job) {
+        if planted("ack-before-handler") {
+            self.work.lock().acknowledge(&job);
+        }
+        let end = self.attempts(&mut job).await;
+        {
+            let mut work = self.work.lock();
+            match end {
+                End::Acknowledged => work.acknowledge(&job),
+                End::GivenBack => one(&self.counters.given_back),
+            }
+            work.end(&lane, &job);
+        }
+        self.ended.notify_all();
+        self.start_ready();
+    }
+
+    async fn attempts(&self, job: &mut Job) -> End {
+        loop {
+            if *job.lost.borrow() {
+                return End::GivenBack;
+            }
+            let Err(error) = self.attempt(job.received.clone()).await else {
+                one(&self.counters.handled);
+                self.receipt(&job.received, Outcome::Handled);
+                return End::Acknowledged;
+            };
+            one(&self.counters.failed);
+            let attempt = job.received.attempt();
+            let position = job.received.position();
+            tracing::warn!(%position, attempt, cause = error.cause(), "a handler failed");
+            let failure = Failure { group: &self.group, cause: error.cause(), at_ms: now_ms() };
+            match policy::after_failure(&self.retry, self.attempts_max, attempt, error.gives_up()) {
+                Next::Again { after } => {
+                    tokio::select! {
+                        () = tokio::time::sleep(after) => job.received = job.received.next_attempt(),
+                        _ = job.lost.wait_for(|lost| *lost) => return End::GivenBack,
+                    }
+                }
+                Next::RetryTopic { level, after } => {
+                    let topic = policy::retry_topic(&job.received.origin().topic, &self.group, level);
+                    let copy = copies::for_retry(&job.received, &failure, topic, after);
+                    let end = self.store_copy(copy, job).await;
+                    if matches!(end, End::Acknowledged) {
+                        one(&self.counters.retried);
+                    }
+                    return end;
+                }
+                Next::DeadLetter => {
+                    let topic = policy::dead_letter_topic(&job.received.origin().topic, &self.group);
+                    let copy = copies::for_dead_letters(&job.received, &failure, topic);
+                    let end = self.store_copy(copy, job).await;
+                    if matches!(end, End::Acknowledged) {
+                        one(&self.counters.dead_lettered);
+                        self.receipt(&job.received, Outcome::DeadLettered);
+                    }
+                    return end;
+                }
+            }
+        }
+    }
+
+    async fn attempt(&self, received: Received) -> Result<(), HandlerError> {
+        let handled = AssertUnwindSafe(async { (self.handler)(received).await }).catch_unwind().await;
+        handled.unwrap_or_else(|panic| {
+            let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+            let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
+            Err(HandlerError::retry(format!("the handler panicked: {text}")))
+        })
+    }
+
+    /// Until it is stored, or the record is not ours any more.
+    async fn store_copy(&self, copy: Record, job: &mut Job) -> End {
+        loop {
+            match self.copies.send(copy.clone()).await {
+                Ok(_) => return End::Acknowledged,
+                Err(error) => tracing::error!(topic = copy.topic(), %error, "a failed record cannot be copied yet"),
+            }
+            tokio::select! {
+                () = tokio::time::sleep(COPY_PAUSE) => {}
+                _ = job.lost.wait_for(|lost| *lost) => return End::GivenBack,
+            }
+        }
+    }
+
+    fn receipt(&self, received: &Received, outcome: Outcome) {
+        let origin = received.origin();
+        one(&self.counters.receipts);
+        self.receipts.handled(Receipt {
+            group: self.group.clone(),
+            topic: origin.topic,
+            partition: origin.partition,
+            offset: origin.offset,
+            sequence: received.sequence(),
+            attempts: received.attempt(),
+            outcome,
+            at_ms: now_ms(),
+        });
+    }
+}
+
+pub(super) fn now_ms() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64)
+}

@@ -1,0 +1,125 @@
+//! The hands of a consumer: order, acknowledgement, giving back.
+
+use bytes::Bytes;
+
+use super::*;
+use crate::consumer::received::Position;
+
+fn place(partition: i32) -> Place {
+    ("t".into(), partition)
+}
+
+fn record(partition: i32, offset: i64, key: Option<&'static str>) -> Received {
+    let position = Position { topic: "t".into(), partition, offset };
+    Received::for_test(position, key.map(Bytes::from), None, Vec::new())
+}
+
+fn read(work: &mut Work, partition: i32, offset: i64, key: Option<&'static str>) -> Admitted {
+    let (admitted, job) = work.admit(&place(partition), record(partition, offset, key));
+    if let Some(job) = job {
+        work.queue(job);
+    }
+    admitted
+}
+
+fn work(order: Order) -> Work {
+    let mut work = Work::new(order, 8, 4);
+    work.assign(place(0));
+    work
+}
+
+fn start_all(work: &mut Work) -> Vec<(Lane, Job)> {
+    std::iter::from_fn(|| work.start()).collect()
+}
+
+fn offsets(jobs: &[(Lane, Job)]) -> Vec<i64> {
+    jobs.iter().map(|(_, job)| job.received.offset()).collect()
+}
+
+#[test]
+fn keys_run_side_by_side_and_each_in_order() {
+    let mut work = work(Order::Key);
+    for (offset, key) in [Some("a"), Some("a"), Some("b"), None].into_iter().enumerate() {
+        read(&mut work, 0, offset as i64, key);
+    }
+    let first = start_all(&mut work);
+    assert_eq!(offsets(&first), [0, 2, 3]);
+    work.acknowledge(&first[0].1);
+    work.end(&first[0].0, &first[0].1);
+    assert_eq!(offsets(&start_all(&mut work)), [1]);
+    assert_eq!(work.committable(None), [(place(0), 1)]);
+}
+
+#[test]
+fn strict_order_runs_one_of_a_partition() {
+    let mut work = work(Order::Partition);
+    work.assign(place(1));
+    for (partition, offset) in [(0, 0), (0, 1), (1, 0)] {
+        read(&mut work, partition, offset, None);
+    }
+    assert_eq!(start_all(&mut work).len(), 2);
+}
+
+#[test]
+fn an_unfinished_record_is_never_committed_past() {
+    let mut work = work(Order::Key);
+    for offset in 0..3 {
+        read(&mut work, 0, 10 + offset, None);
+    }
+    assert!(work.committable(None).is_empty(), "nothing is finished");
+    let jobs = start_all(&mut work);
+    for (lane, job) in &jobs[1..] {
+        work.acknowledge(job);
+        work.end(lane, job);
+    }
+    assert!(work.committable(None).is_empty(), "the first is not finished");
+    // Ended without an acknowledgement: given back.
+    work.end(&jobs[0].0, &jobs[0].1);
+    assert!(work.committable(None).is_empty());
+    work.acknowledge(&jobs[0].1);
+    assert_eq!(work.committable(None), [(place(0), 13)]);
+    work.committed(&place(0), 13);
+    assert!(work.committable(None).is_empty());
+}
+
+#[test]
+fn too_many_held_pause_the_partition_and_half_of_them_resume_it() {
+    let mut work = work(Order::Key);
+    let admitted: Vec<Admitted> = (0..5).map(|offset| read(&mut work, 0, offset, None)).collect();
+    assert_eq!(admitted[3], Admitted::HeldPause);
+    assert_eq!(admitted[4], Admitted::Held, "what was on its way is taken");
+    let jobs = start_all(&mut work);
+    for (at, (lane, job)) in jobs.iter().enumerate() {
+        assert_eq!(work.take_resumable().len(), usize::from(at == 3));
+        work.acknowledge(job);
+        work.end(lane, job);
+    }
+}
+
+#[test]
+fn a_given_back_partition_forgets_its_jobs_even_if_it_comes_again() {
+    let mut work = work(Order::Partition);
+    read(&mut work, 0, 0, None);
+    read(&mut work, 0, 1, None);
+    let (late_lane, late) = work.start().unwrap();
+    assert_eq!(work.give_back(&[place(0)]), 1);
+    assert!(*late.lost.borrow());
+    assert_eq!(work.running_on(&[place(0)]), 1);
+    work.remove(&[place(0)]);
+    work.assign(place(0));
+    read(&mut work, 0, 0, None);
+    work.acknowledge(&late);
+    work.end(&late_lane, &late);
+    assert!(work.committable(None).is_empty(), "the old assignment's end says nothing about the new one");
+    assert_eq!(offsets(&start_all(&mut work)), [0]);
+    assert_eq!(read(&mut work, 7, 0, None), Admitted::Ignored);
+}
+
+#[test]
+fn after_stop_nothing_is_taken() {
+    let mut work = work(Order::Key);
+    read(&mut work, 0, 0, None);
+    assert_eq!(work.stop(), 1);
+    assert_eq!(read(&mut work, 0, 1, None), Admitted::Ignored);
+    assert!(work.start().is_none());
+}
