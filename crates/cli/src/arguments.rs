@@ -35,6 +35,10 @@ pub enum Command {
     Bench(BenchArguments),
     /// Check a stopped broker's data directory: every checksum, offset and sequence.
     Verify(VerifyArguments),
+    /// Look at any Kafka cluster and at clients' property files for what can lose or double messages.
+    Doctor(DoctorArguments),
+    /// Read a topic of any Kafka cluster and name what is missing or stored twice, by the sequence numbers in headers.
+    Audit(AuditArguments),
     /// Print a completion script for a shell.
     Completions {
         /// The shell.
@@ -309,4 +313,72 @@ pub struct VerifyArguments {
     /// The data directory of a stopped broker.
     #[arg(long, value_name = "DIR", default_value = "./data")]
     pub data_dir: PathBuf,
+}
+
+/// `doctor`.
+#[derive(Debug, Args)]
+pub struct DoctorArguments {
+    /// Brokers to ask first. Without this and without property files, 127.0.0.1:9092.
+    #[arg(long, short = 'b', value_name = "HOST:PORT", env = "TALLYMQ_BOOTSTRAP")]
+    pub bootstrap: Option<String>,
+    /// A property file of a client, of Java's or librdkafka's; may be given more than once.
+    #[arg(long, short = 'c', value_name = "FILE")]
+    pub client_config: Vec<PathBuf>,
+    /// Whose property files these are; by their keys if not given.
+    #[arg(long, value_enum)]
+    pub client_kind: Option<ClientKind>,
+    /// How long groups are watched, to see whether they move; 0 is a single look, which cannot tell.
+    #[arg(long, value_name = "SECONDS", default_value_t = 12)]
+    pub watch_seconds: u64,
+    /// From which severity on the exit code says so.
+    #[arg(long, value_enum, default_value_t = FailOn::Loss)]
+    pub fail_on: FailOn,
+    /// Succeed even if the cluster refused to tell something.
+    #[arg(long)]
+    pub allow_unchecked: bool,
+    /// Give up on a request after this many seconds.
+    #[arg(long, value_name = "SECONDS", default_value_t = 30)]
+    pub timeout: u64,
+}
+
+/// Whose property files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ClientKind {
+    /// Apache Kafka's Java clients.
+    Java,
+    /// librdkafka and what is built on it.
+    Librdkafka,
+}
+
+/// Which findings make the exit code other than 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum FailOn {
+    /// What can lose records.
+    Loss,
+    /// That, and what can double them.
+    Duplicate,
+    /// Every finding.
+    Advice,
+    /// None.
+    Never,
+}
+
+/// `audit`.
+#[derive(Debug, Args)]
+pub struct AuditArguments {
+    /// The topic.
+    #[arg(long, short)]
+    pub topic: String,
+    /// Begin at the first record that is there; the default.
+    #[arg(long, conflicts_with = "since")]
+    pub from_beginning: bool,
+    /// Begin at this time (RFC 3339, or milliseconds since 1970 as `@N`).
+    #[arg(long, value_name = "TIME")]
+    pub since: Option<String>,
+    /// Stop at the first record of this time; the end of the log as it is now if not given.
+    #[arg(long, value_name = "TIME")]
+    pub until: Option<String>,
+    /// The broker.
+    #[command(flatten)]
+    pub connection: Connection,
 }

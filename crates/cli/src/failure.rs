@@ -11,7 +11,21 @@ Exit codes:
   1  failed: the broker refused it, or not everything was acknowledged
   2  wrong usage
   3  no broker could be reached, or it did not answer in time
-  4  verify found damage";
+  4  verify found damage
+  5  doctor or audit found what loses records
+  6  doctor or audit found what doubles records
+  7  doctor found only advice (with --fail-on advice), audit found only wrong order";
+
+/// What a check found that ended as it should.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// What loses records. Exit code 5.
+    Loss,
+    /// What doubles records, and nothing that loses them. Exit code 6.
+    Duplicate,
+    /// Neither. Exit code 7.
+    Advice,
+}
 
 /// Why a command did not succeed.
 #[derive(Debug)]
@@ -24,6 +38,8 @@ pub enum Failure {
     Unreachable(String),
     /// Verification found damage; what it is was printed. Exit code 4.
     Damaged(String),
+    /// A check found something; what it is was printed. Exit codes 5 to 7.
+    Found(Found, String),
 }
 
 impl Failure {
@@ -34,6 +50,9 @@ impl Failure {
             Failure::Usage(_) => 2,
             Failure::Unreachable(_) => 3,
             Failure::Damaged(_) => 4,
+            Failure::Found(Found::Loss, _) => 5,
+            Failure::Found(Found::Duplicate, _) => 6,
+            Failure::Found(Found::Advice, _) => 7,
         })
     }
 }
@@ -44,7 +63,8 @@ impl fmt::Display for Failure {
             Failure::Failed(text)
             | Failure::Usage(text)
             | Failure::Unreachable(text)
-            | Failure::Damaged(text) => f.write_str(text),
+            | Failure::Damaged(text)
+            | Failure::Found(_, text) => f.write_str(text),
         }
     }
 }

@@ -1,12 +1,15 @@
 //! The tallymq binary: parses the command line, hands over to a subcommand, and turns its end into an exit code.
 
 mod arguments;
+mod audit;
 mod bytes_text;
 mod client;
 mod commands;
+mod doctor;
 mod failure;
 mod output;
 mod position;
+mod time_text;
 mod verify;
 
 use std::{future::Future, process::ExitCode};
@@ -30,6 +33,8 @@ fn main() -> ExitCode {
         Command::Group(command) => block_on(commands::group::run(command, json)),
         Command::Bench(arguments) => block_on(commands::bench::run(arguments, json)),
         Command::Verify(arguments) => commands::verify::run(&arguments, json),
+        Command::Doctor(arguments) => block_on(commands::doctor::run(arguments, json)),
+        Command::Audit(arguments) => block_on(commands::audit::run(arguments, json)),
         Command::Completions { shell } => commands::completions::run(shell),
     };
     match done {

@@ -2,20 +2,25 @@
 //! Policy (what to retry, what to print) belongs to the commands.
 
 mod address;
+mod configs;
 mod connection;
+mod described_groups;
 mod error;
 mod fetching;
 mod groups;
 mod member;
 mod offsets;
 mod partitioner;
+mod peeking;
 mod producer;
 mod topics;
 
 use std::{collections::HashMap, time::Duration};
 
 pub use address::Address;
+pub use configs::Config;
 pub use connection::{Connection, Pending};
+pub use described_groups::{CONSUMERS, GroupInfo};
 pub use error::{ClientError, check};
 pub use fetching::{Fetched, Fetcher};
 pub use groups::Position;

@@ -85,7 +85,12 @@ impl Client {
 
     /// The addresses of all brokers.
     pub async fn brokers(&mut self) -> Result<Vec<Address>, ClientError> {
-        Ok(addresses(&self.metadata(None, false).await?).into_values().collect())
+        Ok(self.brokers_by_id().await?.into_values().collect())
+    }
+
+    /// All brokers with their addresses.
+    pub async fn brokers_by_id(&mut self) -> Result<BTreeMap<i32, Address>, ClientError> {
+        Ok(addresses(&self.metadata(None, false).await?))
     }
 
     /// One topic; made by the broker if `create` and it is configured to. A topic that was just made may have no

@@ -1,8 +1,10 @@
 //! The subcommands, a file each.
 
+pub mod audit;
 pub mod bench;
 pub mod completions;
 pub mod consume;
+pub mod doctor;
 pub mod group;
 pub mod produce;
 pub mod serve;

@@ -11,6 +11,7 @@ use serde_json::Value;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_tallymq");
 const SIGTERM: &str = "-TERM";
+const SIGSTOP: &str = "-STOP";
 
 /// The binary, with nothing of ours in its environment.
 pub fn tallymq() -> Command {
@@ -102,6 +103,12 @@ impl Process {
         let killed = Command::new("kill").args([SIGTERM, &self.child.id().to_string()]).status().unwrap();
         assert!(killed.success());
         self.child.wait().unwrap()
+    }
+
+    /// SIGSTOP: it is there, and does nothing.
+    pub fn pause(&mut self) {
+        let stopped = Command::new("kill").args([SIGSTOP, &self.child.id().to_string()]).status().unwrap();
+        assert!(stopped.success());
     }
 
     /// kill -9.

@@ -2,8 +2,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+mod audit;
 mod broker;
 mod commands;
+mod doctor;
 mod recorded;
 mod swallowing;
 mod tidy;

@@ -3,34 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
-use tallymq_gateway::kafka::{
-    ErrorCode,
-    consumer_protocol::{self, ConsumerProtocolAssignment},
-    messages::{
-        consumer_group_describe::ConsumerGroupDescribeRequest, describe_groups::DescribeGroupsRequest,
-    },
-};
 
 use crate::{
-    client::{Client, ClientError, LATEST, Position, call, check},
+    client::{Client, GroupInfo, LATEST, Position},
     failure::Failure,
     output,
 };
-
-/// A group, whichever protocol it uses.
-struct Group {
-    state: String,
-    protocol: &'static str,
-    assignor: String,
-    members: Vec<GroupMember>,
-}
-
-struct GroupMember {
-    id: String,
-    client_id: String,
-    host: String,
-    partitions: Vec<Position>,
-}
 
 struct Line {
     place: Position,
@@ -47,86 +25,12 @@ impl Line {
 
 /// Shows one group.
 pub async fn run(client: &mut Client, name: &str, json: bool) -> Result<(), Failure> {
-    let group = match consumer(client, name).await? {
-        Some(group) => group,
-        None => classic(client, name).await?,
-    };
+    let group = client.group(name).await?;
     let lines = lines(client, name, &group).await?;
     if json { print_json(name, &group, &lines) } else { print_tables(name, &group, &lines) }
 }
 
-/// As a group of the consumer protocol; None if it is not one, or the broker does not know that protocol.
-async fn consumer(client: &mut Client, name: &str) -> Result<Option<Group>, ClientError> {
-    let request = ConsumerGroupDescribeRequest {
-        group_ids: vec![name.to_owned()],
-        ..ConsumerGroupDescribeRequest::default()
-    };
-    let answer = match call!(client.coordinator(name).await?, ConsumerGroupDescribe, request) {
-        Err(ClientError::Unsupported { .. }) => return Ok(None),
-        answer => answer?,
-    };
-    let Some(found) = answer.groups.into_iter().next() else {
-        return Ok(None);
-    };
-    if matches!(found.error_code, ErrorCode::GroupIdNotFound | ErrorCode::UnsupportedVersion) {
-        return Ok(None);
-    }
-    check(format!("group {name}"), found.error_code, found.error_message)?;
-    let members = found.members.into_iter().map(|member| {
-        let topics = member.assignment.topic_partitions.into_iter();
-        let partitions = topics.flat_map(|topic| {
-            let partitions = topic.partitions.into_iter();
-            partitions.map(move |partition| (topic.topic_name.clone(), partition))
-        });
-        GroupMember {
-            id: member.member_id,
-            client_id: member.client_id,
-            host: member.client_host,
-            partitions: partitions.collect(),
-        }
-    });
-    Ok(Some(Group {
-        state: found.group_state,
-        protocol: "consumer",
-        assignor: found.assignor_name,
-        members: members.collect(),
-    }))
-}
-
-async fn classic(client: &mut Client, name: &str) -> Result<Group, Failure> {
-    let request = DescribeGroupsRequest { groups: vec![name.to_owned()], ..DescribeGroupsRequest::default() };
-    let answer = call!(client.coordinator(name).await?, DescribeGroups, request)?;
-    let found = answer.groups.into_iter().next();
-    let found = found.ok_or_else(|| Failure::Failed(format!("group {name}: no answer about it")))?;
-    check(format!("group {name}"), found.error_code, found.error_message)?;
-    if found.group_state == "Dead" {
-        return Err(ClientError::refused(format!("group {name}"), ErrorCode::GroupIdNotFound, None).into());
-    }
-    let members = found.members.into_iter().map(|member| {
-        // Empty while the group rebalances.
-        let assignment: ConsumerProtocolAssignment =
-            consumer_protocol::decode(member.member_assignment).unwrap_or_default();
-        let topics = assignment.assigned_partitions.into_iter();
-        let partitions = topics.flat_map(|topic| {
-            let partitions = topic.partitions.into_iter();
-            partitions.map(move |partition| (topic.topic.clone(), partition))
-        });
-        GroupMember {
-            id: member.member_id,
-            client_id: member.client_id,
-            host: member.client_host,
-            partitions: partitions.collect(),
-        }
-    });
-    Ok(Group {
-        state: found.group_state,
-        protocol: "classic",
-        assignor: found.protocol_data,
-        members: members.collect(),
-    })
-}
-
-async fn lines(client: &mut Client, name: &str, group: &Group) -> Result<Vec<Line>, Failure> {
+async fn lines(client: &mut Client, name: &str, group: &GroupInfo) -> Result<Vec<Line>, Failure> {
     let committed = client.committed(name).await?;
     let mut owners: BTreeMap<Position, String> = BTreeMap::new();
     for member in &group.members {
@@ -154,7 +58,7 @@ async fn lines(client: &mut Client, name: &str, group: &Group) -> Result<Vec<Lin
     Ok(places.into_iter().map(line).collect())
 }
 
-fn print_json(name: &str, group: &Group, lines: &[Line]) -> Result<(), Failure> {
+fn print_json(name: &str, group: &GroupInfo, lines: &[Line]) -> Result<(), Failure> {
     let members: Vec<Value> = group
         .members
         .iter()
@@ -181,7 +85,7 @@ fn print_json(name: &str, group: &Group, lines: &[Line]) -> Result<(), Failure> 
     Ok(output::print_json(&shown)?)
 }
 
-fn print_tables(name: &str, group: &Group, lines: &[Line]) -> Result<(), Failure> {
+fn print_tables(name: &str, group: &GroupInfo, lines: &[Line]) -> Result<(), Failure> {
     let lag: i64 = lines.iter().filter_map(Line::lag).sum();
     output::print_line(&format!(
         "{name} · {} · {} protocol · {} members · lag {lag}",

@@ -4,7 +4,7 @@ mod describe;
 mod reset;
 
 use serde_json::json;
-use tallymq_gateway::kafka::messages::{delete_groups::DeleteGroupsRequest, list_groups::ListGroupsRequest};
+use tallymq_gateway::kafka::messages::delete_groups::DeleteGroupsRequest;
 
 use crate::{
     arguments::GroupCommand,
@@ -38,17 +38,7 @@ pub async fn run(command: GroupCommand, json: bool) -> Result<(), Failure> {
 }
 
 async fn list(client: &mut Client, json: bool) -> Result<(), Failure> {
-    // Each broker knows the groups that it coordinates.
-    let mut addresses: Vec<_> = client.brokers().await?;
-    addresses.sort();
-    addresses.dedup();
-    let mut groups = Vec::new();
-    for address in addresses {
-        let answer = call!(client.to(&address).await?, ListGroups, ListGroupsRequest::default())?;
-        check("groups", answer.error_code, None)?;
-        groups.extend(answer.groups);
-    }
-    groups.sort_by(|a, b| a.group_id.cmp(&b.group_id));
+    let groups = client.groups().await?;
     if json {
         let shown = groups.iter().map(|group| {
             json!({ "group": group.group_id, "state": group.group_state, "type": group.group_type, "protocol": group.protocol_type })
