@@ -26,6 +26,9 @@ STAGES = {
     "lint": ((), [
         ["cargo", "fmt", "--check"],
         ["cargo", "clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"],
+        # Behind clippy, which has downloaded the crates.
+        [sys.executable, "-m", "unittest", "discover", "-s", "scripts"],
+        [sys.executable, "scripts/dependencies.py"],
     ]),
     "unit": ((), [["cargo", "test", "--workspace", "--locked"]]),
     "release": ((), [
