@@ -1,5 +1,6 @@
 //! The server's integration tests, one binary: the real node behind its real listener, in this process, on ports that the
-//! system chooses. Nothing here sleeps; what has to come is waited for.
+//! system chooses. Nothing here sleeps; what has to come is waited for. And what an
+//! operator may write into its configuration.
 
 mod client;
 mod consuming;
@@ -8,6 +9,7 @@ mod groups;
 mod hostile;
 mod offsets;
 mod producing;
+mod settings;
 mod starting;
 mod stopping;
 mod world;
