@@ -47,9 +47,9 @@ pub enum StartError {
         /// What is wrong.
         source: LoadError,
     },
-    /// A damaged checkpoint could not be set aside.
+    /// The checkpoint could not be made the one that every later start finds.
     #[error("group {group}: {source}")]
-    SetAside {
+    Settle {
         /// The group.
         group: RaftGroup,
         /// Why.

@@ -56,10 +56,10 @@ impl Recovery {
         };
         recovery.add_log(group, wal)?;
         recovery.add_vote(group, wal)?;
-        // Only now is it known that the older one is enough. The damaged ones must not count among those that are kept.
-        if !rotten.is_empty() {
-            checkpoint::set_aside(disk.as_ref(), group, &rotten)
-                .map_err(|source| StartError::SetAside { group, source })?;
+        // Only now is it known that it is enough, and soon the log is purged through it.
+        if recovery.state.is_some() {
+            checkpoint::settle(disk.as_ref(), group, &rotten)
+                .map_err(|source| StartError::Settle { group, source })?;
         }
         Ok(recovery)
     }

@@ -15,7 +15,7 @@ mod save;
 
 use bytes::Bytes;
 pub use load::{CheckpointFile, LoadError, Loaded, list, load, read};
-pub use save::{SaveError, save, set_aside};
+pub use save::{SaveError, save, settle};
 use tallymq_model::{LogIndex, RaftGroup, Term};
 
 /// Checkpoints kept per group.

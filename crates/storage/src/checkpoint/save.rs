@@ -48,18 +48,16 @@ pub fn save(disk: &dyn Disk, group: RaftGroup, checkpoint: &Checkpoint) -> Resul
     write(disk, &beside, group, checkpoint).map_err(failed("writing", &beside, named))?;
     disk.rename(&beside, &path).map_err(failed("renaming", &beside, named))?;
     named = true;
-    if !tallymq_model::planted("dir-not-synced") {
-        // From the inside out, and each time: an earlier run may have ended between making a directory and syncing it.
-        for dir in [dir.as_str(), "groups", ""] {
-            disk.sync_dir(dir).map_err(failed("syncing directory", dir, named))?;
-        }
-    }
+    sync_dirs(disk, &dir)?;
     remove_older(disk, &dir).map_err(failed("removing an older checkpoint in", &dir, named))
 }
 
-/// Renames damaged checkpoints to `damaged-…`, so that they are kept to be looked at and no longer count as one of the
-/// newest. For a caller who has found that an older one and the log are enough.
-pub fn set_aside(disk: &dyn Disk, group: RaftGroup, damaged: &[Damage]) -> Result<(), SaveError> {
+/// Makes sure that what was loaded is what every later start finds, before anything that it covers is given up. For a caller
+/// who has found that it and the log are enough.
+///
+/// The name is synced: an earlier run may have ended between giving it and syncing the directory. Damaged checkpoints are
+/// renamed to `damaged-…`, so that they are kept to be looked at and no longer count as one of the newest.
+pub fn settle(disk: &dyn Disk, group: RaftGroup, damaged: &[Damage]) -> Result<(), SaveError> {
     let dir = group_dir(group);
     let failed = |path: &str| {
         let path = path.to_owned();
@@ -69,7 +67,23 @@ pub fn set_aside(disk: &dyn Disk, group: RaftGroup, damaged: &[Damage]) -> Resul
         let name = damage.file.rsplit('/').next().unwrap_or(&damage.file);
         disk.rename(&damage.file, &format!("{dir}/damaged-{name}")).map_err(failed(&damage.file))?;
     }
-    disk.sync_dir(&dir).map_err(failed(&dir))
+    sync_dirs(disk, &dir)
+}
+
+/// From the inside out, and each time: an earlier run may have ended between making a directory and syncing it.
+fn sync_dirs(disk: &dyn Disk, dir: &str) -> Result<(), SaveError> {
+    if tallymq_model::planted("dir-not-synced") {
+        return Ok(());
+    }
+    for dir in [dir, "groups", ""] {
+        disk.sync_dir(dir).map_err(|source| SaveError {
+            operation: "syncing directory",
+            path: dir.to_owned(),
+            source,
+            named: true,
+        })?;
+    }
+    Ok(())
 }
 
 fn write(disk: &dyn Disk, path: &str, group: RaftGroup, checkpoint: &Checkpoint) -> io::Result<()> {

@@ -180,13 +180,28 @@ fn a_failed_write_or_sync_is_an_error_and_the_old_one_stays() {
 }
 
 #[test]
+fn a_name_that_an_earlier_run_did_not_sync_lasts_once_it_is_settled() {
+    for seed in 0..20 {
+        let memory = MemoryDisk::new();
+        let disk = FaultyDisk::over_memory(memory.clone());
+        disk.fail(Operation::SyncDir, 1, Fault::Eio);
+        let error = checkpoint::save(&disk, GROUP, &checkpoint(7, 5_000)).unwrap_err();
+        assert!(error.named, "it ended between the name and the sync: {error}");
+        let found = checkpoint::load(&memory, GROUP).unwrap().expect("the process is gone, the cache is not");
+        checkpoint::settle(&memory, GROUP, &found.damaged).unwrap();
+        let after = checkpoint::load(&memory.power_cut(seed), GROUP).unwrap();
+        assert_eq!(after.as_ref(), Some(&found), "seed {seed}");
+    }
+}
+
+#[test]
 fn damaged_ones_set_aside_no_longer_count() {
     let disk = MemoryDisk::new();
     checkpoint::save(&disk, GROUP, &checkpoint(1, 10)).unwrap();
     checkpoint::save(&disk, GROUP, &checkpoint(2, 10)).unwrap();
     disk.flip_bit(&path(2), 600).unwrap();
     let loaded = checkpoint::load(&disk, GROUP).unwrap().unwrap();
-    checkpoint::set_aside(&disk, GROUP, &loaded.damaged).unwrap();
+    checkpoint::settle(&disk, GROUP, &loaded.damaged).unwrap();
     checkpoint::save(&disk, GROUP, &checkpoint(3, 10)).unwrap();
     let kept: Vec<_> =
         checkpoint::list(&disk, GROUP).unwrap().into_iter().map(|file| file.applied.0).collect();

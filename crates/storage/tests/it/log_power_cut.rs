@@ -330,7 +330,7 @@ impl World {
         let mut applied = 0;
         if let Some(loaded) = loaded {
             if !loaded.damaged.is_empty() {
-                checkpoint::set_aside(&self.memory, RaftGroup(group), &loaded.damaged).unwrap();
+                checkpoint::settle(&self.memory, RaftGroup(group), &loaded.damaged).unwrap();
                 self.groups[group as usize].durable = loaded.checkpoint.applied.0 as usize;
             }
             applied = loaded.checkpoint.applied.0 as usize;
