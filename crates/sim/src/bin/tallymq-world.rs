@@ -12,7 +12,7 @@ use std::{
 use clap::Parser;
 use tallymq_sim::{
     history::Writer,
-    world::{self, Outcome},
+    world::{self, Mode, Outcome},
 };
 
 const REPORT_EVERY: Duration = Duration::from_secs(10);
@@ -30,6 +30,9 @@ struct Arguments {
     /// Run each seed twice and compare what happened.
     #[arg(long)]
     twice: bool,
+    /// The broker runs with `flush = "async"`.
+    #[arg(long)]
+    r#async: bool,
     /// Where to put the history of a run that breaks a promise (JSON lines, for tallymq-check).
     #[arg(long)]
     history: Option<PathBuf>,
@@ -37,11 +40,12 @@ struct Arguments {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    let mode = if arguments.r#async { Mode::Async } else { Mode::Sync };
     let begun = Instant::now();
     let mut reported = begun;
     let mut total = Outcome::default();
     for (count, seed) in (1..=arguments.seeds).zip(arguments.from..) {
-        match one(seed, arguments.twice) {
+        match one(seed, mode, arguments.twice) {
             Ok(outcome) => total.add(outcome),
             Err(broken) => {
                 eprintln!("{broken}");
@@ -59,11 +63,11 @@ fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-fn one(seed: u64, twice: bool) -> Result<Outcome, Box<world::Broken>> {
-    let outcome = world::run(seed)?;
-    if twice && world::run(seed)? != outcome {
+fn one(seed: u64, mode: Mode, twice: bool) -> Result<Outcome, Box<world::Broken>> {
+    let outcome = world::run(seed, mode)?;
+    if twice && world::run(seed, mode)? != outcome {
         let why = "the same seed gave another trace".to_owned();
-        return Err(Box::new(world::Broken { seed, why, history: Default::default() }));
+        return Err(Box::new(world::Broken { seed, mode, why, history: Default::default() }));
     }
     Ok(outcome)
 }
@@ -71,7 +75,8 @@ fn one(seed: u64, twice: bool) -> Result<Outcome, Box<world::Broken>> {
 fn print(count: u64, seed: u64, total: &Outcome, elapsed: Duration) {
     println!(
         "{count} seeds, to {seed}: {} power cuts, {} kills, {} values sent, {} acknowledged, {} records read, \
-         {} checkpoints, {} commands replayed, 0 lost, {:.0} s",
+         {} checkpoints, {} commands replayed, 0 lost that was synced, {} that was not; damage: {} refused, {} reported, \
+         {} in the last group, {} harmless; {:.0} s",
         total.power_cuts,
         total.kills,
         total.sent,
@@ -79,6 +84,11 @@ fn print(count: u64, seed: u64, total: &Outcome, elapsed: Duration) {
         total.read,
         total.checkpoints,
         total.replayed,
+        total.lost_unsynced,
+        total.damage_refused,
+        total.damage_reported,
+        total.damage_last_group,
+        total.damage_harmless,
         elapsed.as_secs_f64()
     );
 }

@@ -14,6 +14,7 @@ use super::{
     machine::Command,
     node::{DATA_GROUPS, Node},
     scene::{Place, Scene, Topic, Waiting},
+    unsettled::Effect,
 };
 use crate::history::{Kind, Op};
 
@@ -84,6 +85,8 @@ pub(super) fn trim(node: &Node, scene: &mut Scene) {
     let (start, end) = log.bounds();
     let to = start.0 + scene.random.below((end.0 - start.0) as u64 + 1) as i64;
     scene.journal.position(PROCESS, (Op::Trim, Kind::Invoke), place.spot(), to, None);
+    let highest = scene.promises.trims.entry(place.tp).or_default();
+    *highest = to.max(*highest);
     let moved = MoveLogStart {
         tp: place.tp,
         to: Offset(to),
@@ -142,6 +145,7 @@ pub(super) fn opened(scene: &mut Scene, places: Vec<Place>) {
             scene.journal.position(PROCESS, (Op::Trim, Kind::Invoke), place.spot(), EVERYTHING, None);
         }
         if !topic.places.contains(&place) {
+            scene.unsettled.note(Effect::Opened { place: place.clone() });
             topic.places.push(place);
         }
     }

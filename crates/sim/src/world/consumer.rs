@@ -88,6 +88,12 @@ impl Consumer {
         self.place = None;
     }
 
+    /// What it was told may not hold any more.
+    pub(super) fn forget(&mut self) {
+        self.leave();
+        self.acknowledged = None;
+    }
+
     /// Finds its committed position and starts there. An error says which promise is broken.
     fn start(&mut self, node: &Node, scene: &mut Scene) -> Result<(), String> {
         if scene.random.one_in(8) || self.place.as_ref().is_none_or(|place| scene.is_doomed(place.tp)) {
@@ -98,7 +104,7 @@ impl Consumer {
         let Some(log) = view.log(place.tp) else {
             return Err(format!("partition {} is gone", place.tp));
         };
-        let committed = committed(node, &self.group, place);
+        let committed = node.position(&self.group, place);
         let promised = scene.promises.positions.get(&(self.group.clone(), place.tp)).copied();
         if committed.unwrap_or(-1) < promised.unwrap_or(-1) {
             return Err(format!(
@@ -201,16 +207,9 @@ impl Consumer {
         let group = Some(&self.group[..]);
         scene.journal.position(self.process, (Op::Commit, kind), place.spot(), offset, group);
         if kind == Kind::Ok {
-            scene.promises.positions.insert((self.group.clone(), place.tp), offset);
+            scene.position_promised(&self.group, place, offset);
             self.acknowledged = Some((self.generation, place.clone()));
         }
         Ok(())
     }
-}
-
-fn committed(node: &Node, group: &str, place: &Place) -> Option<i64> {
-    let view = node.data(place.group);
-    let state = view.state();
-    let position = state.groups().positions().position(&GroupId::from(group), &place.tp)?;
-    Some(position.offset.0)
 }

@@ -12,7 +12,7 @@ use tallymq_storage::log::PartitionLog;
 
 use super::{
     node::{DATA_GROUPS, Node},
-    scene::{Promises, Scene},
+    scene::{Promises, Scene, Sent},
 };
 use tallymq_gateway::kafka::records::read_records;
 
@@ -37,6 +37,10 @@ pub(super) fn all(node: &Node, scene: &mut Scene) -> Result<(), String> {
             let chunk_bytes = 1 + scene.random.below(20_000) as usize;
             let bytes = read_whole(&log, chunk_bytes)?;
             scene.journal.note(log_end.0 as u64);
+            let trim = scene.promises.trims.get(&tp).copied().unwrap_or(0);
+            if log_start.0 > trim {
+                return Err(format!("{tp} starts at {log_start}; nobody asked for more than {trim}"));
+            }
             check_content(tp, &log, bytes, &scene.promises)?;
         }
         check_positions(&view, scene)?;
@@ -96,15 +100,7 @@ fn check_content(
             return Err(format!("{tp}: a batch at {base} does not follow {next:?}"));
         }
         next = Some(header.next_offset());
-        let records = read_records(&header, &batch, 1 << 20).map_err(|error| format!("{tp}: {error}"))?;
-        let first = records.first().and_then(|record| record.value.clone()).unwrap_or_default();
-        let first = String::from_utf8_lossy(&first).into_owned();
-        let Some(sent) = promises.sent.get(&first) else {
-            return Err(format!("{tp}: nobody sent what stands at {base}: {first}"));
-        };
-        if batch[PATCHED_BYTES..] != sent.raw[PATCHED_BYTES..] {
-            return Err(format!("{tp}: batch {first} at {base} is not as it was sent"));
-        }
+        let (first, sent) = as_sent(tp, &header, &batch, promises)?;
         if due.peek().is_some_and(|(at, _)| **at <= base.0) {
             let (at, value) = due.next().expect("peeked");
             if *at != base.0 || *value != first {
@@ -119,4 +115,24 @@ fn check_content(
         Some((at, value)) => Err(format!("{tp}: {value} was acknowledged at {at} and is not there")),
         None => Ok(()),
     }
+}
+
+/// The batch's first value and what was sent, if it is what somebody sent.
+pub(super) fn as_sent<'p>(
+    tp: TopicPartition,
+    header: &BatchHeader,
+    batch: &Bytes,
+    promises: &'p Promises,
+) -> Result<(String, &'p Sent), String> {
+    let base = header.base_offset;
+    let records = read_records(header, batch, 1 << 20).map_err(|error| format!("{tp}: {error}"))?;
+    let first = records.first().and_then(|record| record.value.clone()).unwrap_or_default();
+    let first = String::from_utf8_lossy(&first).into_owned();
+    let Some(sent) = promises.sent.get(&first) else {
+        return Err(format!("{tp}: nobody sent what stands at {base}: {first}"));
+    };
+    if batch[PATCHED_BYTES..] != sent.raw[PATCHED_BYTES..] {
+        return Err(format!("{tp}: batch {first} at {base} is not as it was sent"));
+    }
+    Ok((first, sent))
 }

@@ -1,6 +1,8 @@
 //! What the clients of a world saw, as a history for the checker, and the fold of everything that happened, by which two
 //! runs of one seed are compared.
 
+use std::collections::BTreeSet;
+
 use crate::history::{Event, History, Kind, Op, Record};
 
 /// The history and the trace of a run.
@@ -96,9 +98,29 @@ impl Journal {
         self.push(event);
     }
 
+    /// Batches that were stored are gone: whoever was told so knows nothing, and whoever read them did not.
+    pub(super) fn take_back(&mut self, numbers: &BTreeSet<u64>) {
+        let is_gone = |record: &Record| number_of(record).is_some_and(|number| numbers.contains(&number));
+        for event in &mut self.history.events {
+            match event.op {
+                Op::Send if event.kind == Kind::Ok && event.records.iter().any(is_gone) => {
+                    event.kind = Kind::Unknown;
+                    event.records.iter_mut().for_each(|record| record.offset = None);
+                }
+                Op::Poll => event.records.retain(|record| !is_gone(record)),
+                _ => {}
+            }
+        }
+    }
+
     /// From here on every client is new.
     pub(super) fn last_phase(&mut self) {
         let event = self.event(0, Op::Final, Kind::Ok);
         self.push(event);
     }
+}
+
+/// The number of the batch that a record was sent in: its values are `number.0`, `number.1` and so on.
+fn number_of(record: &Record) -> Option<u64> {
+    record.value.as_deref()?.split('.').next()?.parse().ok()
 }

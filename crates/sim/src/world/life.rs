@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use tallymq_broker::{
-    data::{DataOutcome, ProduceRefusal},
+    data::{DataOutcome, ProduceRefusal, Produced},
     metadata::MetadataOutcome,
 };
 use tallymq_model::RaftGroup;
@@ -15,13 +15,15 @@ use tallymq_storage::{
 };
 
 use super::{
-    Outcome, admin,
+    Mode, Outcome, admin,
     consumer::{Consumer, read_values},
+    damage::{self, Verdict},
     inspect,
     machine::Answer,
     node::{Applied, Ended, Node, Setup, Votes, groups},
     producer::Producer,
     scene::{Scene, Waiting},
+    unsettled::{self, Effect},
 };
 use crate::history::{History, Kind, Op};
 
@@ -29,6 +31,9 @@ use crate::history::{History, Kind, Op};
 const HEALING_STEPS: u32 = 20_000;
 /// One answer in so many finds its connection gone.
 const ANSWERS_PER_LOST_CONNECTION: u64 = 25;
+/// Copies of the disk that are damaged after each crash, and at the end.
+const COPIES_PER_CRASH: u32 = 1;
+const COPIES_AT_THE_END: u32 = 2;
 /// Process of the readers of the end.
 const LAST_READER: i64 = 900;
 
@@ -48,7 +53,14 @@ pub(super) struct World {
     healing: bool,
 }
 
-fn setup(random: &mut Random) -> Setup {
+fn setup(random: &mut Random, mode: Mode) -> Setup {
+    let flush = match mode {
+        Mode::Sync => Flush::Sync,
+        Mode::Async => Flush::Async {
+            interval: Duration::from_millis(5 + random.below(60)),
+            bytes: 20_000 + random.below(400_000),
+        },
+    };
     Setup {
         wal: WalOptions {
             file_bytes: 32 << 10,
@@ -56,7 +68,7 @@ fn setup(random: &mut Random) -> Setup {
             group_bytes_max: 1_000 + random.below(20_000) as usize,
             spare_files: random.below(3) as usize,
             closing_delay: Duration::from_millis(random.below(30)),
-            flush: Flush::Sync,
+            flush,
             ..WalOptions::default()
         },
         log: LogOptions {
@@ -74,10 +86,10 @@ fn setup(random: &mut Random) -> Setup {
 }
 
 impl World {
-    pub(super) fn new(seed: u64) -> World {
+    pub(super) fn new(seed: u64, mode: Mode) -> World {
         let mut random = Random::new(seed);
         let memory = MemoryDisk::new();
-        let setup = setup(&mut random);
+        let setup = setup(&mut random, mode);
         let idempotent = 1 + random.below(3) as usize;
         let producers =
             (0..idempotent + random.below(2) as usize).map(|at| Producer::new(at, at < idempotent));
@@ -86,9 +98,9 @@ impl World {
         World {
             disk: FaultyDisk::over_memory(memory.clone()),
             memory,
+            scene: Scene::new(random, setup.wal.flush),
             setup,
             votes: Votes::new(),
-            scene: Scene::new(random),
             producers,
             consumers,
             outcome: Outcome::default(),
@@ -121,13 +133,17 @@ impl World {
             }
             drop(node);
             self.crash();
+            if self.setup.wal.flush == Flush::Sync {
+                self.damage(COPIES_PER_CRASH)?;
+            }
         }
         let Some(mut node) = self.start(false)? else { return Err("no start on a healthy disk".to_owned()) };
         self.heal(&mut node)?;
         inspect::all(&node, &mut self.scene)?;
         self.read_all(&node)?;
         self.ended(&node);
-        Ok(())
+        drop(node);
+        self.damage(COPIES_AT_THE_END)
     }
 
     /// A life without faults, with a checkpoint of each group in the middle; the disk and how its log was set up.
@@ -165,7 +181,7 @@ impl World {
         }
         let now = self.now();
         let started = Node::start(&self.disk, &self.setup, &mut self.votes, now)
-            .and_then(|node| inspect::all(&node, &mut self.scene).map(|()| node));
+            .and_then(|node| self.take_stock(&node).map(|()| node));
         match started {
             Ok(node) => {
                 admin::set_up(&mut self.scene);
@@ -179,6 +195,37 @@ impl World {
             }
             Err(why) => Err(format!("no start after a crash: {why}")),
         }
+    }
+
+    /// A node has started: everything that was promised is there, but what the flush mode leaves to a power cut.
+    fn take_stock(&mut self, node: &Node) -> Result<(), String> {
+        if let Some(damage) = node.damaged.first() {
+            return Err(format!("a crash damaged a checkpoint: {damage}"));
+        }
+        let lost = unsettled::missing(node, &self.scene, self.scene.unsettled.not_firm())?;
+        if !lost.is_empty() {
+            self.scene.has_lost = true;
+            self.outcome.lost_unsynced += unsettled::give_up(&mut self.scene, &lost)?;
+            self.consumers.iter_mut().for_each(Consumer::forget);
+        }
+        self.scene.unsettled.clear();
+        inspect::all(node, &mut self.scene)
+    }
+
+    /// Damages copies of the disk while nothing runs.
+    fn damage(&mut self, copies: u32) -> Result<(), String> {
+        for _ in 0..copies {
+            let verdict = damage::probe(&self.memory, &self.setup, &self.votes, &mut self.scene)?;
+            self.scene.journal.note(verdict.map_or(0, |verdict| verdict as u64 + 1));
+            match verdict {
+                None => {}
+                Some(Verdict::Refused) => self.outcome.damage_refused += 1,
+                Some(Verdict::Reported) => self.outcome.damage_reported += 1,
+                Some(Verdict::LastGroup) => self.outcome.damage_last_group += 1,
+                Some(Verdict::Harmless) => self.outcome.damage_harmless += 1,
+            }
+        }
+        Ok(())
     }
 
     fn plan_fault(&mut self) {
@@ -256,12 +303,15 @@ impl World {
 
     fn commit(&mut self, node: &mut Node) -> Result<(), String> {
         let now = self.now();
-        let (applied, ended) = match node.commit(now) {
-            Ok((applied, _)) => (applied, Ok(())),
-            Err((applied, why)) => (applied, Err(why)),
-        };
-        for one in applied {
+        let (committed, ended) = node.commit(now);
+        if committed.payload_bytes > 0 {
+            self.scene.unsettled.begin(now, committed.payload_bytes);
+        }
+        for one in committed.applied {
             self.answer(one, node)?;
+        }
+        if ended.is_ok() {
+            self.scene.unsettled.settle(now, committed.always_synced);
         }
         ended
     }
@@ -270,9 +320,12 @@ impl World {
     fn answer(&mut self, applied: Applied, node: &Node) -> Result<(), String> {
         let scene = &mut self.scene;
         let Some(waiting) = scene.waiting.remove(&applied.ticket) else { return Ok(()) };
+        if let Some(effect) = effect(&waiting, &applied.answer) {
+            scene.unsettled.note(effect);
+        }
         match (waiting, applied.answer) {
             (
-                Waiting::Batch { producer, number, connection },
+                Waiting::Batch { producer, number, connection, .. },
                 Answer::Data(DataOutcome::Produced(produced)),
             ) => {
                 if !self.healing && scene.random.one_in(ANSWERS_PER_LOST_CONNECTION) {
@@ -280,7 +333,7 @@ impl World {
                 }
                 self.producers[producer].answered(scene, (number, connection), produced)
             }
-            (Waiting::Late { must_be_fenced: true }, Answer::Data(DataOutcome::Produced(answer))) => {
+            (Waiting::Late { must_be_fenced: true, .. }, Answer::Data(DataOutcome::Produced(answer))) => {
                 match answer {
                     Err(ProduceRefusal::InvalidProducerEpoch { .. } | ProduceRefusal::UnknownPartition) => {
                         Ok(())
@@ -357,5 +410,19 @@ impl World {
             }
         }
         Ok(())
+    }
+}
+
+/// What an answer promises, as far as a power cut under async or damage to the last group could take it back.
+fn effect(waiting: &Waiting, answer: &Answer) -> Option<Effect> {
+    match (waiting, answer) {
+        (
+            Waiting::Batch { place, number, .. } | Waiting::Late { place, number, .. },
+            Answer::Data(DataOutcome::Produced(Ok(Produced::Appended { base_offset, .. }))),
+        ) => Some(Effect::Stored { place: place.clone(), base: base_offset.0, number: *number }),
+        (Waiting::Create { topic }, Answer::Metadata(MetadataOutcome::TopicCreated(Ok(_)))) => {
+            Some(Effect::Created { topic: *topic })
+        }
+        _ => None,
     }
 }

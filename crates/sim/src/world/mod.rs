@@ -12,6 +12,7 @@
 
 mod admin;
 mod consumer;
+mod damage;
 mod inspect;
 mod journal;
 mod life;
@@ -20,6 +21,7 @@ mod node;
 mod producer;
 mod samples;
 mod scene;
+mod unsettled;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -47,6 +49,26 @@ pub struct Outcome {
     pub checkpoints: u64,
     /// Commands replayed from the log by starts.
     pub replayed: u64,
+    /// Batches that were acknowledged under `flush = "async"`, not synced, and lost.
+    pub lost_unsynced: u64,
+    /// Damaged copies of a stopped node's disk that did not start and named the file.
+    pub damage_refused: u64,
+    /// Those that started and named the file to readers.
+    pub damage_reported: u64,
+    /// Those that lost no more than a last commit group behind which nothing stood.
+    pub damage_last_group: u64,
+    /// Those that needed nothing of what was damaged.
+    pub damage_harmless: u64,
+}
+
+/// The broker's flush mode.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mode {
+    /// `flush = "sync"`: nothing acknowledged may be lost.
+    #[default]
+    Sync,
+    /// `flush = "async"`: what was not synced may be lost to a power cut, and nothing else.
+    Async,
 }
 
 impl Outcome {
@@ -60,17 +82,25 @@ impl Outcome {
         self.read += other.read;
         self.checkpoints += other.checkpoints;
         self.replayed += other.replayed;
+        self.lost_unsynced += other.lost_unsynced;
+        self.damage_refused += other.damage_refused;
+        self.damage_reported += other.damage_reported;
+        self.damage_last_group += other.damage_last_group;
+        self.damage_harmless += other.damage_harmless;
     }
 }
 
 /// A run that broke a promise.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "seed {seed}: {why}\nshown again by: cargo run -p tallymq-sim --bin tallymq-world -- --from {seed} --seeds 1"
+    "seed {seed}: {why}\nshown again by: cargo run -p tallymq-sim --bin tallymq-world -- --from {seed} --seeds 1{}",
+    if *mode == Mode::Async { " --async" } else { "" }
 )]
 pub struct Broken {
     /// Which run.
     pub seed: u64,
+    /// Under which flush mode.
+    pub mode: Mode,
     /// Which promise.
     pub why: String,
     /// What the clients saw, as far as it came.
@@ -78,8 +108,8 @@ pub struct Broken {
 }
 
 /// Runs the world of a seed from its first start to the last read.
-pub fn run(seed: u64) -> Result<Outcome, Box<Broken>> {
-    let mut world = World::new(seed);
+pub fn run(seed: u64, mode: Mode) -> Result<Outcome, Box<Broken>> {
+    let mut world = World::new(seed, mode);
     let lived = catch_unwind(AssertUnwindSafe(|| world.live()));
     let why = match lived {
         Ok(Ok(())) => None,
@@ -87,7 +117,7 @@ pub fn run(seed: u64) -> Result<Outcome, Box<Broken>> {
         Err(panic) => Some(format!("a panic: {}", message(&*panic))),
     };
     let (history, mut outcome) = world.into_parts();
-    let broken = |why, history| Err(Box::new(Broken { seed, why, history }));
+    let broken = |why, history| Err(Box::new(Broken { seed, mode, why, history }));
     if let Some(why) = why {
         return broken(why, history);
     }

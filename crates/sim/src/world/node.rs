@@ -7,17 +7,20 @@ use std::{
 };
 
 use bytes::Bytes;
-use tallymq_broker::ApplyContext;
+use tallymq_broker::{ApplyContext, group::GroupId};
 use tallymq_model::{LogIndex, RaftGroup, Term};
 use tallymq_replica::{DataView, MetadataView};
 use tallymq_storage::{
     checkpoint::{self, Checkpoint},
     disk::FaultyDisk,
-    log::{LogOptions, LogStore, PartitionOptions, SegmentWriter, Step as WriterStep},
-    wal::{Committer, Nanos, Step, Wal, WalOptions, WalRecord},
+    log::{Damage, LogOptions, LogStore, PartitionOptions, SegmentWriter, Step as WriterStep},
+    wal::{Committer, Nanos, Wal, WalOptions, WalRecord},
 };
 
-use super::machine::{Answer, Building, Command, Machine, decode_entry, encode_entry};
+use super::{
+    machine::{Answer, Building, Command, Machine, decode_entry, encode_entry},
+    scene::Place,
+};
 
 /// The data groups; with the metadata group all that a node has.
 pub(super) const DATA_GROUPS: u32 = 2;
@@ -45,6 +48,16 @@ pub(super) struct Applied {
     pub(super) answer: Answer,
 }
 
+/// What a step of the committer committed.
+#[derive(Default)]
+pub(super) struct Committed {
+    pub(super) applied: Vec<Applied>,
+    /// Bytes of the entries.
+    pub(super) payload_bytes: u64,
+    /// An entry of the metadata group is in it, which no flush mode leaves unsynced.
+    pub(super) always_synced: bool,
+}
+
 /// A disk error, after which the process ends; or damage and lies, which no crash excuses.
 pub(super) type Ended = String;
 
@@ -53,6 +66,7 @@ pub(super) type Votes = BTreeMap<RaftGroup, Term>;
 
 struct Proposed {
     index: LogIndex,
+    payload_bytes: u64,
     commands: Vec<(Ticket, Command)>,
     /// Answers that were made too early, by a planted bug.
     early: Vec<Applied>,
@@ -87,6 +101,8 @@ pub(super) struct Node {
     writer: SegmentWriter,
     groups: Vec<Group>,
     completed: Completed,
+    /// Checkpoints that were passed over at the start, because they are damaged.
+    pub(super) damaged: Vec<Damage>,
     pub(super) checkpoints: u64,
     pub(super) replayed: u64,
 }
@@ -111,6 +127,7 @@ impl Node {
             writer,
             groups: Vec::new(),
             completed: Completed::default(),
+            damaged: Vec::new(),
             checkpoints: 0,
             replayed: 0,
         };
@@ -126,10 +143,9 @@ impl Node {
         let mut machine = Machine::new(id, &self.store);
         let mut applied = ApplyContext { index: LogIndex(0), term: Term(0) };
         let mut term = Term(0);
+        let mut damaged = Vec::new();
         if let Some(loaded) = checkpoint::load(&self.disk, id).map_err(|error| error.to_string())? {
-            if let Some(damage) = loaded.damaged.first() {
-                return Err(format!("a crash damaged a checkpoint: {damage:?}"));
-            }
+            damaged = loaded.damaged;
             let stored = loaded.checkpoint;
             applied = ApplyContext { index: stored.applied, term: stored.term };
             term = decode_vote(&stored.header)?;
@@ -139,7 +155,7 @@ impl Node {
         if let Some(wal) = self.wal.group(id) {
             let first = if wal.last.is_some() { wal.first } else { wal.purged_through.next() };
             if first > applied.index.next() {
-                return Err(format!("group {}: a gap, {} to {first}", id.0, applied.index));
+                return Err(format!("group {}: a gap, {} to {first} {damaged:?}", id.0, applied.index));
             }
             if let Some(vote) = wal.vote {
                 term = term.max(decode_vote(&vote)?);
@@ -148,6 +164,13 @@ impl Node {
                 last = ApplyContext { index, term };
             }
         }
+        if applied.index > LogIndex(0) {
+            checkpoint::settle(&self.disk, id, &damaged).map_err(|error| error.to_string())?;
+            // The one that followed the checkpoint may be lost, and so may entries that the checkpoint covers.
+            let through = applied.index;
+            submit(&self.wal, &self.completed, id, None, WalRecord::Purge { group: id, through });
+        }
+        self.damaged.extend(damaged);
         if term < votes.get(&id).copied().unwrap_or_default() || term < last.term {
             return Err(format!("group {}: an acknowledged vote is lost, {} is left", id.0, term.0));
         }
@@ -206,7 +229,7 @@ impl Node {
             self.propose(id, Vec::new());
         }
         while self.groups.iter().any(|group| !group.proposed.is_empty()) {
-            self.commit(now).map_err(|(_, error)| error)?;
+            self.commit(now).1?;
         }
         Ok(())
     }
@@ -215,9 +238,10 @@ impl Node {
     pub(super) fn propose(&mut self, id: RaftGroup, commands: Vec<(Ticket, Command)>) {
         let group = &mut self.groups[id.0 as usize];
         let payload = encode_entry(commands.iter().map(|(_, command)| command));
+        let payload_bytes = payload.iter().map(|part| part.len() as u64).sum();
         let at = ApplyContext { index: group.next, term: group.term };
         let record = WalRecord::Entry { group: id, index: at.index, term: at.term, payload };
-        let mut proposed = Proposed { index: at.index, commands, early: Vec::new() };
+        let mut proposed = Proposed { index: at.index, payload_bytes, commands, early: Vec::new() };
         if tallymq_model::planted("read-before-durable") {
             proposed.early = group.apply(at, std::mem::take(&mut proposed.commands));
             configure(&group.machine, self.setup.partition);
@@ -227,26 +251,25 @@ impl Node {
         submit(&self.wal, &self.completed, id, Some(at.index), record);
     }
 
-    /// One step of the committer, and what it committed is applied. With an error come the answers that were given before.
-    pub(super) fn commit(&mut self, now: Nanos) -> Result<(Vec<Applied>, bool), (Vec<Applied>, Ended)> {
+    /// One step of the committer, and what it committed is applied, also that which it committed before it failed.
+    pub(super) fn commit(&mut self, now: Nanos) -> (Committed, Result<(), Ended>) {
         let step = self.committer.step(now);
         let completed: Vec<_> = self.completed.lock().expect("nobody panicked").drain(..).collect();
-        let mut applied = Vec::new();
+        let mut committed = Committed::default();
         for (id, index, done) in completed {
             let (Some(index), true) = (index, done) else { continue };
             let group = &mut self.groups[id.0 as usize];
             let Some(next) = group.proposed.pop_front().filter(|next| next.index == index) else {
-                return Err((applied, format!("group {}: entry {index} completed out of order", id.0)));
+                return (committed, Err(format!("group {}: entry {index} completed out of order", id.0)));
             };
             let at = ApplyContext { index, term: group.term };
-            applied.extend(next.early);
-            applied.extend(group.apply(at, next.commands));
+            committed.applied.extend(next.early);
+            committed.applied.extend(group.apply(at, next.commands));
+            committed.payload_bytes += next.payload_bytes;
+            committed.always_synced |= id == RaftGroup::METADATA;
             configure(&group.machine, self.setup.partition);
         }
-        match step {
-            Ok(step) => Ok((applied, step == Step::Worked)),
-            Err(error) => Err((applied, error.to_string())),
-        }
+        (committed, step.map(drop).map_err(|error| error.to_string()))
     }
 
     /// One step of the segment writer. False if there was nothing to do.
@@ -311,6 +334,14 @@ impl Node {
     /// The readers' side of the metadata group.
     pub(super) fn metadata(&self) -> Arc<MetadataView> {
         self.groups[0].machine.metadata().expect("the metadata group")
+    }
+
+    /// A group's committed position.
+    pub(super) fn position(&self, group: &str, place: &Place) -> Option<i64> {
+        let view = self.data(place.group);
+        let state = view.state();
+        let position = state.groups().positions().position(&GroupId::from(group), &place.tp)?;
+        Some(position.offset.0)
     }
 
     /// Nothing is proposed and unanswered.

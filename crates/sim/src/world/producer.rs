@@ -116,7 +116,12 @@ impl Producer {
     fn put(&mut self, scene: &mut Scene, at: usize) {
         let batch = &mut self.flight[at];
         batch.tries += 1;
-        let waiting = Waiting::Batch { producer: self.at, number: batch.number, connection: self.connection };
+        let waiting = Waiting::Batch {
+            producer: self.at,
+            place: batch.place.clone(),
+            number: batch.number,
+            connection: self.connection,
+        };
         scene.send(batch.place.group, produce(batch, scene), waiting);
     }
 
@@ -152,7 +157,8 @@ impl Producer {
         let at = scene.random.below(self.late.len() as u64) as usize;
         let (Some(batch), Some(id)) = (self.late.get(at), self.id) else { return };
         let newest = scene.promises.epochs.get(&(id, batch.place.tp)).copied().unwrap_or(-1);
-        let waiting = Waiting::Late { must_be_fenced: newest > batch.epoch };
+        let (place, number) = (batch.place.clone(), batch.number);
+        let waiting = Waiting::Late { place, number, must_be_fenced: newest > batch.epoch };
         scene.send(batch.place.group, produce(batch, scene), waiting);
     }
 
@@ -171,6 +177,11 @@ impl Producer {
             Ok(Produced::Appended { base_offset, .. } | Produced::Duplicate { base_offset, .. }) => {
                 let Some(batch) = at.and_then(|at| self.flight.remove(at)) else { return Ok(()) };
                 self.acknowledged(scene, batch, base_offset)
+            }
+            // What it builds on was lost: it gives up, and begins anew.
+            Err(_) if at.is_some() && scene.has_lost => {
+                self.begin_again(scene);
+                Ok(())
             }
             Err(ProduceRefusal::UnknownPartition) => {
                 let Some(batch) = at.and_then(|at| self.flight.remove(at)) else { return Ok(()) };

@@ -8,7 +8,7 @@ use tallymq_storage::{
     wal::{Wal, WalOptions},
 };
 
-use super::{life::World, node::groups};
+use super::{Mode, life::World, node::groups};
 
 /// A data directory, and what is in it.
 pub struct Samples {
@@ -27,7 +27,7 @@ pub struct Samples {
 /// # Panics
 /// If the world breaks a promise, which its own tests are for.
 pub fn samples(seed: u64) -> Samples {
-    let mut world = World::new(seed);
+    let mut world = World::new(seed, Mode::Sync);
     let (disk, wal) = world.live_in_peace().expect("a world without faults keeps its promises");
     disk.sync_all().expect("no fault is planned");
     let mut commands = Vec::new();

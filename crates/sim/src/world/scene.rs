@@ -5,12 +5,13 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use bytes::Bytes;
 use tallymq_model::{RaftGroup, TopicId, TopicPartition};
-use tallymq_storage::disk::Random;
+use tallymq_storage::{disk::Random, wal::Flush};
 
 use super::{
     journal::{Journal, Spot},
     machine::Command,
     node::Ticket,
+    unsettled::{Effect, Unsettled},
 };
 
 /// A partition, as clients and as the node know it.
@@ -31,9 +32,9 @@ impl Place {
 #[derive(Clone, Debug)]
 pub(super) enum Waiting {
     /// A producer, for the batch of that number, on one of its connections.
-    Batch { producer: usize, number: u64, connection: u64 },
+    Batch { producer: usize, place: Place, number: u64, connection: u64 },
     /// Nobody any more: a batch of a producer's earlier epoch. Once the new epoch has written it must be fenced.
-    Late { must_be_fenced: bool },
+    Late { place: Place, number: u64, must_be_fenced: bool },
     /// A consumer, for its committed position.
     Commit { consumer: usize, number: u64, offset: i64 },
     /// Nobody any more: a commit of a generation that is over. The newer one has committed, so it must be fenced.
@@ -78,6 +79,8 @@ pub(super) struct Promises {
     pub(super) acknowledged: BTreeMap<TopicPartition, BTreeMap<i64, String>>,
     /// The lowest position that a group may find.
     pub(super) positions: BTreeMap<(String, TopicPartition), i64>,
+    /// No log may start above this: the highest offset that anybody asked to delete below.
+    pub(super) trims: BTreeMap<TopicPartition, i64>,
     /// Producer ids below this were handed out.
     pub(super) ids_below: i64,
     /// Per producer and partition the newest epoch that was acknowledged.
@@ -93,11 +96,14 @@ pub(super) struct Scene {
     tickets: u64,
     pub(super) topics: BTreeMap<TopicId, Topic>,
     pub(super) promises: Promises,
+    pub(super) unsettled: Unsettled,
+    /// Something that was acknowledged and not synced was lost: clients may be refused for it.
+    pub(super) has_lost: bool,
     numbers: u64,
 }
 
 impl Scene {
-    pub(super) fn new(random: Random) -> Scene {
+    pub(super) fn new(random: Random, flush: Flush) -> Scene {
         Scene {
             random,
             journal: Journal::new(),
@@ -106,6 +112,8 @@ impl Scene {
             tickets: 0,
             topics: BTreeMap::new(),
             promises: Promises::default(),
+            unsettled: Unsettled::new(flush),
+            has_lost: false,
             numbers: 0,
         }
     }
@@ -129,6 +137,19 @@ impl Scene {
         let places = || self.topics.values().filter(|topic| !topic.doomed).flat_map(|topic| &topic.places);
         let at = self.random.below(places().count() as u64) as usize;
         places().nth(at).cloned()
+    }
+
+    /// A group's position in a partition was acknowledged, by the last event of the history.
+    pub(super) fn position_promised(&mut self, group: &str, place: &Place, offset: i64) {
+        let before = self.promises.positions.insert((group.to_owned(), place.tp), offset);
+        let event = self.journal.history.events.len() - 1;
+        let (place, by) = (place.clone(), group.to_owned());
+        self.unsettled.note(Effect::Position { place, by, offset, before, event });
+    }
+
+    /// A partition's place, if it is there.
+    pub(super) fn place_of(&self, tp: TopicPartition) -> Option<&Place> {
+        self.topics.get(&tp.topic)?.places.iter().find(|place| place.tp == tp)
     }
 
     /// Whether the partition's topic was asked to be deleted.
