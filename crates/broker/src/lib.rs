@@ -2,6 +2,7 @@
 //! deterministically; beside them stand the leader's decisions that need not last. Pure: no clock, file, socket,
 //! thread, randomness, async; time comes in as an argument.
 
+pub mod account;
 pub mod apply;
 pub mod codec;
 pub mod config;

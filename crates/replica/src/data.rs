@@ -6,15 +6,16 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tallymq_broker::{
     ApplyContext, DecodeError, Parts,
+    account::AccountOutcome,
     data::{DataCommand, DataGroup, DataOutcome, Produce, Produced},
 };
-use tallymq_model::{LogIndex, RaftGroup, TopicPartition};
+use tallymq_model::{LogIndex, Offset, RaftGroup, TopicPartition};
 use tallymq_storage::log::{
     CheckpointMark, FlushError, LogPosition, LogStore, PartitionOptions, PositionError,
 };
 use thiserror::Error;
 
-use crate::{data_checkpoint, view::DataView};
+use crate::{data_checkpoint, journal, view::DataView};
 
 /// The state machine of one data group.
 pub struct DataReplica {
@@ -61,7 +62,10 @@ impl DataReplica {
 
     /// The next committed command.
     pub fn apply(&mut self, at: ApplyContext, command: DataCommand) -> DataOutcome {
-        let outcome = self.view.state.write().apply(at, &command);
+        let (outcome, noted) = self.view.state.write().apply_noting(at, &command);
+        if let Some(noted) = noted {
+            journal::append(&self.view, self.group, &noted);
+        }
         match (&outcome, command) {
             (DataOutcome::Produced(Ok(appended)), DataCommand::Produce(produce)) => {
                 self.append(appended, produce)
@@ -72,6 +76,9 @@ impl DataReplica {
                 if let Some(log) = self.view.logs.read().get(&asked.tp) {
                     log.set_log_start(moved.log_start);
                 }
+            }
+            (DataOutcome::Account(AccountOutcome::JournalTrimmed { log_start }), _) => {
+                journal::trim(&self.view, *log_start);
             }
             _ => {}
         }
@@ -134,6 +141,11 @@ impl DataReplica {
     /// Takes over a checkpoint's state, before any apply. Touches no file.
     pub fn restore(&mut self, checkpoint: Bytes) -> Result<(), RestoreError> {
         let (state, positions) = data_checkpoint::decode(checkpoint)?;
+        let journal_at = tallymq_broker::account::journal::partition(self.group);
+        let position = positions.get(&journal_at).cloned().unwrap_or_default();
+        if (position.log_start, position.log_end) != state.journal_bounds() {
+            return Err(RestoreError::Mismatch(journal_at));
+        }
         let mut logs = self.view.logs.write();
         logs.clear();
         for (tp, partition) in state.partitions() {
@@ -144,6 +156,9 @@ impl DataReplica {
             logs.insert(tp, self.view.store.open(tp, self.group, PartitionOptions::default(), position));
         }
         drop(logs);
+        if position.log_end > Offset::ZERO {
+            journal::open(&self.view, self.group, position);
+        }
         *self.view.state.write() = state;
         Ok(())
     }

@@ -4,12 +4,14 @@
 //!
 //! ```text
 //!  committed command ─► DataReplica::apply ─► broker::DataGroup::apply ─► outcome ─► whoever proposed it
-//!                            └─ appended at offset ─► PartitionLog::append (memory; written behind)
+//!                            ├─ appended at offset ─► PartitionLog::append (memory; written behind)
+//!                            └─ journal events ─► the accounts' journal, a log like any other
 //!  readers ─► DataView ─► PartitionLog::read, or the state under a short read lock
 //! ```
 
 pub mod data;
 mod data_checkpoint;
+mod journal;
 pub mod metadata;
 mod view;
 

@@ -4,6 +4,7 @@
 use bytes::Bytes;
 use tallymq_model::{BatchHeader, LeaderEpoch, Offset, Timestamp, TopicPartition};
 
+use crate::account::AccountCommand;
 use crate::codec::{DecodeError, Parts, Reader};
 use crate::group::GroupCommand;
 
@@ -14,6 +15,7 @@ const PRODUCE: u8 = 3;
 const MOVE_LOG_START: u8 = 4;
 const EXPIRE_PRODUCERS: u8 = 5;
 const GROUP: u8 = 6;
+const ACCOUNT: u8 = 7;
 
 /// One command of a data group.
 #[derive(Clone, Debug, PartialEq)]
@@ -39,6 +41,8 @@ pub enum DataCommand {
     },
     /// About a consumer group that is coordinated here, or about positions in partitions that are here.
     Group(GroupCommand),
+    /// About the accounts of partitions that are here.
+    Account(AccountCommand),
 }
 
 /// A partition to open.
@@ -128,6 +132,10 @@ impl DataCommand {
                 out.put_u8(GROUP);
                 command.encode(out);
             }
+            DataCommand::Account(command) => {
+                out.put_u8(ACCOUNT);
+                command.encode(out);
+            }
         }
     }
 
@@ -150,6 +158,7 @@ impl DataCommand {
                 Ok(DataCommand::ExpireProducers { idle_before: Timestamp(reader.i64("an expiry time")?) })
             }
             GROUP => GroupCommand::decode(bytes).map(DataCommand::Group),
+            ACCOUNT => AccountCommand::decode(bytes).map(DataCommand::Account),
             found => Err(DecodeError::Variant { what: "a data command", found }),
         }
     }
@@ -166,15 +175,16 @@ impl DataCommand {
             },
             DataCommand::ExpireProducers { .. } => 16,
             DataCommand::Group(command) => 2 + group_command_bytes(command),
+            DataCommand::Account(command) => 2 + command.size_bytes(),
         }
     }
 }
 
 /// Commits are frequent and counted; the others are rare and many-shaped: their size is that of their encoding.
 fn group_command_bytes(command: &GroupCommand) -> usize {
-    if let GroupCommand::CommitPositions { group, positions, .. } = command {
+    if let GroupCommand::CommitPositions { group, positions, by, .. } = command {
         let metadata: usize = positions.iter().map(|commit| commit.metadata.len()).sum();
-        return 48 + group.as_str().len() + positions.len() * 64 + metadata;
+        return 48 + by.size_bytes() + group.as_str().len() + positions.len() * 64 + metadata;
     }
     let mut parts = Parts::new();
     command.encode(&mut parts);
@@ -186,7 +196,21 @@ impl MoveLogStart {
         out.put_topic_partition(self.tp);
         out.put_i64(self.to.0);
         out.put_i64(self.now.0);
-        match &self.why {
+        self.why.encode(out);
+    }
+
+    fn decode(reader: &mut Reader<'_>) -> Result<MoveLogStart, DecodeError> {
+        let tp = reader.topic_partition("a log start's partition")?;
+        let to = Offset(reader.i64("a log start")?);
+        let now = Timestamp(reader.i64("a log start's time")?);
+        let why = LogStartReason::decode(reader)?;
+        Ok(MoveLogStart { tp, to, why, now })
+    }
+}
+
+impl LogStartReason {
+    pub(crate) fn encode(&self, out: &mut Parts) {
+        match self {
             LogStartReason::RetentionTime => out.put_u8(0),
             LogStartReason::RetentionSize => out.put_u8(1),
             LogStartReason::DeleteRecords { by } => {
@@ -196,19 +220,13 @@ impl MoveLogStart {
         }
     }
 
-    fn decode(reader: &mut Reader<'_>) -> Result<MoveLogStart, DecodeError> {
-        let tp = reader.topic_partition("a log start's partition")?;
-        let to = Offset(reader.i64("a log start")?);
-        let now = Timestamp(reader.i64("a log start's time")?);
-        let why = match reader.u8("a log start's reason")? {
-            0 => LogStartReason::RetentionTime,
-            1 => LogStartReason::RetentionSize,
-            2 => LogStartReason::DeleteRecords { by: reader.text("who deleted records")? },
-            found => {
-                return Err(DecodeError::Variant { what: "a log start's reason", found });
-            }
-        };
-        Ok(MoveLogStart { tp, to, why, now })
+    pub(crate) fn decode(reader: &mut Reader<'_>) -> Result<LogStartReason, DecodeError> {
+        match reader.u8("a log start's reason")? {
+            0 => Ok(LogStartReason::RetentionTime),
+            1 => Ok(LogStartReason::RetentionSize),
+            2 => Ok(LogStartReason::DeleteRecords { by: reader.text("who deleted records")? }),
+            found => Err(DecodeError::Variant { what: "a log start's reason", found }),
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! A data group: the partitions whose records it orders, and what is decided about them. `apply` is deterministic,
 //! reads only this group's state, and cannot fail, only answer.
 
+mod accounting;
 mod command;
 mod epochs;
 mod outcome;
@@ -19,11 +20,14 @@ use bytes::Bytes;
 use tallymq_model::{LogIndex, Term, Timestamp, TopicPartition};
 
 use crate::ApplyContext;
+use crate::account::journal::JournalAppend;
+use crate::account::{Accounts, Notes};
 use crate::codec::{DecodeError, Parts, Reader};
 use crate::group::{GroupCommand, GroupOutcome, Groups};
 use crate::hash::IdMap;
 
-const STATE_VERSION: u8 = 1;
+/// 1 had no accounts, no journal and no count of appended records.
+const STATE_VERSION: u8 = 2;
 
 /// The durable state of one data group.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -32,6 +36,9 @@ pub struct DataGroup {
     term: Term,
     partitions: IdMap<TopicPartition, Partition>,
     groups: Groups,
+    accounts: Accounts,
+    /// The bounds of the accounts' journal; None before its first event.
+    journal: Option<Partition>,
 }
 
 impl DataGroup {
@@ -40,34 +47,70 @@ impl DataGroup {
         DataGroup::default()
     }
 
-    /// The next command of the log.
+    /// The next command of the log, for who keeps no journal: its place in the state goes on all the same.
     pub fn apply(&mut self, at: ApplyContext, command: &DataCommand) -> DataOutcome {
+        self.apply_noting(at, command).0
+    }
+
+    /// The next command of the log, and what it appends to the accounts' journal.
+    pub fn apply_noting(
+        &mut self,
+        at: ApplyContext,
+        command: &DataCommand,
+    ) -> (DataOutcome, Option<JournalAppend>) {
         debug_assert!(at.index >= self.applied && at.term >= self.term, "commands are applied in log order");
         self.applied = at.index;
         self.term = at.term;
+        let mut notes = Notes::new(self.journal_bounds().1);
+        let outcome = self.apply_one(at, command, &mut notes);
+        (outcome, self.close_notes(notes, at.term))
+    }
+
+    fn apply_one(&mut self, at: ApplyContext, command: &DataCommand, notes: &mut Notes) -> DataOutcome {
         match command {
-            DataCommand::Produce(produce) => {
-                DataOutcome::Produced(match self.partitions.get_mut(&produce.tp) {
-                    Some(partition) => partition.produce(produce, at.term),
-                    None => Err(ProduceRefusal::UnknownPartition),
-                })
+            DataCommand::Produce(produce) => DataOutcome::Produced(self.produce(produce, at.term, notes)),
+            DataCommand::OpenPartitions { partitions } => {
+                DataOutcome::Opened(self.open(partitions, at.term, notes))
             }
-            DataCommand::OpenPartitions { partitions } => DataOutcome::Opened(self.open(partitions, at.term)),
-            DataCommand::ClosePartitions { partitions } => DataOutcome::Closed(self.close(partitions)),
-            DataCommand::MoveLogStart(moved) => {
-                DataOutcome::LogStartMoved(match self.partitions.get_mut(&moved.tp) {
-                    Some(partition) => partition.move_log_start(moved.to),
-                    None => Err(MoveLogStartError::UnknownPartition),
-                })
-            }
+            DataCommand::ClosePartitions { partitions } => DataOutcome::Closed(self.close(partitions, notes)),
+            DataCommand::MoveLogStart(moved) => DataOutcome::LogStartMoved(self.move_log_start(moved, notes)),
             DataCommand::ExpireProducers { idle_before } => {
                 DataOutcome::ProducersExpired { count: self.expire_producers(*idle_before) }
             }
-            DataCommand::Group(command) => self.apply_group(at, command.clone()),
+            DataCommand::Group(command) => self.apply_group(at, command, notes),
+            DataCommand::Account(command) => DataOutcome::Account(self.apply_account(command, notes)),
         }
     }
 
-    fn open(&mut self, partitions: &[OpenPartition], term: Term) -> Vec<TopicPartition> {
+    fn produce(
+        &mut self,
+        produce: &Produce,
+        term: Term,
+        notes: &mut Notes,
+    ) -> Result<Produced, ProduceRefusal> {
+        let partition = self.partitions.get_mut(&produce.tp).ok_or(ProduceRefusal::UnknownPartition)?;
+        let produced = partition.produce(produce, term)?;
+        if let Produced::Appended { base_offset, .. } = produced
+            && produce.header.is_control()
+        {
+            let ledger = partition.ledger();
+            self.accounts.withdrawn(produce.tp, ledger, (base_offset, ledger.log_end), notes);
+        }
+        Ok(produced)
+    }
+
+    fn move_log_start(
+        &mut self,
+        asked: &MoveLogStart,
+        notes: &mut Notes,
+    ) -> Result<LogStartMoved, MoveLogStartError> {
+        let partition = self.partitions.get_mut(&asked.tp).ok_or(MoveLogStartError::UnknownPartition)?;
+        let moved = partition.move_log_start(asked.to)?;
+        self.account_log_start(asked, moved, notes);
+        Ok(moved)
+    }
+
+    fn open(&mut self, partitions: &[OpenPartition], term: Term, notes: &mut Notes) -> Vec<TopicPartition> {
         let mut opened = Vec::new();
         for open in partitions {
             self.partitions.entry(open.tp).or_insert_with(|| {
@@ -75,18 +118,31 @@ impl DataGroup {
                 Partition::open(open.leader_epoch, term)
             });
         }
+        for tp in &opened {
+            if let Some(partition) = self.partitions.get(tp) {
+                self.accounts.partition_added(*tp, partition.ledger(), notes);
+            }
+        }
         opened
     }
 
-    /// A partition closes when its topic is deleted, so the topic's positions go too.
-    fn close(&mut self, partitions: &[TopicPartition]) -> Vec<TopicPartition> {
+    /// A partition closes when its topic is deleted, so the topic's positions go too, and its accounts end.
+    fn close(&mut self, partitions: &[TopicPartition], notes: &mut Notes) -> Vec<TopicPartition> {
         let topics: BTreeSet<_> = partitions.iter().map(|tp| tp.topic).collect();
         topics.into_iter().for_each(|topic| self.groups.topic_deleted(topic));
-        partitions.iter().copied().filter(|tp| self.partitions.remove(tp).is_some()).collect()
+        let mut closed = Vec::new();
+        for &tp in partitions {
+            if let Some(partition) = self.partitions.remove(&tp) {
+                self.accounts.partition_ended(tp, partition.ledger(), notes);
+                closed.push(tp);
+            }
+        }
+        closed
     }
 
-    fn apply_group(&mut self, at: ApplyContext, mut command: GroupCommand) -> DataOutcome {
+    fn apply_group(&mut self, at: ApplyContext, asked: &GroupCommand, notes: &mut Notes) -> DataOutcome {
         let mut unknown = Vec::new();
+        let mut command = asked.clone();
         if let GroupCommand::CommitPositions { positions, .. } = &mut command {
             positions.retain(|commit| {
                 let known = self.partitions.contains_key(&commit.partition);
@@ -98,9 +154,13 @@ impl DataGroup {
         }
         match self.groups.apply(at, command) {
             GroupOutcome::PositionsCommitted { fenced } => {
+                self.account_group(asked, &fenced, notes);
                 DataOutcome::PositionsCommitted { fenced, unknown }
             }
-            other => DataOutcome::Group(other),
+            other => {
+                self.account_group(asked, &[], notes);
+                DataOutcome::Group(other)
+            }
         }
     }
 
@@ -146,12 +206,14 @@ impl DataGroup {
             partition.encode(out);
         }
         self.groups.encode(out);
+        self.accounts.encode(out);
+        out.put_option(self.journal.as_ref(), |out, journal| journal.encode(out));
     }
 
     /// Reads the state from the front of `bytes`.
     pub fn decode(bytes: &mut Bytes) -> Result<DataGroup, DecodeError> {
         let mut reader = Reader::new(bytes);
-        reader.version("a data group's state", STATE_VERSION)?;
+        let version = reader.version("a data group's state", STATE_VERSION)?;
         let applied = LogIndex(reader.u64("the applied index")?);
         let term = Term(reader.u64("the applied term")?);
         let count = reader.count("partitions", 23)?;
@@ -159,9 +221,15 @@ impl DataGroup {
         partitions.reserve(count);
         for _ in 0..count {
             let tp = reader.topic_partition("a partition")?;
-            partitions.insert(tp, Partition::decode(&mut reader)?);
+            partitions.insert(tp, Partition::decode(&mut reader, version)?);
         }
         let groups = Groups::decode(bytes)?;
-        Ok(DataGroup { applied, term, partitions, groups })
+        if version < 2 {
+            return Ok(DataGroup { applied, term, partitions, groups, ..DataGroup::default() });
+        }
+        let accounts = Accounts::decode(bytes)?;
+        let mut reader = Reader::new(bytes);
+        let journal = reader.option("the journal", |reader| Partition::decode(reader, version))?;
+        Ok(DataGroup { applied, term, partitions, groups, accounts, journal })
     }
 }

@@ -3,6 +3,7 @@
 use tallymq_model::{LeaderEpoch, Offset, ProducerEpoch, ProducerId, Sequence, Timestamp, TopicPartition};
 use thiserror::Error;
 
+use crate::account::AccountOutcome;
 use crate::group::GroupOutcome;
 
 /// The answer to one [`super::DataCommand`].
@@ -30,6 +31,8 @@ pub enum DataOutcome {
         /// Partitions that are not here (any more, or yet). Kafka: UNKNOWN_TOPIC_OR_PARTITION (3).
         unknown: Vec<TopicPartition>,
     },
+    /// To `Account`.
+    Account(AccountOutcome),
 }
 
 /// Where a produced batch is.

@@ -7,6 +7,7 @@ use super::command::Produce;
 use super::epochs::{EpochEnd, EpochList};
 use super::outcome::{LogStartMoved, MoveLogStartError, ProduceRefusal, Produced};
 use super::producers::{Producers, Sequencing};
+use crate::account::Ledger;
 use crate::codec::{DecodeError, Parts, Reader};
 
 /// One partition. Invariants: `log_start <= log_end`; no epoch in `epochs` is above the epoch of the newest term applied.
@@ -18,6 +19,8 @@ pub struct Partition {
     opened_term: Term,
     epochs: EpochList,
     producers: Producers,
+    /// Records ever appended, counted by the appends and not taken from the offsets: the left side of the accounts.
+    appended: u64,
 }
 
 impl Partition {
@@ -29,6 +32,7 @@ impl Partition {
             opened_term: term,
             epochs: EpochList::default(),
             producers: Producers::default(),
+            appended: 0,
         }
     }
 
@@ -74,11 +78,24 @@ impl Partition {
                 }
             }
         }
+        let (base_offset, leader_epoch) = self.assign(i64::from(header.last_offset_delta) + 1, term);
+        // Not the same number once more: that each record has one offset is what the accounts' equation is to find out.
+        self.appended = self.appended.saturating_add_signed(i64::from(header.record_count));
+        Ok(Produced::Appended { base_offset, leader_epoch, log_start: self.log_start })
+    }
+
+    /// Gives the next offsets away.
+    pub(super) fn assign(&mut self, offsets: i64, term: Term) -> (Offset, LeaderEpoch) {
         let base_offset = self.log_end;
         let leader_epoch = self.leader_epoch(term);
         self.epochs.note(leader_epoch, base_offset);
-        self.log_end = base_offset.plus(i64::from(header.last_offset_delta) + 1);
-        Ok(Produced::Appended { base_offset, leader_epoch, log_start: self.log_start })
+        self.log_end = base_offset.plus(offsets);
+        (base_offset, leader_epoch)
+    }
+
+    /// What accounts have to know.
+    pub(super) fn ledger(&self) -> Ledger {
+        Ledger { log_start: self.log_start, log_end: self.log_end, appended: self.appended }
     }
 
     pub(super) fn move_log_start(&mut self, to: Offset) -> Result<LogStartMoved, MoveLogStartError> {
@@ -104,9 +121,11 @@ impl Partition {
         out.put_u64(self.opened_term.0);
         self.epochs.encode(out);
         self.producers.encode(out);
+        out.put_u64(self.appended);
     }
 
-    pub(super) fn decode(reader: &mut Reader<'_>) -> Result<Partition, DecodeError> {
+    /// As a data state of this version has it. Before version 2 nobody counted appends; each offset was one record.
+    pub(super) fn decode(reader: &mut Reader<'_>, version: u8) -> Result<Partition, DecodeError> {
         let log_start = Offset(reader.i64("a log start")?);
         let mut log_end = Offset(reader.i64("a log end")?);
         if tallymq_model::planted("log-end-not-restored") {
@@ -119,6 +138,8 @@ impl Partition {
         let opened_term = Term(reader.u64("a partition's first term")?);
         let epochs = EpochList::decode(reader)?;
         let producers = Producers::decode(reader)?;
-        Ok(Partition { log_start, log_end, opened_epoch, opened_term, epochs, producers })
+        let appended =
+            if version < 2 { log_end.0 as u64 } else { reader.u64("a partition's appended records")? };
+        Ok(Partition { log_start, log_end, opened_epoch, opened_term, epochs, producers, appended })
     }
 }

@@ -41,7 +41,12 @@ fn commit(group: &str, partitions: &[i32], offset: i64) -> DataCommand {
         committed_at: NOW,
     };
     let positions = partitions.iter().map(position).collect();
-    DataCommand::Group(GroupCommand::CommitPositions { group: group.into(), fence: Fence::None, positions })
+    DataCommand::Group(GroupCommand::CommitPositions {
+        group: group.into(),
+        fence: Fence::None,
+        positions,
+        by: Default::default(),
+    })
 }
 
 fn at(index: u64, term: u64) -> ApplyContext {
@@ -252,7 +257,7 @@ fn another_format_version_is_refused_by_name() {
     let mut newer = encoded(&DataGroup::new()).to_vec();
     newer[0] = 9;
     let error = DataGroup::decode(&mut Bytes::from(newer)).unwrap_err().to_string();
-    assert_eq!(error, "a data group's state has format version 9, this build knows up to 1");
+    assert_eq!(error, "a data group's state has format version 9, this build knows up to 2");
 }
 
 #[test]

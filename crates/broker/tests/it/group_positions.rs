@@ -19,7 +19,12 @@ fn commit(groups: &mut Groups, fence: Fence, partition: TopicPartition, offset: 
         metadata: "words".into(),
         committed_at: Timestamp(7),
     };
-    let command = GroupCommand::CommitPositions { group: "g".into(), fence, positions: vec![position] };
+    let command = GroupCommand::CommitPositions {
+        group: "g".into(),
+        fence,
+        positions: vec![position],
+        by: Default::default(),
+    };
     match groups.apply(AT, command) {
         GroupOutcome::PositionsCommitted { fenced } => fenced,
         other => panic!("{other:?}"),

@@ -1,6 +1,11 @@
 //! The rules of the broker crate, each against what it promises.
 #![allow(missing_docs, clippy::unwrap_used)]
 
+mod account_bounds;
+mod account_journal;
+mod account_model;
+mod account_scenarios;
+mod account_world;
 mod admission;
 mod batches;
 mod configuration;

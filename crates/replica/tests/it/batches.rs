@@ -5,16 +5,23 @@ use std::sync::Arc;
 use bytes::{BufMut, Bytes, BytesMut};
 use tallymq_broker::{
     ApplyContext,
+    account::{
+        AccountCommand, Committer, CommitterKind, Delivery, JournalEvent, Reader, Who, Witness, journal,
+    },
     data::{DataCommand, DataOutcome, OpenPartition, Produce},
+    group::{
+        GroupCommand,
+        durable::{CommitPosition, Fence},
+    },
 };
 use tallymq_model::{
-    BatchHeader, LeaderEpoch, LogIndex, PartitionIndex, RaftGroup, Term, Timestamp, TopicId, TopicPartition,
-    batch::crc32c,
+    BatchHeader, LeaderEpoch, LogIndex, Offset, PartitionIndex, RaftGroup, Term, Timestamp, TopicId,
+    TopicPartition, batch::crc32c,
 };
 use tallymq_replica::DataReplica;
 use tallymq_storage::{
     disk::{Disk, MemoryDisk},
-    log::{LogOptions, LogStore, SegmentWriter, Step},
+    log::{LogOptions, LogStore, PartitionLog, SegmentWriter, Step},
 };
 use uuid::Uuid;
 
@@ -100,14 +107,53 @@ impl Node {
 
     /// All bytes of a partition, from its log start on.
     pub fn bytes(&self, tp: TopicPartition) -> Vec<u8> {
-        let log = self.replica.view().log(tp).expect("an open partition");
-        let (mut from, end) = log.bounds();
-        let mut bytes = Vec::new();
-        while from < end {
-            let fetched = log.read(from, 1_000, true).expect("whole");
-            fetched.pieces.iter().for_each(|piece| bytes.extend_from_slice(piece));
-            from = fetched.next;
-        }
-        bytes
+        read_all(&self.replica.view().log(tp).expect("an open partition"))
     }
+
+    /// The accounts' journal, from its log start on.
+    pub fn journal(&self) -> Vec<(Offset, JournalEvent)> {
+        let Some(log) = self.replica.view().journal() else { return Vec::new() };
+        let events = journal::decode(&read_all(&log)).expect("whole batches");
+        // The first batch may begin before the log start.
+        events.into_iter().filter(|(offset, _)| *offset >= log.log_start()).collect()
+    }
+}
+
+fn read_all(log: &Arc<PartitionLog>) -> Vec<u8> {
+    let (mut from, end) = log.bounds();
+    let mut bytes = Vec::new();
+    while from < end {
+        let fetched = log.read(from, 1_000, true).expect("whole");
+        fetched.pieces.iter().for_each(|piece| bytes.extend_from_slice(piece));
+        from = fetched.next;
+    }
+    bytes
+}
+
+/// `group` was delivered `from..to`.
+pub fn deliver(group: &str, tp: TopicPartition, from: i64, to: i64) -> DataCommand {
+    let (from, to) = (Offset(from), Offset(to));
+    let delivery = Delivery { tp, reader: 0, from, to, witness: Witness::Exact, at: Timestamp(2_000) };
+    let who = Who::new("member", "client", "127.0.0.1");
+    let readers = vec![Reader { group: group.into(), who, connection: 4 }];
+    DataCommand::Account(AccountCommand::Deliver { readers, deliveries: vec![delivery] })
+}
+
+/// `group` commits `to`, as a member.
+pub fn commit(group: &str, tp: TopicPartition, to: i64) -> DataCommand {
+    let position = CommitPosition {
+        partition: tp,
+        offset: Offset(to),
+        leader_epoch: LeaderEpoch(-1),
+        metadata: "".into(),
+        committed_at: Timestamp(3_000),
+    };
+    let by = Committer { kind: CommitterKind::Member, who: Who::new("member", "client", "127.0.0.1") };
+    let (group, positions) = (group.into(), vec![position]);
+    DataCommand::Group(GroupCommand::CommitPositions { group, fence: Fence::None, positions, by })
+}
+
+/// The journal before `to` goes.
+pub fn trim(to: Offset) -> DataCommand {
+    DataCommand::Account(AccountCommand::TrimJournal { to, at: Timestamp(4_000) })
 }

@@ -5,12 +5,14 @@ use std::collections::BTreeSet;
 
 use bytes::Bytes;
 use proptest::prelude::*;
+use tallymq_broker::account::JournalEvent;
+use tallymq_broker::account::recompute::{self, Difference};
 use tallymq_broker::data::{DataCommand, DataOutcome, LogStartReason, MoveLogStart};
 use tallymq_model::{Offset, Timestamp};
 use tallymq_replica::RestoreError;
 use tallymq_storage::disk::MemoryDisk;
 
-use crate::batches::{Node, open, produce, tp};
+use crate::batches::{Node, commit, deliver, open, produce, tp, trim};
 
 fn commands() -> impl Strategy<Value = DataCommand> {
     let sequence = prop_oneof![Just(None), (0..12).prop_map(Some)];
@@ -22,6 +24,10 @@ fn commands() -> impl Strategy<Value = DataCommand> {
             let why = LogStartReason::RetentionTime;
             DataCommand::MoveLogStart(MoveLogStart { tp: tp(partition), to: Offset(to), why, now: Timestamp(0) })
         }),
+        3 => (0..4, "[gh]", 0..20_i64, 0..5_i64)
+            .prop_map(|(partition, group, from, length)| deliver(&group, tp(partition), from, from + length)),
+        2 => (0..4, "[gh]", 0..25_i64).prop_map(|(partition, group, to)| commit(&group, tp(partition), to)),
+        1 => (0..30_i64).prop_map(|to| trim(Offset(to))),
     ]
 }
 
@@ -51,6 +57,11 @@ fn content(node: &Node) -> Vec<(i32, Offset, Vec<u8>)> {
     open.map(|(number, log_start)| (number, log_start, node.bytes(tp(number)))).collect()
 }
 
+fn differences(node: &Node, journal: &[(Offset, JournalEvent)]) -> Vec<Difference> {
+    let state = node.replica.state();
+    recompute::compare(journal, state.accounts(), |tp| state.ledger(tp))
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(96))]
 
@@ -78,9 +89,13 @@ proptest! {
         }
         prop_assert_eq!(&*restored.replica.state(), &*node.replica.state());
         prop_assert_eq!(content(&restored), content(&node));
+        prop_assert_eq!(restored.journal(), node.journal());
         restored.write_all();
         node.write_all();
         prop_assert_eq!(content(&restored), content(&node));
+        let journal = restored.journal();
+        prop_assert_eq!(&journal, &node.journal());
+        prop_assert_eq!(differences(&restored, &journal), vec![]);
         prop_assert!(restored.store.damages().is_empty());
     }
 }

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use tallymq_broker::{
+    account::Committer,
     data::{DataCommand, DataOutcome},
     group::{
         GroupCommand, GroupError, GroupId, GroupState, Request, Response,
@@ -171,8 +172,12 @@ async fn commit(
     for (data_group, positions) in by_group {
         for some in positions.chunks(POSITIONS_PER_COMMAND) {
             let tps: Vec<TopicPartition> = some.iter().map(|position| position.partition).collect();
-            let command =
-                GroupCommand::CommitPositions { group: group.clone(), fence, positions: some.to_vec() };
+            let command = GroupCommand::CommitPositions {
+                group: group.clone(),
+                fence,
+                positions: some.to_vec(),
+                by: Committer::default(),
+            };
             let enqueued = match node.data(data_group) {
                 Some(handle) => handle.enqueue(DataCommand::Group(command)).await,
                 None => Err(ProposeError::NotLeader { leader: None }),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use tallymq_broker::{
+    account::Committer,
     data::DataCommand,
     group::{
         GroupCommand, GroupId,
@@ -186,6 +187,7 @@ impl Consumer {
             group: GroupId::from(&self.group[..]),
             fence: Fence::Generation(generation),
             positions: vec![commit],
+            by: Committer::default(),
         }))
     }
 

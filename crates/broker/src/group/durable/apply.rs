@@ -43,7 +43,7 @@ impl Groups {
     /// Applies one command.
     pub fn apply(&mut self, _at: ApplyContext, command: GroupCommand) -> GroupOutcome {
         match command {
-            GroupCommand::CommitPositions { group, fence, positions } => {
+            GroupCommand::CommitPositions { group, fence, positions, by: _ } => {
                 GroupOutcome::PositionsCommitted { fenced: self.positions.commit(&group, fence, positions) }
             }
             GroupCommand::DeletePositions { group, partitions } => {

@@ -6,6 +6,7 @@ use super::GroupState;
 use super::classic::ClassicMember;
 use super::consumer::{ConsumerMember, MemberState};
 use super::positions::{CommitPosition, Fence};
+use crate::account::Committer;
 use crate::group::names::{GroupId, MemberId, Text};
 use crate::group::request::SyncAssignment;
 use crate::group::topics::PartitionSet;
@@ -92,6 +93,8 @@ pub enum GroupCommand {
         fence: Fence,
         /// Per partition.
         positions: Vec<CommitPosition>,
+        /// Who commits; it matters to the accounts, not to the positions.
+        by: Committer,
     },
     /// Positions go: some, or with None all that the group has here, and what is known of its generations.
     DeletePositions {

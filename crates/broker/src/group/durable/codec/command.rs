@@ -6,6 +6,7 @@ use tallymq_model::TopicId;
 use super::COMMAND_VERSION;
 use super::state::{put_group_state, read_group_state};
 use super::value::*;
+use crate::account::Committer;
 use crate::codec::{DecodeError, Parts, Reader};
 use crate::group::durable::command::{ClassicGeneration, ConsumerFact, GroupCommand};
 use crate::group::names::MemberId;
@@ -50,10 +51,11 @@ impl GroupCommand {
                 put_group_state(out, state);
             }
             GroupCommand::Deleted { group } => put_head(out, 7, group.as_str()),
-            GroupCommand::CommitPositions { group, fence, positions } => {
+            GroupCommand::CommitPositions { group, fence, positions, by } => {
                 put_head(out, 8, group.as_str());
                 put_fence(out, *fence);
                 put_list(out, positions, put_commit);
+                by.encode(out);
             }
             GroupCommand::DeletePositions { group, partitions } => {
                 put_head(out, 9, group.as_str());
@@ -68,7 +70,7 @@ impl GroupCommand {
     pub fn decode(bytes: &mut Bytes) -> Result<GroupCommand, DecodeError> {
         let mut reader = Reader::new(bytes);
         let reader = &mut reader;
-        reader.version("a group command", COMMAND_VERSION)?;
+        let version = reader.version("a group command", COMMAND_VERSION)?;
         let variant = reader.u8("a group command")?;
         let group = read_group(reader)?;
         Ok(match variant {
@@ -105,6 +107,7 @@ impl GroupCommand {
                 group,
                 fence: read_fence(reader)?,
                 positions: read_list(reader, "positions", read_commit)?,
+                by: if version < 2 { Committer::default() } else { Committer::decode(reader)? },
             },
             9 => GroupCommand::DeletePositions {
                 group,

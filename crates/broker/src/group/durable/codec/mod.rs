@@ -4,5 +4,6 @@ mod command;
 mod state;
 mod value;
 
-const COMMAND_VERSION: u8 = 1;
+/// 1 did not say who commits.
+const COMMAND_VERSION: u8 = 2;
 const STATE_VERSION: u8 = 1;
