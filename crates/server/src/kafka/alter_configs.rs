@@ -10,20 +10,21 @@ use tallymq_gateway::kafka::{
     },
 };
 
-use super::{config_changes::change, errors::Refusal};
+use super::{
+    config_changes::{answer, change},
+    errors::Refusal,
+};
 use crate::node::Node;
 
 /// Answers per resource.
 pub async fn handle(node: &Arc<Node>, request: AlterConfigsRequest) -> AlterConfigsResponse {
     let mut responses = Vec::with_capacity(request.resources.len());
     for resource in request.resources {
-        let refusal = replace(node, &resource, request.validate_only).await.err();
-        if let Some(refusal) = &refusal {
-            node.metrics.requests.failed("AlterConfigs", refusal.code.name());
-        }
+        let changed = replace(node, &resource, request.validate_only).await;
+        let (error_code, error_message) = answer(node, "AlterConfigs", changed);
         responses.push(AlterConfigsResourceResponse {
-            error_code: refusal.as_ref().map_or(ErrorCode::None, |refusal| refusal.code),
-            error_message: refusal.map(|refusal| refusal.message),
+            error_code,
+            error_message,
             resource_type: resource.resource_type,
             resource_name: resource.resource_name,
         });

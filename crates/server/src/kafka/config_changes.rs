@@ -140,6 +140,17 @@ pub async fn change(
     }
 }
 
+/// Code and message of an answer to `api`; counts the refusal.
+pub fn answer(node: &Node, api: &'static str, changed: Result<(), Refusal>) -> (ErrorCode, Option<String>) {
+    match changed {
+        Ok(()) => (ErrorCode::None, None),
+        Err(refusal) => {
+            node.metrics.requests.failed(api, refusal.code.name());
+            (refusal.code, Some(refusal.message))
+        }
+    }
+}
+
 /// Hands changed settings to the logs.
 fn settle(node: &Node, resource: &Resource) {
     match resource {

@@ -12,7 +12,7 @@ use tallymq_gateway::kafka::{
 };
 
 use super::{
-    config_changes::{change, default_of},
+    config_changes::{answer, change, default_of},
     errors::Refusal,
 };
 use crate::node::Node;
@@ -24,13 +24,11 @@ pub async fn handle(
 ) -> IncrementalAlterConfigsResponse {
     let mut responses = Vec::with_capacity(request.resources.len());
     for resource in request.resources {
-        let refusal = edit(node, &resource, request.validate_only).await.err();
-        if let Some(refusal) = &refusal {
-            node.metrics.requests.failed("IncrementalAlterConfigs", refusal.code.name());
-        }
+        let changed = edit(node, &resource, request.validate_only).await;
+        let (error_code, error_message) = answer(node, "IncrementalAlterConfigs", changed);
         responses.push(AlterConfigsResourceResponse {
-            error_code: refusal.as_ref().map_or(ErrorCode::None, |refusal| refusal.code),
-            error_message: refusal.map(|refusal| refusal.message),
+            error_code,
+            error_message,
             resource_type: resource.resource_type,
             resource_name: resource.resource_name,
         });
