@@ -9,6 +9,7 @@ use prometheus_client::{
     },
     registry::{Registry, Unit},
 };
+use tallymq_storage::wal::{CommitObserver, CommittedGroup};
 
 use super::latency_buckets;
 
@@ -49,15 +50,19 @@ impl CommitMetrics {
         registry.register("commit_syncs", "Write-ahead log syncs", metrics.syncs.clone());
         metrics
     }
+}
 
-    /// Notes one commit group: how many log records it held, its bytes, and how long the sync took (none under
-    /// asynchronous flush).
-    pub fn group(&self, records: usize, bytes: u64, sync: Option<Duration>) {
-        self.group_bytes.observe(bytes as f64);
-        self.group_records.observe(records as f64);
-        if let Some(took) = sync {
+impl CommitObserver for CommitMetrics {
+    /// A group that closes a run of others holds nothing, and counts for nothing.
+    fn committed(&self, group: CommittedGroup) {
+        if group.submissions == 0 {
+            return;
+        }
+        self.group_bytes.observe(group.bytes as f64);
+        self.group_records.observe(group.records as f64);
+        if group.synced {
             self.syncs.inc();
-            self.sync_latency.observe(took.as_secs_f64());
+            self.sync_latency.observe(Duration::from_nanos(group.sync_nanos).as_secs_f64());
         }
     }
 }

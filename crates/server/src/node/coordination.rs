@@ -3,18 +3,15 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use futures_util::{StreamExt, stream::FuturesUnordered};
-use parking_lot::Mutex;
+use futures_util::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use tallymq_broker::{
-    config::BrokerLayers,
     data::{DataCommand, DataOutcome},
     group::{
-        Action, Assignor, Coordinator, CoordinatorOptions, GroupError, GroupId, GroupOutcome, GroupOverrides,
-        MigrationPolicy, Millis, Request, Response, Ticket, Token, TopicImage, topics::TopicEntry,
+        Action, Coordinator, GroupCommand, GroupError, GroupOutcome, Millis, Request, Response, Ticket, Token,
     },
 };
-use tallymq_consensus::Group;
-use tallymq_replica::{DataView, MetadataView};
+use tallymq_consensus::{Committed, Group};
+use tallymq_replica::DataView;
 use tokio::{
     sync::{mpsc, oneshot, watch},
     time::{Instant, sleep_until},
@@ -22,9 +19,9 @@ use tokio::{
 
 use super::{
     machine::{DataEntry, DataMachine},
-    wakeups::Wakeups,
+    surroundings::Surroundings,
 };
-use crate::{config::Config, net::connection::Pending, stop::stopped};
+use crate::stop::stopped;
 
 /// Requests that may wait for the task.
 const QUEUE_MAX: usize = 4096;
@@ -49,96 +46,6 @@ impl CoordinatorHandle {
             return refused;
         }
         answered.await.unwrap_or(refused)
-    }
-}
-
-/// What the coordinators of a node share.
-pub(super) struct Surroundings {
-    pub(super) config: Config,
-    pub(super) node: tallymq_model::NodeId,
-    pub(super) metadata: Arc<MetadataView>,
-    pub(super) wakeups: Arc<Wakeups>,
-    image: Mutex<(u64, Arc<TopicImage>)>,
-}
-
-impl Surroundings {
-    pub(super) fn new(
-        config: Config,
-        node: tallymq_model::NodeId,
-        metadata: Arc<MetadataView>,
-        wakeups: Arc<Wakeups>,
-    ) -> Surroundings {
-        Surroundings { config, node, metadata, wakeups, image: Mutex::default() }
-    }
-
-    /// The topics as of now; made once per version of the metadata.
-    fn image(&self) -> Arc<TopicImage> {
-        let version = self.metadata.version();
-        let mut image = self.image.lock();
-        if image.0 != version {
-            let metadata = self.metadata.state();
-            let topics = metadata.topics().iter().map(|topic| {
-                let entry = TopicEntry { id: topic.id, partitions: topic.partitions.len() as u32 };
-                (topic.name.as_str().into(), entry)
-            });
-            *image = (version, Arc::new(TopicImage::new(version, topics)));
-        }
-        image.1.clone()
-    }
-
-    fn options(&self) -> CoordinatorOptions {
-        let nothing = tallymq_broker::metadata::ConfigSet::new();
-        let metadata = self.metadata.state();
-        let own = metadata.broker_configs(Some(self.node));
-        let layers = BrokerLayers {
-            broker: own.map_or(&nothing, |held| &held.configs),
-            cluster: metadata.broker_configs(None).map_or(&nothing, |held| &held.configs),
-            fixed: self.config.set(),
-        };
-        options(&layers)
-    }
-
-    fn overrides(&self) -> Vec<(GroupId, GroupOverrides)> {
-        let metadata = self.metadata.state();
-        let number =
-            |configs: &tallymq_broker::metadata::ConfigSet, key: &str| configs.get(key)?.trim().parse().ok();
-        metadata
-            .groups_with_configs()
-            .filter_map(|group| {
-                let configs = &metadata.group_configs(group)?.configs;
-                let overrides = GroupOverrides {
-                    consumer_session_timeout_ms: number(configs, "consumer.session.timeout.ms"),
-                    consumer_heartbeat_interval_ms: number(configs, "consumer.heartbeat.interval.ms"),
-                };
-                Some((GroupId::from(group), overrides))
-            })
-            .collect()
-    }
-}
-
-fn options(layers: &BrokerLayers<'_>) -> CoordinatorOptions {
-    let ms = |key: &str| u32::try_from(layers.number(key)).unwrap_or(u32::MAX);
-    let count = |key: &str| usize::try_from(layers.number(key)).unwrap_or(usize::MAX);
-    CoordinatorOptions {
-        initial_rebalance_delay_ms: ms("group.initial.rebalance.delay.ms"),
-        session_timeout_ms_min: ms("group.min.session.timeout.ms"),
-        session_timeout_ms_max: ms("group.max.session.timeout.ms"),
-        groups_max: count("group.max.count"),
-        classic_members_max: count("group.max.size"),
-        consumer_members_max: count("group.consumer.max.size"),
-        consumer_session_timeout_ms: ms("group.consumer.session.timeout.ms"),
-        consumer_heartbeat_interval_ms: ms("group.consumer.heartbeat.interval.ms"),
-        migration: match layers.text("group.consumer.migration.policy").as_deref() {
-            Some("upgrade") => MigrationPolicy::Upgrade,
-            Some("downgrade") => MigrationPolicy::Downgrade,
-            Some("disabled") => MigrationPolicy::Disabled,
-            _ => MigrationPolicy::Bidirectional,
-        },
-        consumer_assignor: match layers.text("group.consumer.assignors").as_deref().map(str::trim_start) {
-            Some(first) if first.starts_with("range") => Assignor::Range,
-            _ => Assignor::Uniform,
-        },
-        ..CoordinatorOptions::default()
     }
 }
 
@@ -175,7 +82,7 @@ struct Task {
     waiting: HashMap<Token, oneshot::Sender<Response>>,
     last_token: u64,
     /// Commands in the log.
-    proposed: FuturesUnordered<Pending<(Ticket, Option<GroupOutcome>)>>,
+    proposed: FuturesUnordered<BoxFuture<'static, (Ticket, Option<GroupOutcome>)>>,
 }
 
 impl Task {
@@ -254,21 +161,23 @@ impl Task {
                         drop(answer.send(response));
                     }
                 }
-                Action::Propose(command, ticket) => {
-                    let proposal = self.group.enqueue(DataEntry(DataCommand::Group(command))).await;
-                    self.proposed.push(Box::pin(async move {
-                        let outcome = match proposal {
-                            Ok(proposal) => proposal.await,
-                            Err(error) => Err(error),
-                        };
-                        let outcome = outcome.map(tallymq_consensus::Committed::into_outcome);
-                        match outcome {
-                            Ok(DataOutcome::Group(outcome)) => (ticket, Some(outcome)),
-                            _ => (ticket, None),
-                        }
-                    }));
-                }
+                Action::Propose(command, ticket) => self.propose(command, ticket).await,
             }
         }
+    }
+
+    /// Queues a command; its outcome comes through `proposed`.
+    async fn propose(&mut self, command: GroupCommand, ticket: Ticket) {
+        let proposal = self.group.enqueue(DataEntry(DataCommand::Group(command))).await;
+        self.proposed.push(Box::pin(async move {
+            let outcome = match proposal {
+                Ok(proposal) => proposal.await.map(Committed::into_outcome),
+                Err(error) => Err(error),
+            };
+            match outcome {
+                Ok(DataOutcome::Group(outcome)) => (ticket, Some(outcome)),
+                _ => (ticket, None),
+            }
+        }));
     }
 }

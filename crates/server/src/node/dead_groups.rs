@@ -24,6 +24,14 @@ pub enum Dead {
 }
 
 impl Node {
+    /// Finishes deletions that a stop interrupted. At start, and idempotent.
+    pub(super) async fn reconcile_groups(&self) {
+        let groups = self.forget_dead_groups(Dead::Interrupted).await;
+        if groups > 0 {
+            tracing::info!(groups, "finished deletions of consumer groups that a stop interrupted");
+        }
+    }
+
     /// Deletes what is left of dead groups, and says of how many.
     pub async fn forget_dead_groups(&self, which: Dead) -> usize {
         let mut dead = Vec::new();

@@ -15,50 +15,40 @@ use tallymq_replica::{DataReplica, MetadataReplica};
 
 use super::wakeups::Wakeups;
 
-/// A metadata command as an entry carries it.
-#[derive(Clone, Debug)]
-pub struct MetadataEntry(pub MetadataCommand);
+macro_rules! entry {
+    ($(#[$doc:meta])* $name:ident($command:ty)) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug)]
+        pub struct $name(pub $command);
 
-/// A data command as an entry carries it.
-#[derive(Clone, Debug)]
-pub struct DataEntry(pub DataCommand);
+        impl Command for $name {
+            fn encode(&self, out: &mut Parts) {
+                let mut encoded = BrokerParts::new();
+                self.0.encode(&mut encoded);
+                for part in encoded.into_parts() {
+                    out.link(&part);
+                }
+            }
 
-fn link(encoded: BrokerParts, out: &mut Parts) {
-    for part in encoded.into_parts() {
-        out.link(&part);
-    }
+            fn decode(bytes: &mut Bytes) -> Result<Self, DecodeError> {
+                <$command>::decode(bytes).map($name).map_err(|error| DecodeError::new(error.to_string()))
+            }
+
+            fn size_bytes(&self) -> usize {
+                self.0.size_bytes()
+            }
+        }
+    };
 }
 
-impl Command for MetadataEntry {
-    fn encode(&self, out: &mut Parts) {
-        let mut parts = BrokerParts::new();
-        self.0.encode(&mut parts);
-        link(parts, out);
-    }
-
-    fn decode(bytes: &mut Bytes) -> Result<Self, DecodeError> {
-        MetadataCommand::decode(bytes).map(MetadataEntry).map_err(|error| DecodeError::new(error.to_string()))
-    }
-
-    fn size_bytes(&self) -> usize {
-        self.0.size_bytes()
-    }
+entry! {
+    /// A metadata command as an entry carries it.
+    MetadataEntry(MetadataCommand)
 }
 
-impl Command for DataEntry {
-    fn encode(&self, out: &mut Parts) {
-        let mut parts = BrokerParts::new();
-        self.0.encode(&mut parts);
-        link(parts, out);
-    }
-
-    fn decode(bytes: &mut Bytes) -> Result<Self, DecodeError> {
-        DataCommand::decode(bytes).map(DataEntry).map_err(|error| DecodeError::new(error.to_string()))
-    }
-
-    fn size_bytes(&self) -> usize {
-        self.0.size_bytes()
-    }
+entry! {
+    /// A data command as an entry carries it.
+    DataEntry(DataCommand)
 }
 
 /// The metadata group's machine.

@@ -7,10 +7,12 @@ mod coordination;
 mod dead_groups;
 mod disk_guard;
 mod file_limit;
+mod layers;
 mod machine;
 mod producer_ids;
 mod reading;
 mod start;
+mod surroundings;
 mod topics;
 pub mod wakeups;
 
@@ -26,7 +28,7 @@ use parking_lot::RwLock;
 use tallymq_broker::{
     config::{BrokerLayers, TopicSettings},
     data::{DataCommand, DataOutcome},
-    metadata::{ConfigSet, MetadataCommand, MetadataOutcome, Topic},
+    metadata::{MetadataCommand, MetadataOutcome, Topic},
 };
 use tallymq_consensus::{Committed, Group, Proposal, ProposeError};
 use tallymq_model::{LeaderEpoch, ProducerId, RaftGroup, Timestamp, TopicId, TopicPartition};
@@ -175,15 +177,7 @@ impl Node {
 
     /// Runs `read` with the broker's configuration layers, dynamic ones included.
     pub fn with_layers<T>(&self, read: impl FnOnce(&BrokerLayers<'_>) -> T) -> T {
-        static NOTHING: ConfigSet = ConfigSet::new();
-        let metadata = self.metadata_view.state();
-        let own = metadata.broker_configs(Some(self.identity.node()));
-        let cluster = metadata.broker_configs(None);
-        read(&BrokerLayers {
-            broker: own.map_or(&NOTHING, |held| &held.configs),
-            cluster: cluster.map_or(&NOTHING, |held| &held.configs),
-            fixed: self.config.set(),
-        })
+        layers::with_layers(&self.metadata_view, &self.config, self.identity.node(), read)
     }
 
     /// A topic's settings with every fallback resolved.

@@ -8,7 +8,6 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicU8, Ordering},
     },
-    time::Duration,
 };
 
 use tallymq_broker::metadata::{MetadataCommand, MetadataOutcome};
@@ -18,25 +17,25 @@ use tallymq_replica::{DataReplica, MetadataReplica};
 use tallymq_storage::{
     disk::{Disk, OpenDiskError, RealDisk},
     log::{self, LogOptions, LogStore, WriterThread},
-    wal::{self, CommitObserver, CommittedGroup, CommitterThread, Recovered, Wal, WalOpenError, WalOptions},
+    wal::{self, CommitterThread, Recovered, Wal, WalOpenError, WalOptions},
 };
 use thiserror::Error;
 use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::{
-    DataHandle, Dead, Node, background,
-    coordination::{self, Surroundings},
+    DataHandle, Node, background, coordination,
     disk_guard::DiskGuard,
     file_limit,
     machine::{DataMachine, MetadataEntry, MetadataMachine},
     producer_ids::ProducerIds,
+    surroundings::Surroundings,
     wakeups::Wakeups,
 };
 use crate::{
     config::{Config, Startup, StartupError},
     identity::{Identity, IdentityError},
-    metrics::{CommitMetrics, Metrics},
+    metrics::Metrics,
     net::budget::Budget,
 };
 
@@ -87,15 +86,6 @@ pub struct NodeParts {
     stop: watch::Sender<bool>,
 }
 
-impl CommitObserver for CommitMetrics {
-    fn committed(&self, group: CommittedGroup) {
-        let sync = group.synced.then(|| Duration::from_nanos(group.sync_nanos));
-        if group.submissions > 0 {
-            self.group(group.records, group.bytes as u64, sync);
-        }
-    }
-}
-
 /// Opens the data directory and starts everything on it; when this returns every group leads and has applied its log.
 pub async fn open(config: Config) -> Result<NodeParts, StartError> {
     let startup = Startup::from_config(&config)?;
@@ -128,20 +118,7 @@ pub async fn open_on(disk: Arc<dyn Disk>, config: Config) -> Result<NodeParts, S
     bootstrap(&metadata_group, &identity).await?;
 
     let around = Surroundings::new(config.clone(), identity.node(), metadata_view.clone(), wakeups.clone());
-    let around = Arc::new(around);
-    let mut data = BTreeMap::new();
-    for id in (1..=identity.data_groups).map(RaftGroup) {
-        let replica = DataReplica::new(id, store.clone());
-        let view = replica.view();
-        let group = groups.start(id, DataMachine::new(replica, wakeups.clone())).await?;
-        data.insert(id, (group, view));
-    }
-    let mut handles = BTreeMap::new();
-    for (id, (group, view)) in data {
-        group.leader_ready().await?;
-        let coordinator = coordination::spawn(group.clone(), view.clone(), around.clone(), stopped.clone());
-        handles.insert(id, DataHandle { id, group, view, coordinator });
-    }
+    let data = groups.start_data(&store, &Arc::new(around), &stopped).await?;
     let fetch_budget = Budget::new(startup.fetch_buffer_bytes);
     let node = Arc::new(Node {
         disk: DiskGuard::new(disk.clone(), startup.disk_reserve_bytes),
@@ -154,7 +131,7 @@ pub async fn open_on(disk: Arc<dyn Disk>, config: Config) -> Result<NodeParts, S
         wakeups,
         metadata_group,
         metadata_view,
-        data: handles,
+        data,
         wal,
         store,
         producer_ids: ProducerIds::default(),
@@ -167,11 +144,8 @@ pub async fn open_on(disk: Arc<dyn Disk>, config: Config) -> Result<NodeParts, S
         topic_changes: tokio::sync::Mutex::new(()),
         group_gates: super::consumer_groups::GroupGates::default(),
     });
-    node.reconcile().await?;
-    match node.forget_dead_groups(Dead::Interrupted).await {
-        0 => {}
-        groups => tracing::info!(groups, "finished deletions of consumer groups that a stop interrupted"),
-    }
+    node.reconcile_topics().await?;
+    node.reconcile_groups().await;
     let background = tokio::spawn(background::run(node.clone(), stopped));
     let (committer, writer) = (ManuallyDrop::into_inner(committer), ManuallyDrop::into_inner(writer));
     Ok(NodeParts { node, committer, writer, background, stop })
@@ -197,6 +171,30 @@ impl Groups<'_> {
         options.bytes_in_flight_max = self.startup.produce_inflight_bytes_max / groups;
         let recovered = self.recovered.groups.get(&id).cloned().unwrap_or_default();
         Group::start(options, self.wal.clone(), recovered, self.disk.clone(), machine).await
+    }
+
+    /// Starts all data groups before it waits for the first to lead: they recover side by side.
+    async fn start_data(
+        &self,
+        store: &Arc<LogStore>,
+        around: &Arc<Surroundings>,
+        stopped: &watch::Receiver<bool>,
+    ) -> Result<BTreeMap<RaftGroup, DataHandle>, StartError> {
+        let mut started = Vec::new();
+        for id in (1..=self.identity.data_groups).map(RaftGroup) {
+            let replica = DataReplica::new(id, store.clone());
+            let view = replica.view();
+            let group = self.start(id, DataMachine::new(replica, around.wakeups.clone())).await?;
+            started.push((id, group, view));
+        }
+        let mut handles = BTreeMap::new();
+        for (id, group, view) in started {
+            group.leader_ready().await?;
+            let coordinator =
+                coordination::spawn(group.clone(), view.clone(), around.clone(), stopped.clone());
+            handles.insert(id, DataHandle { id, group, view, coordinator });
+        }
+        Ok(handles)
     }
 }
 

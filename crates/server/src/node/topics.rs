@@ -138,7 +138,7 @@ impl Node {
     }
 
     /// Makes the data groups have exactly the partitions that the metadata places in them. At start, and idempotent.
-    pub(super) async fn reconcile(&self) -> Result<(), ProposeError> {
+    pub(super) async fn reconcile_topics(&self) -> Result<(), ProposeError> {
         let mut opening: BTreeMap<RaftGroup, Vec<TopicPartition>> = BTreeMap::new();
         let topics: Vec<Arc<Topic>> = self.metadata_view.state().topics().iter().cloned().collect();
         for (tp, group) in topics.iter().flat_map(|topic| topic.topic_partitions()) {

@@ -1,6 +1,8 @@
 //! The server's integration tests, one binary: the real node behind its real listener, in this process, on ports that the
-//! system chooses. Nothing here sleeps; what has to come is waited for. And what an
-//! operator may write into its configuration.
+//! system chooses. Nothing here sleeps; what has to come is waited for. And whatever an
+//! operator may write into a configuration.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod client;
 mod consuming;

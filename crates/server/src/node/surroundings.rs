@@ -1,0 +1,102 @@
+//! What the coordinators of consumer groups see of the node that they are on: its topics, and the settings of all groups and
+//! of single ones, in the types that they want.
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use tallymq_broker::{
+    config::BrokerLayers,
+    group::{
+        Assignor, CoordinatorOptions, GroupId, GroupOverrides, MigrationPolicy, TopicImage,
+        topics::TopicEntry,
+    },
+    metadata::ConfigSet,
+};
+use tallymq_model::NodeId;
+use tallymq_replica::MetadataView;
+
+use super::{layers::with_layers, wakeups::Wakeups};
+use crate::config::Config;
+
+/// What the coordinators of a node share.
+pub(super) struct Surroundings {
+    config: Config,
+    node: NodeId,
+    metadata: Arc<MetadataView>,
+    pub(super) wakeups: Arc<Wakeups>,
+    image: Mutex<(u64, Arc<TopicImage>)>,
+}
+
+impl Surroundings {
+    pub(super) fn new(
+        config: Config,
+        node: NodeId,
+        metadata: Arc<MetadataView>,
+        wakeups: Arc<Wakeups>,
+    ) -> Surroundings {
+        Surroundings { config, node, metadata, wakeups, image: Mutex::default() }
+    }
+
+    /// The topics as of now; made once per version of the metadata.
+    pub(super) fn image(&self) -> Arc<TopicImage> {
+        let version = self.metadata.version();
+        let mut image = self.image.lock();
+        if image.0 != version {
+            let metadata = self.metadata.state();
+            let topics = metadata.topics().iter().map(|topic| {
+                let entry = TopicEntry { id: topic.id, partitions: topic.partitions.len() as u32 };
+                (topic.name.as_str().into(), entry)
+            });
+            *image = (version, Arc::new(TopicImage::new(version, topics)));
+        }
+        image.1.clone()
+    }
+
+    /// The settings of all groups as of now.
+    pub(super) fn options(&self) -> CoordinatorOptions {
+        with_layers(&self.metadata, &self.config, self.node, options)
+    }
+
+    /// What single groups set for themselves.
+    pub(super) fn overrides(&self) -> Vec<(GroupId, GroupOverrides)> {
+        let metadata = self.metadata.state();
+        let number = |configs: &ConfigSet, key: &str| configs.get(key)?.trim().parse().ok();
+        metadata
+            .groups_with_configs()
+            .filter_map(|group| {
+                let configs = &metadata.group_configs(group)?.configs;
+                let overrides = GroupOverrides {
+                    consumer_session_timeout_ms: number(configs, "consumer.session.timeout.ms"),
+                    consumer_heartbeat_interval_ms: number(configs, "consumer.heartbeat.interval.ms"),
+                };
+                Some((GroupId::from(group), overrides))
+            })
+            .collect()
+    }
+}
+
+fn options(layers: &BrokerLayers<'_>) -> CoordinatorOptions {
+    let ms = |key: &str| u32::try_from(layers.number(key)).unwrap_or(u32::MAX);
+    let count = |key: &str| usize::try_from(layers.number(key)).unwrap_or(usize::MAX);
+    CoordinatorOptions {
+        initial_rebalance_delay_ms: ms("group.initial.rebalance.delay.ms"),
+        session_timeout_ms_min: ms("group.min.session.timeout.ms"),
+        session_timeout_ms_max: ms("group.max.session.timeout.ms"),
+        groups_max: count("group.max.count"),
+        classic_members_max: count("group.max.size"),
+        consumer_members_max: count("group.consumer.max.size"),
+        consumer_session_timeout_ms: ms("group.consumer.session.timeout.ms"),
+        consumer_heartbeat_interval_ms: ms("group.consumer.heartbeat.interval.ms"),
+        migration: match layers.text("group.consumer.migration.policy").as_deref() {
+            Some("upgrade") => MigrationPolicy::Upgrade,
+            Some("downgrade") => MigrationPolicy::Downgrade,
+            Some("disabled") => MigrationPolicy::Disabled,
+            _ => MigrationPolicy::Bidirectional,
+        },
+        consumer_assignor: match layers.text("group.consumer.assignors").as_deref().map(str::trim_start) {
+            Some(first) if first.starts_with("range") => Assignor::Range,
+            _ => Assignor::Uniform,
+        },
+        ..CoordinatorOptions::default()
+    }
+}
