@@ -72,6 +72,7 @@ rules! {
     GroupStuck "group-stuck";
     GroupEmpty "group-empty";
     GroupUnowned "group-unowned";
+    GroupUncommitted "group-uncommitted";
     GroupIdleMember "group-idle-member";
     GroupCommitInterval "group-commit-interval";
     ClientAcks "client-acks";

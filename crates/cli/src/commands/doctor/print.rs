@@ -126,7 +126,7 @@ pub fn tables(report: &Report<'_>) -> Result<(), Failure> {
     if let Some(cluster) = report.cluster {
         let name = if cluster.tallymq { "TallyMQ" } else { "Kafka" };
         let (brokers, topics, groups) = (cluster.brokers.len(), cluster.topics.len(), cluster.groups.len());
-        looked_at.push(format!("{name} cluster with {brokers} brokers, {topics} topics, {groups} groups"));
+        looked_at.push(format!("{name} cluster (brokers {brokers}, topics {topics}, groups {groups})"));
     }
     looked_at.extend(report.files.iter().map(|file| format!("{} ({})", file.path, kind(file.dialect))));
     let count = report.findings.len();

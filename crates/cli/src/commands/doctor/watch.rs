@@ -94,12 +94,17 @@ impl Watched {
             })
         });
         let positions = positions.collect();
+        let uncommitted = owned.iter().filter(|place| {
+            let edges = edges.starts.get(**place).zip(edges.ends.get(**place));
+            !self.now.contains_key(**place) && edges.is_some_and(|(start, end)| start < end)
+        });
+        let uncommitted = uncommitted.map(|place| (*place).clone()).collect();
         let members = self.info.members.iter().map(|member| Member {
             id: member.id.clone(),
             client_id: member.client_id.clone(),
             partitions: member.partitions.len(),
         });
-        Group { name: self.name, state: self.info.state, members: members.collect(), positions }
+        Group { name: self.name, state: self.info.state, members: members.collect(), positions, uncommitted }
     }
 }
 
@@ -145,8 +150,9 @@ async fn open(client: &mut Client, unchecked: &mut Vec<Unchecked>) -> Vec<Watche
 }
 
 fn with_positions(topics: &[TopicInfo], watched: &[Watched]) -> Vec<TopicInfo> {
-    let named: BTreeSet<&String> =
-        watched.iter().flat_map(|group| group.first.keys().map(|(topic, _)| topic)).collect();
+    let owned = watched.iter().flat_map(|group| &group.info.members).flat_map(|member| &member.partitions);
+    let places = watched.iter().flat_map(|group| group.first.keys()).chain(owned);
+    let named: BTreeSet<&String> = places.map(|(topic, _)| topic).collect();
     topics.iter().filter(|topic| named.contains(&topic.name)).cloned().collect()
 }
 

@@ -82,6 +82,12 @@ fn kafka_flush(cluster: &Cluster, broker: &Broker) -> Option<Finding> {
         return None;
     }
     broker.settings.word(key)?;
+    // Topics may say otherwise, and none may be left that do not.
+    let mut topics = cluster.topics.iter().filter(|topic| !topic.internal).peekable();
+    let some = topics.peek().is_some();
+    if some && topics.all(|topic| topic.settings.number("flush.messages").is_some_and(|count| count <= 1)) {
+        return None;
+    }
     let alone = cluster.brokers.len() == 1;
     let (severity, why) = if alone {
         (
@@ -130,6 +136,7 @@ fn offsets_retention(broker: &Broker) -> Option<Finding> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::doctor::cluster::facts::Topic;
 
     fn broker(id: i32, settings: &[(&str, &str)]) -> Broker {
         let mut broker = Broker { id, ..Broker::default() };
@@ -168,6 +175,23 @@ mod tests {
         assert!(two.contains(&"loss broker-min-insync-replicas broker 1".to_owned()), "{two:?}");
         assert!(two.contains(&"advice broker-flush broker 1".to_owned()), "{two:?}");
         assert!(two.iter().all(|text| text.ends_with("broker 1")), "what is not told is not judged: {two:?}");
+    }
+
+    #[test]
+    fn topics_that_are_flushed_need_no_flushing_broker() {
+        let topic = |messages: &str| {
+            let mut topic = Topic { name: "t".to_owned(), ..Topic::default() };
+            topic.settings.put("flush.messages", messages, false);
+            topic
+        };
+        let flush = |topics: Vec<Topic>| {
+            let mut alone = cluster(&[broker(1, &KAFKA[3..4])]);
+            alone.topics = topics;
+            found(&alone)
+        };
+        assert_eq!(flush(vec![topic("1"), topic("1")]), [""; 0]);
+        assert_eq!(flush(vec![topic("1"), topic("2")]), ["loss broker-flush broker 1"]);
+        assert_eq!(flush(vec![Topic::default()]), ["loss broker-flush broker 1"]);
     }
 
     #[test]

@@ -138,6 +138,8 @@ pub struct Group {
     pub members: Vec<Member>,
     /// Where it stands, per partition for which it committed something.
     pub positions: Vec<Position>,
+    /// Partitions with records that members have, and for which it never committed anything.
+    pub uncommitted: Vec<(String, i32)>,
 }
 
 /// A member of a group.

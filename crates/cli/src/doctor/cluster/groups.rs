@@ -15,6 +15,7 @@ pub fn examine(cluster: &Cluster) -> Vec<Finding> {
     let mut findings = Vec::new();
     for group in &cluster.groups {
         findings.extend(idle_members(group));
+        findings.extend(uncommitted(group));
         for position in &group.positions {
             findings.extend(judge(cluster, group, position));
             findings.extend(commit_interval(cluster, group, position));
@@ -29,13 +30,8 @@ fn object(group: &Group, position: &Position) -> Object {
 
 /// The worst that can be said of one position.
 fn judge(cluster: &Cluster, group: &Group, position: &Position) -> Option<Finding> {
-    let finding = |severity, rule, why: String| {
-        let found = Finding::new(severity, rule, object(group, position), why);
-        Some(match retention_setting(cluster, position, rule) {
-            Some(setting) => found.mended_by(setting),
-            None => found,
-        })
-    };
+    let finding =
+        |severity, rule, why: String| Some(Finding::new(severity, rule, object(group, position), why));
     let last = position.last;
     if last.position < position.log_start {
         let count = position.log_start - last.position;
@@ -43,7 +39,8 @@ fn judge(cluster: &Cluster, group: &Group, position: &Position) -> Option<Findin
             "its position {} is before the log start {}: up to {count} records were removed unread",
             last.position, position.log_start
         );
-        return finding(Severity::Loss, Rule::GroupExpired, why);
+        let found = finding(Severity::Loss, Rule::GroupExpired, why);
+        return found.map(|found| kept_longer(cluster, position, found));
     }
     if last.position > last.log_end {
         let why = format!(
@@ -60,16 +57,18 @@ fn judge(cluster: &Cluster, group: &Group, position: &Position) -> Option<Findin
     let text = expiry.map_or_else(|| "nothing removes them".to_owned(), Expiry::text);
     let near = expiry.is_some_and(Expiry::is_near);
     let severity = if near { Severity::Loss } else { Severity::Advice };
+    // Longer retention mends nothing, but it gains time where there is little.
+    let longer = |found| if near { kept_longer(cluster, position, found) } else { found };
     let lag = last.lag();
     // Who reads without being a member (`assign()`) shows by its commits.
     let moved = position.first.is_some_and(|first| last.position > first.position);
     if group.members.is_empty() && !moved {
         let why = format!("it has no members and {lag} records are unread; {text}");
-        return finding(severity, Rule::GroupEmpty, why);
+        return finding(severity, Rule::GroupEmpty, why).map(longer);
     }
     if group.state == "Stable" && !position.owned && !moved {
         let why = format!("no member reads this partition and {lag} records are unread; {text}");
-        return finding(severity, Rule::GroupUnowned, why);
+        return finding(severity, Rule::GroupUnowned, why).map(longer);
     }
     if let Some(grown) = stuck(position) {
         let why = format!(
@@ -77,11 +76,11 @@ fn judge(cluster: &Cluster, group: &Group, position: &Position) -> Option<Findin
             cluster.watched_ms / 1000
         );
         let severity = if expiry.is_some() { Severity::Loss } else { Severity::Advice };
-        return finding(severity, Rule::GroupStuck, why);
+        return finding(severity, Rule::GroupStuck, why).map(longer);
     }
     if near && !catches_up(cluster, position, expiry) {
         let why = format!("it is {lag} records behind; {text}");
-        return finding(Severity::Loss, Rule::GroupExpiring, why);
+        return finding(Severity::Loss, Rule::GroupExpiring, why).map(longer);
     }
     None
 }
@@ -106,15 +105,25 @@ fn catches_up(cluster: &Cluster, position: &Position, expiry: Option<Expiry>) ->
     needed_ms < i128::from(expiry.left_ms)
 }
 
-/// What would keep unread records for longer.
-fn retention_setting(cluster: &Cluster, position: &Position, rule: Rule) -> Option<Setting> {
-    let topic = cluster.topic(&position.topic)?;
-    let retention_ms = topic.retention_ms()?;
-    if rule == Rule::GroupBeyondEnd {
-        return None;
-    }
+/// With the setting that would keep unread records for longer.
+fn kept_longer(cluster: &Cluster, position: &Position, found: Finding) -> Finding {
+    let topic = cluster.topic(&position.topic);
+    let Some((topic, retention_ms)) = topic.and_then(|topic| Some((topic, topic.retention_ms()?))) else {
+        return found;
+    };
     let longer = retention_ms.saturating_mul(4).max(1).to_string();
-    Some(topic.settings.setting("retention.ms", longer))
+    found.mended_by(topic.settings.setting("retention.ms", longer))
+}
+
+/// Not wrong for who keeps positions elsewhere; for all others a restart is a gamble.
+fn uncommitted(group: &Group) -> Option<Finding> {
+    let (topic, partition) = group.uncommitted.first()?;
+    let why = format!(
+        "it never committed on {} partitions with records that its members have ({topic}-{partition} is one): after a \
+         restart auto.offset.reset decides what is skipped or repeated",
+        group.uncommitted.len()
+    );
+    Some(Finding::new(Severity::Advice, Rule::GroupUncommitted, Object::Group(group.name.clone()), why))
 }
 
 fn idle_members(group: &Group) -> Option<Finding> {
@@ -186,6 +195,7 @@ mod tests {
             state: state.to_owned(),
             members: members.collect(),
             positions: vec![position],
+            uncommitted: Vec::new(),
         };
         let cluster = Cluster {
             topics: vec![topic],
@@ -255,6 +265,16 @@ mod tests {
         assert_eq!(found(position((90, 1100), (100, 1100), 4), &[1], SHORT_MS), ["loss group-expiring"]);
         assert_eq!(found(position((0, 1900), (900, 1900), 4), &[1], SHORT_MS), NONE);
         assert_eq!(found(position((90, 1100), (100, 1100), 4), &[1], LONG_MS), NONE);
+    }
+
+    #[test]
+    fn a_group_that_never_commits() {
+        let group = Group { uncommitted: vec![("t".to_owned(), 3)], ..Group::default() };
+        let cluster = Cluster { groups: vec![group], ..Cluster::default() };
+        let found = examine(&cluster);
+        assert_eq!(found.len(), 1);
+        assert_eq!((found[0].rule, found[0].severity), (Rule::GroupUncommitted, Severity::Advice));
+        assert!(found[0].why.contains("1 partitions") && found[0].why.contains("t-3"), "{}", found[0].why);
     }
 
     #[test]
