@@ -158,11 +158,7 @@ impl ConsumerBuilder {
         let consumer = BaseConsumer::from_config_and_context(&self.config(), context)?;
         let subscription = self.subscription();
         consumer.subscribe(&subscription.iter().map(String::as_str).collect::<Vec<_>>())?;
-        let settings = Settings {
-            commit_interval: self.commit_interval,
-            revoke_wait: self.revoke_wait,
-            checked: self.topics.clone(),
-        };
+        let settings = Settings { commit_interval: self.commit_interval, checked: self.topics.clone() };
         let (stop, (ended, end)) = (Arc::new(Stop::default()), watch::channel(None));
         let (thread_shared, thread_stop) = (shared.clone(), stop.clone());
         std::thread::Builder::new()

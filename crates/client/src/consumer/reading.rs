@@ -51,7 +51,6 @@ pub struct Stopped {
 /// What the thread has besides what it shares.
 pub(super) struct Settings {
     pub(super) commit_interval: Duration,
-    pub(super) revoke_wait: Duration,
     /// Topics whose records are checked for their sequence: not the retry topics.
     pub(super) checked: Vec<String>,
 }

@@ -165,7 +165,6 @@ impl DeadLetters {
             }
             redriven += 1;
         }
-        drop(producer.close(TIME_MAX).await);
         Ok(redriven)
     }
 
@@ -182,7 +181,7 @@ impl DeadLetters {
                 let producer =
                     Producer::builder(self.cluster.clone()).sequence_headers(false).start().await?;
                 let sent = producer.send(self.note(partition, offset, "purged")).await;
-                sent.map_err(|source| DeadLetterError::Send { redriven: 0, source })?;
+                let _stored = sent.map_err(|source| DeadLetterError::Send { redriven: 0, source })?;
             }
         }
         Ok(chosen)

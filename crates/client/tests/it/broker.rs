@@ -1,0 +1,92 @@
+//! The real broker on a port that the system chose, which it keeps through restarts.
+
+use std::{
+    path::PathBuf,
+    process::{Command, Stdio},
+};
+
+use tallymq_client::Cluster;
+use tempfile::TempDir;
+
+use crate::process::Process;
+
+/// A running broker with its data, or a killed one.
+pub struct Broker {
+    address: String,
+    data: TempDir,
+    process: Option<Process>,
+}
+
+/// The broker's binary: `TALLYMQ_BINARY`, or what this workspace built.
+fn binary() -> PathBuf {
+    if let Some(path) = std::env::var_os("TALLYMQ_BINARY") {
+        return path.into();
+    }
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../target/debug/tallymq");
+    assert!(
+        path.exists(),
+        "these tests need the broker: run `cargo build -p tallymq-cli` first, or name a binary in TALLYMQ_BINARY"
+    );
+    path
+}
+
+impl Broker {
+    /// Starts one with an empty data directory.
+    pub fn start() -> Broker {
+        let mut broker =
+            Broker { address: "127.0.0.1:0".into(), data: tempfile::tempdir().unwrap(), process: None };
+        broker.start_again();
+        broker
+    }
+
+    /// Starts it on its data, at its address.
+    pub fn start_again(&mut self) {
+        let mut command = Command::new(binary());
+        command.args(["serve", "--listen", &self.address, "--http-listen", "127.0.0.1:0", "--data-dir"]);
+        command.arg(self.data.path());
+        for set in
+            ["group.initial.rebalance.delay.ms=0", "auto.create.topics.enable=false", "background.threads=2"]
+        {
+            command.args(["--set", set]);
+        }
+        let mut process = Process::start(&mut command);
+        self.address = process.line_after("kafka listening on ");
+        process.line_after("ready");
+        self.process = Some(process);
+    }
+
+    /// kill -9.
+    pub fn kill(&mut self) {
+        self.process.take().expect("it runs").kill();
+    }
+
+    /// The address, also of a killed one.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// How to reach it, with times that suit tests.
+    pub fn cluster(&self) -> Cluster {
+        Cluster::at(&self.address)
+            .set("session.timeout.ms", "6000")
+            .set("heartbeat.interval.ms", "500")
+            .set("reconnect.backoff.ms", "20")
+            .set("topic.metadata.refresh.interval.ms", "1000")
+    }
+
+    /// Makes a topic.
+    pub fn create_topic(&self, topic: &str, partitions: i32) {
+        self.create_topic_with(topic, partitions, &[]);
+    }
+
+    /// Makes a topic with settings.
+    pub fn create_topic_with(&self, topic: &str, partitions: i32, config: &[&str]) {
+        let mut command = Command::new(binary());
+        command.args(["topic", "create", topic, "-p", &partitions.to_string(), "-b", &self.address]);
+        for config in config {
+            command.args(["--config", config]);
+        }
+        let output = command.stdin(Stdio::null()).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+}

@@ -1,0 +1,214 @@
+//! Handlers: acknowledged only when they returned well, in order within a key, through rebalances and kills.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering::SeqCst},
+    },
+    time::Duration,
+};
+
+use tallymq_client::{
+    Consumer, CountingReceipts, HandlerError, Order, Producer, Received, Record, Retry, StartError,
+};
+use tokio::sync::Notify;
+
+use crate::{
+    broker::Broker,
+    topic,
+    waiting::{pass, until, within},
+};
+
+const WITHIN: Duration = Duration::from_secs(10);
+
+async fn send(broker: &Broker, topic: &str, records: impl IntoIterator<Item = (String, String)>) {
+    let producer = Producer::builder(broker.cluster()).start().await.unwrap();
+    for (key, value) in records {
+        producer.send_with(Record::to(topic).key(key).value(value), |outcome| drop(outcome.unwrap()));
+    }
+    producer.close(Duration::from_secs(30)).await.unwrap();
+    let counts = producer.counts();
+    assert_eq!(counts.stored, counts.sent);
+}
+
+fn text(record: &Received) -> String {
+    String::from_utf8(record.value().unwrap().to_vec()).unwrap()
+}
+
+fn key(record: &Received) -> String {
+    String::from_utf8(record.key().unwrap().to_vec()).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_whose_handler_did_not_return_comes_again() {
+    let broker = Broker::start();
+    broker.create_topic("t", 1);
+    send(&broker, "t", (0..20).map(|number| (format!("k{number}"), number.to_string()))).await;
+    let stuck = async |record: Received| -> Result<(), HandlerError> {
+        if text(&record) == "5" {
+            std::future::pending::<()>().await;
+        }
+        Ok(())
+    };
+    let first = Consumer::builder(broker.cluster(), "g").topic("t").start(stuck).await.unwrap();
+    until("all others are handled", || first.counts().handled == 19).await;
+    let stopped = within("stop", first.stop(Duration::ZERO)).await;
+    assert_eq!(stopped.abandoned, 1);
+    assert_eq!(topic::committed(broker.address(), "g", "t", 1), 5, "below the lowest unfinished");
+
+    let seen = Arc::new(Mutex::new(BTreeSet::new()));
+    let handler_seen = seen.clone();
+    let handler = move |record: Received| {
+        let seen = handler_seen.clone();
+        async move {
+            seen.lock().unwrap().insert(record.offset());
+            Ok(())
+        }
+    };
+    let receipts = Arc::new(CountingReceipts::default());
+    let builder = Consumer::builder(broker.cluster(), "g").topic("t").receipts(receipts.clone());
+    let second = builder.start(handler).await.unwrap();
+    until("the rest is handled", || seen.lock().unwrap().len() == 15).await;
+    assert_eq!(*seen.lock().unwrap(), (5..20).collect());
+    assert_eq!(within("stop", second.stop(WITHIN)).await.abandoned, 0);
+    assert_eq!(receipts.handled_count(), 15);
+    assert_eq!(topic::committed(broker.address(), "g", "t", 1), 20);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_consumers_keep_every_keys_order_while_they_share_and_part() {
+    const KEYS: usize = 12;
+    const RECORDS: usize = 3000;
+    let broker = Broker::start();
+    broker.create_topic("t", 4);
+    let numbered = |number: usize| (format!("k{}", number % KEYS), number.to_string());
+    send(&broker, "t", (0..RECORDS).map(numbered)).await;
+    let handled: Arc<Mutex<HashMap<String, Vec<usize>>>> = Arc::default();
+    let busy: Arc<Mutex<BTreeSet<String>>> = Arc::default();
+    let handler = {
+        let (handled, busy) = (handled.clone(), busy.clone());
+        move |record: Received| {
+            let (handled, busy) = (handled.clone(), busy.clone());
+            async move {
+                let key = key(&record);
+                assert!(busy.lock().unwrap().insert(key.clone()), "two handlers with the same key");
+                for _ in 0..record.offset() % 7 {
+                    tokio::task::yield_now().await;
+                }
+                handled.lock().unwrap().entry(key.clone()).or_default().push(text(&record).parse().unwrap());
+                busy.lock().unwrap().remove(&key);
+                Ok(())
+            }
+        }
+    };
+    let builder = || Consumer::builder(broker.cluster(), "g").topic("t").held_max(40);
+    let first = builder().start(handler.clone()).await.unwrap();
+    until("the first works", || first.counts().handled > 200).await;
+    let second = builder().start(handler.clone()).await.unwrap();
+    send(&broker, "t", (RECORDS..2 * RECORDS).map(numbered)).await;
+    until("the second works", || second.counts().handled > 200).await;
+    assert_eq!(within("stop", first.stop(WITHIN)).await.abandoned, 0);
+    send(&broker, "t", (2 * RECORDS..3 * RECORDS).map(numbered)).await;
+    let all = || handled.lock().unwrap().values().flatten().collect::<BTreeSet<_>>().len();
+    until("all are handled", || all() == 3 * RECORDS).await;
+    assert_eq!(within("stop", second.stop(WITHIN)).await.abandoned, 0);
+    assert_eq!(topic::committed(broker.address(), "g", "t", 4), 3 * RECORDS as i64);
+    for (key, numbers) in handled.lock().unwrap().iter() {
+        // Redelivery begins again below; first sights rise.
+        let mut highest = None;
+        for number in numbers {
+            let expected = highest.map_or(*number % KEYS, |highest: usize| highest + KEYS);
+            assert!(*number <= expected, "{key}: {number} came before {expected}");
+            highest = highest.max(Some(*number));
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn strict_order_tries_again_in_place() {
+    let broker = Broker::start();
+    broker.create_topic("t", 1);
+    send(&broker, "t", (0..6).map(|number| (format!("k{number}"), number.to_string()))).await;
+    let log: Arc<Mutex<Vec<(String, u32)>>> = Arc::default();
+    let handler_log = log.clone();
+    let handler = move |record: Received| {
+        let log = handler_log.clone();
+        async move {
+            log.lock().unwrap().push((text(&record), record.attempt()));
+            match text(&record).as_str() {
+                "2" if record.attempt() == 1 => Err(HandlerError::retry("not yet")),
+                "2" if record.attempt() == 2 => panic!("not yet either"),
+                _ => Ok(()),
+            }
+        }
+    };
+    let in_place = Retry::InPlace { first: Duration::from_millis(5), max: Duration::from_secs(1) };
+    let builder = Consumer::builder(broker.cluster(), "g").topic("t").order(Order::Partition);
+    let refused = builder.retry(Retry::topics([WITHIN])).start(handler.clone()).await.unwrap_err();
+    assert!(matches!(refused, StartError::Setting(_)));
+    let builder = Consumer::builder(broker.cluster(), "g").topic("t").order(Order::Partition).retry(in_place);
+    let consumer = builder.start(handler).await.unwrap();
+    until("all are handled", || consumer.counts().handled == 6).await;
+    let expected = [("0", 1), ("1", 1), ("2", 1), ("2", 2), ("2", 3), ("3", 1), ("4", 1), ("5", 1)];
+    assert_eq!(*log.lock().unwrap(), expected.map(|(value, attempt)| (value.to_owned(), attempt)));
+    assert_eq!(consumer.counts().failed, 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broker_killed_in_the_middle_costs_no_record() {
+    const RECORDS: usize = 3000;
+    let mut broker = Broker::start();
+    broker.create_topic("t", 3);
+    send(&broker, "t", (0..RECORDS).map(|number| (format!("k{number}"), number.to_string()))).await;
+    let times: Arc<Mutex<BTreeMap<String, u32>>> = Arc::default();
+    let handler_times = times.clone();
+    let handler = move |record: Received| {
+        let times = handler_times.clone();
+        async move {
+            *times.lock().unwrap().entry(text(&record)).or_default() += 1;
+            Ok(())
+        }
+    };
+    let builder = Consumer::builder(broker.cluster(), "g").topic("t").held_max(20);
+    let consumer = builder.commit_interval(Duration::from_millis(20)).start(handler).await.unwrap();
+    for round in 1..=3 {
+        until("it works", || times.lock().unwrap().len() > round * RECORDS / 8).await;
+        broker.kill();
+        broker.start_again();
+    }
+    until("all are handled", || times.lock().unwrap().len() == RECORDS).await;
+    assert!(within("stop", consumer.stop(WITHIN)).await.failure.is_none());
+    assert_eq!(topic::committed(broker.address(), "g", "t", 3), RECORDS as i64);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_handler_does_not_lose_its_partition() {
+    let broker = Broker::start();
+    broker.create_topic("t", 1);
+    send(&broker, "t", (0..3).map(|number| (format!("k{number}"), number.to_string()))).await;
+    let (release, started) = (Arc::new(Notify::new()), Arc::new(AtomicU64::new(0)));
+    let (handler_release, handler_started) = (release.clone(), started.clone());
+    let handler = move |record: Received| {
+        let (release, started) = (handler_release.clone(), handler_started.clone());
+        async move {
+            started.fetch_add(1, SeqCst);
+            if text(&record) == "0" {
+                release.notified().await;
+            }
+            Ok(())
+        }
+    };
+    // The least that the broker allows: a consumer that does not poll for so long is put out of the group.
+    let cluster = broker.cluster().set("max.poll.interval.ms", "6000");
+    let builder = Consumer::builder(cluster, "g").topic("t").parallel_max(1).held_max(1);
+    let consumer = builder.start(handler).await.unwrap();
+    until("the slow one has begun", || started.load(SeqCst) == 1).await;
+    pass(Duration::from_secs(8)).await;
+    assert_eq!(started.load(SeqCst), 1, "one at a time, and none came again");
+    release.notify_one();
+    until("all are handled", || consumer.counts().handled == 3).await;
+    assert!(within("stop", consumer.stop(WITHIN)).await.failure.is_none());
+    assert_eq!(started.load(SeqCst), 3);
+    assert_eq!(topic::committed(broker.address(), "g", "t", 1), 3);
+}

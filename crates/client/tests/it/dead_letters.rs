@@ -1,0 +1,159 @@
+//! A record that no attempt helps: retry topics, the dead-letter topic, and back.
+
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering::SeqCst},
+    },
+    time::Duration,
+};
+
+use tallymq_client::{
+    Cluster, Consumer, DeadLetterError, DeadLetters, HandlerError, Letters, Producer, Received, Record, Retry,
+    sequence::SequenceId,
+};
+
+use crate::{
+    broker::Broker,
+    topic,
+    waiting::{until, within},
+};
+
+const PAUSE: Duration = Duration::from_millis(300);
+
+/// A consumer that fails on values that begin with "bad" until it is told to be well, and what it saw.
+struct Clinic {
+    consumer: Consumer,
+    well: Arc<AtomicBool>,
+    seen: Arc<Mutex<Vec<Received>>>,
+}
+
+impl Clinic {
+    async fn open(cluster: Cluster) -> Clinic {
+        let (well, seen) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::new(Vec::new())));
+        let (handler_well, handler_seen) = (well.clone(), seen.clone());
+        let handler = move |record: Received| {
+            let (well, seen) = (handler_well.clone(), handler_seen.clone());
+            async move {
+                seen.lock().unwrap().push(record.clone());
+                let value = record.value().unwrap();
+                match value.as_ref() {
+                    b"hopeless" => Err(HandlerError::give_up("not even a try")),
+                    bad if bad.starts_with(b"bad") && !well.load(SeqCst) => {
+                        Err(HandlerError::retry(format!("cannot digest attempt {}", record.attempt())))
+                    }
+                    _ => Ok(()),
+                }
+            }
+        };
+        let consumer = Consumer::builder(cluster, "billing")
+            .topic("orders")
+            .retry(Retry::topics([PAUSE, PAUSE]))
+            .attempts_max(3)
+            .start(handler)
+            .await
+            .unwrap();
+        Clinic { consumer, well, seen }
+    }
+
+    fn attempts_of(&self, value: &str) -> Vec<(u32, String)> {
+        let seen = self.seen.lock().unwrap();
+        let of_value = seen.iter().filter(|record| record.value().unwrap().as_ref() == value.as_bytes());
+        of_value.map(|record| (record.attempt(), record.topic().to_owned())).collect()
+    }
+}
+
+async fn send(broker: &Broker, values: &[&str]) {
+    let producer = Producer::builder(broker.cluster()).start().await.unwrap();
+    for value in values {
+        let record = Record::to("orders").key("customer").value(value.to_string()).header("trace", "t1");
+        let _ = producer.send(record).await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failing_record_ends_in_the_dead_letters_with_its_story_and_comes_back() {
+    let broker = Broker::start();
+    broker.create_topic("orders", 2);
+    let clinic = Clinic::open(broker.cluster()).await;
+    let letters = DeadLetters::of(broker.cluster(), "orders", "billing");
+    assert!(letters.list(10).await.unwrap().is_empty());
+    send(&broker, &["one", "bad", "hopeless", "two"]).await;
+    until("two letters", || clinic.consumer.counts().dead_lettered == 2).await;
+    let topics = ["orders", "orders.billing.retry-1", "orders.billing.retry-2"];
+    let expected: Vec<(u32, String)> = (1..).zip(topics.map(str::to_owned)).collect();
+    assert_eq!(clinic.attempts_of("bad"), expected);
+    let times: Vec<i64> = {
+        let seen = clinic.seen.lock().unwrap();
+        seen.iter().filter_map(|record| record.header("tally-failed-at")).map(number).collect()
+    };
+    assert!(times[1] - times[0] >= PAUSE.as_millis() as i64, "{times:?}");
+    assert_eq!(clinic.consumer.counts().handled, 2, "the others were not held up");
+
+    let origin = |value: &str| {
+        let records = topic::read(broker.address(), "orders");
+        records.into_iter().find(|record| record.value == value).unwrap()
+    };
+    let listed = letters.list(10).await.unwrap();
+    assert_eq!(listed.len(), 2);
+    let bad = listed.iter().find(|letter| letter.record().value().unwrap().as_ref() == b"bad").unwrap();
+    assert_eq!((bad.cause(), bad.attempts(), bad.group()), ("cannot digest attempt 3", 3, Some("billing")));
+    let stored = origin("bad");
+    assert_eq!((bad.origin().topic.as_str(), bad.origin().offset), ("orders", stored.offset));
+    assert_eq!(bad.record().sequence(), SequenceId::of(&stored.headers));
+    assert_eq!(bad.record().key().unwrap().as_ref(), b"customer");
+    assert_eq!(bad.record().header("trace").unwrap().as_ref(), b"t1");
+    let hopeless = listed.iter().find(|letter| letter.cause() == "not even a try").unwrap();
+    assert_eq!(hopeless.attempts(), 1);
+
+    clinic.well.store(true, SeqCst);
+    let (partition, offset) = (bad.position().partition, bad.position().offset);
+    assert_eq!(letters.show(partition, offset).await.unwrap().cause(), bad.cause());
+    assert_eq!(letters.redrive(Letters::One { partition, offset }, None).await.unwrap(), 1);
+    until("it is handled", || clinic.consumer.counts().handled == 3).await;
+    let back = clinic.seen.lock().unwrap().last().unwrap().clone();
+    assert_eq!((back.attempt(), back.origin(), back.topic()), (1, bad.origin(), "orders"));
+    assert_eq!(clinic.consumer.sequence_counts().duplicates, 0, "a copy is no duplicate");
+
+    let settled = letters.redrive(Letters::One { partition, offset }, None).await.unwrap_err();
+    assert!(matches!(settled, DeadLetterError::NoLetter { .. }), "{settled}");
+    assert_eq!(letters.list(10).await.unwrap().len(), 1);
+    let (partition, offset) = (hopeless.position().partition, hopeless.position().offset);
+    assert_eq!(letters.purge(Letters::One { partition, offset }).await.unwrap(), 1);
+    assert!(letters.list(10).await.unwrap().is_empty());
+    assert!(!topic::read(broker.address(), letters.topic()).is_empty());
+    assert_eq!(letters.purge(Letters::All).await.unwrap(), 0);
+    assert!(topic::read(broker.address(), letters.topic()).is_empty());
+    assert!(within("stop", clinic.consumer.stop(Duration::from_secs(5))).await.failure.is_none());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_letter_that_cannot_be_stored_keeps_its_record_unacknowledged() {
+    let mut broker = Broker::start();
+    broker.create_topic("orders", 1);
+    send(&broker, &["hopeless", "one"]).await;
+    let clinic = Clinic::open(broker.cluster()).await;
+    until("it was stored", || clinic.consumer.counts().dead_lettered == 1).await;
+    send(&broker, &["bad 2", "bad 3"]).await;
+    until("both failed", || clinic.attempts_of("bad 3").len() == 1 && clinic.attempts_of("bad 2").len() == 1).await;
+    broker.kill();
+    broker.start_again();
+    until("both are dead letters", || clinic.consumer.counts().dead_lettered >= 3).await;
+    let letters = DeadLetters::of(broker.cluster(), "orders", "billing");
+    let mut values: Vec<String> = letters
+        .list(100)
+        .await
+        .unwrap()
+        .iter()
+        .map(|letter| String::from_utf8(letter.record().value().unwrap().to_vec()).unwrap())
+        .collect();
+    values.sort();
+    values.dedup();
+    assert_eq!(values, ["bad 2", "bad 3", "hopeless"]);
+    let missing = DeadLetters::in_topic(broker.cluster(), "no.such.topic").list(1).await.unwrap_err();
+    assert!(matches!(missing, DeadLetterError::NoTopic(_)), "{missing}");
+}
+
+fn number(value: &bytes::Bytes) -> i64 {
+    std::str::from_utf8(value).unwrap().parse().unwrap()
+}

@@ -1,0 +1,185 @@
+//! Outcomes of sends: stored, refused, unknown, in a fallback; through a kill -9 of the broker.
+
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use tallymq_client::{Cluster, Producer, Record, Refusal, SendError, SpoolSettings, Stored, partition::partition_of_key};
+
+use crate::{broker::Broker, topic, waiting::until};
+
+const SHORT: Duration = Duration::from_millis(700);
+const LONG: Duration = Duration::from_secs(40);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn stored_records_stand_where_the_outcome_says() {
+    let broker = Broker::start();
+    broker.create_topic("t", 3);
+    let producer = Producer::builder(broker.cluster()).start().await.unwrap();
+    let mut places = Vec::new();
+    for number in 0..30 {
+        let key = format!("key {}", number % 7);
+        let record = Record::to("t").key(key.clone()).value(number.to_string()).header("own", "x");
+        let Stored::InTopic { partition, offset, sequence } = producer.send(record).await.unwrap() else {
+            panic!("not in its topic");
+        };
+        assert_eq!(partition, partition_of_key(key.as_bytes(), 3));
+        assert_eq!(sequence.unwrap().producer, producer.instance());
+        places.push((partition, offset, number.to_string()));
+    }
+    let records = topic::read(broker.address(), "t");
+    let found: BTreeSet<_> =
+        records.iter().map(|record| (record.partition, record.offset, record.value.clone())).collect();
+    assert_eq!(found, places.into_iter().collect());
+    let counts = topic::check(&records).counts();
+    assert_eq!((counts.checked, counts.missing, counts.duplicates, counts.late), (30, 0, 0, 0));
+    assert!(records.iter().all(|record| record.headers[0].name == "own"));
+    assert_eq!(producer.counts().stored, 30);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_record_is_called_so_and_leaves_no_gap() {
+    let broker = Broker::start();
+    broker.create_topic_with("small", 1, &["max.message.bytes=1000"]);
+    let producer = Producer::builder(broker.cluster()).start().await.unwrap();
+    for number in 0..3 {
+        let _ = producer.send(Record::to("small").value(number.to_string())).await.unwrap();
+        let large = Record::to("small").value(vec![b'x'; 5000]);
+        let error = producer.send(large.clone()).await.unwrap_err();
+        assert!(matches!(&error, SendError::Refused { cause: Refusal::Rejected(_), .. }), "{error:?}");
+        assert_eq!(error.into_record(), Some(large), "as it was given");
+    }
+    let _ = producer.send(Record::to("small").value("last")).await.unwrap();
+    let missing = producer.send(Record::to("nowhere").value("x")).await.unwrap_err();
+    assert!(matches!(&missing, SendError::Refused { cause: Refusal::NoTopic(topic), .. } if topic == "nowhere"));
+    let records = topic::read(broker.address(), "small");
+    assert_eq!(records.len(), 4);
+    assert_eq!(topic::check(&records).counts().missing, 0);
+    assert_eq!(producer.counts().refused, 4);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_broker_nothing_is_lost_in_silence() {
+    let mut broker = Broker::start();
+    broker.create_topic("t", 1);
+    let producer = Producer::builder(broker.cluster()).deadline(SHORT).start().await.unwrap();
+    let _ = producer.send(Record::to("t").value("there")).await.unwrap();
+    broker.kill();
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let callback = told.clone();
+    producer.send_with(Record::to("t").value("a"), move |outcome| callback.lock().unwrap().push(outcome));
+    producer.send_one_way(Record::to("t").value("b"));
+    producer.send_one_way(Record::to("t").value("c"));
+    let error = producer.send(Record::to("t").value("d")).await.unwrap_err();
+    assert!(matches!(error, SendError::Unknown { .. }), "it may have been sent: {error:?}");
+    producer.close(LONG).await.unwrap();
+    assert!(told.lock().unwrap().pop().unwrap().is_err());
+    let counts = producer.counts();
+    assert_eq!((counts.sent, counts.stored, counts.unsettled, counts.one_way_lost), (5, 1, 0, 2));
+    let closed = producer.send(Record::to("t").value("e")).await.unwrap_err();
+    assert!(matches!(closed, SendError::Refused { cause: Refusal::Closed, .. }));
+    // A producer that never saw a broker cannot have stored anything, and knows it.
+    let stranger = Producer::builder(broker.cluster()).deadline(SHORT).start().await.unwrap();
+    let error = stranger.send(Record::to("t").value("f")).await.unwrap_err();
+    assert!(matches!(error, SendError::Refused { cause: Refusal::Unreachable(_), .. }), "{error:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_buffer_refuses_at_once() {
+    let mut broker = Broker::start();
+    broker.create_topic("t", 1);
+    broker.kill();
+    let builder = Producer::builder(broker.cluster()).deadline(SHORT).buffer_bytes_max(1000);
+    let producer = builder.start().await.unwrap();
+    let told = Arc::new(Mutex::new(Vec::new()));
+    for _ in 0..3 {
+        let told = told.clone();
+        producer.send_with(Record::to("t").value(vec![0; 600]), move |outcome| told.lock().unwrap().push(outcome));
+    }
+    let first: Vec<_> = std::mem::take(&mut *told.lock().unwrap());
+    assert_eq!(first.len(), 2, "the first waits for its verdict");
+    let full = |outcome: &Result<Stored, SendError>| {
+        matches!(outcome, Err(SendError::Refused { cause: Refusal::BufferFull { .. }, .. }))
+    };
+    assert!(first.iter().all(full));
+    producer.close(LONG).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_fallback_cluster_takes_what_the_first_does_not() {
+    let (mut first, second) = (Broker::start(), Broker::start());
+    first.create_topic("t", 1);
+    second.create_topic("t.rescue", 2);
+    let producer = Producer::builder(first.cluster())
+        .deadline(SHORT)
+        .fallback_cluster_topic(Cluster::at(second.address()), "t.rescue")
+        .start()
+        .await
+        .unwrap();
+    let _ = producer.send(Record::to("t").key("k").value("0")).await.unwrap();
+    first.kill();
+    for number in 1..5 {
+        let stored = producer.send(Record::to("t").key("k").value(number.to_string())).await.unwrap();
+        assert!(matches!(&stored, Stored::InFallback { fallback: 0, topic, .. } if topic == "t.rescue"), "{stored:?}");
+    }
+    let rescued = topic::read(second.address(), "t.rescue");
+    let values: Vec<&str> = rescued.iter().map(|record| record.value.as_str()).collect();
+    assert_eq!(values, ["1", "2", "3", "4"]);
+    assert_eq!(topic::check(&rescued).counts().missing, 0, "numbers count per cluster");
+    first.start_again();
+    until("the first cluster is used again", || producer.counts().in_fallback >= 4).await;
+    loop {
+        if let Stored::InTopic { .. } = producer.send(Record::to("t").value("back")).await.unwrap() {
+            break;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broker_killed_in_the_middle_loses_nothing_and_no_order() {
+    let mut broker = Broker::start();
+    broker.create_topic("t", 2);
+    let spool = tempfile::tempdir().unwrap();
+    let producer = Producer::builder(broker.cluster())
+        .deadline(Duration::from_secs(2))
+        .spool(SpoolSettings::at(spool.path()))
+        .start()
+        .await
+        .unwrap();
+    let failed = Arc::new(Mutex::new(Vec::new()));
+    let mut sent = 0;
+    let mut send = |count: usize| {
+        for _ in 0..count {
+            let failed = failed.clone();
+            producer.send_with(Record::to("t").key(format!("k{}", sent % 5)).value(sent.to_string()), move |outcome| {
+                if let Err(error) = outcome {
+                    failed.lock().unwrap().push(error);
+                }
+            });
+            sent += 1;
+        }
+    };
+    send(2000);
+    until("half of them are stored", || producer.counts().stored > 500).await;
+    broker.kill();
+    send(1000);
+    until("the outage reaches the spool", || producer.counts().spooled > 0).await;
+    send(1000);
+    until("all have an outcome", || producer.counts().unsettled == 0).await;
+    broker.start_again();
+    until("the spool is empty", || producer.spool().unwrap().status().waiting == 0).await;
+    send(100);
+    until("all have an outcome", || producer.counts().unsettled == 0).await;
+    until("the spool is empty", || producer.spool().unwrap().status().waiting == 0).await;
+    assert!(failed.lock().unwrap().is_empty(), "{failed:?}");
+    let records = topic::read(broker.address(), "t");
+    let values: BTreeSet<usize> = records.iter().map(|record| record.value.parse().unwrap()).collect();
+    assert_eq!(values.len(), sent);
+    let counts = topic::check(&records).counts();
+    assert_eq!((counts.missing, counts.late), (0, 0), "{counts:?}");
+    // What was in flight when the broker died may be stored twice, and then under its old number.
+    assert_eq!(counts.checked - counts.duplicates, sent as u64);
+    assert!(producer.spool().unwrap().status().resent > 0);
+}
