@@ -63,6 +63,12 @@ pub trait File: Send + Sync + 'static {
     /// A hint: what was written in this range will be synced later, so its way to the device may begin now. Makes
     /// nothing durable and reports nothing; an error comes out of the sync.
     fn start_writeback(&self, _position: u64, _length: u64) {}
+    /// As [`File::start_writeback`], and waits until the range has gone to the device. Still makes nothing durable: it
+    /// keeps a later sync, which others may have to wait behind, short. An error is that of a failed sync, and is not
+    /// reported again.
+    fn finish_writeback(&self, _position: u64, _length: u64) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// How to open a file.

@@ -16,7 +16,7 @@ use rustix::{
 };
 use thiserror::Error;
 
-use super::{DirEntry, Disk, File, OpenMode, Space, writeback::start_writeback};
+use super::{DirEntry, Disk, File, OpenMode, Space, writeback};
 
 /// The file that holds the lock, and the process id of who has it.
 const LOCK_FILE: &str = "lock";
@@ -215,7 +215,11 @@ impl File for RealFile {
     }
 
     fn start_writeback(&self, position: u64, length: u64) {
-        start_writeback(&self.file, position, length);
+        writeback::start(&self.file, position, length);
+    }
+
+    fn finish_writeback(&self, position: u64, length: u64) -> io::Result<()> {
+        writeback::finish(&self.file, position, length)
     }
 
     fn drop_cache(&self) -> io::Result<()> {

@@ -29,6 +29,7 @@ mod store;
 mod tail;
 mod thread;
 pub mod timestamp;
+mod writeback;
 mod writer;
 
 pub use epochs::EpochStart;

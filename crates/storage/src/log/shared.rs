@@ -251,9 +251,14 @@ impl Shared {
 
     /// Makes everything that was written durable, then the directories that changed. Held for the whole time, so that
     /// no second checkpoint takes an unsynced directory for a synced one.
-    pub(super) fn sync(&self, syncing: &Mutex<()>) -> Result<(), WriteFailed> {
+    pub(super) fn sync(
+        &self,
+        syncing: &Mutex<()>,
+        partitions: &[Arc<PartitionLog>],
+    ) -> Result<(), WriteFailed> {
         let _syncing = syncing.lock();
         self.check()?;
+        super::writeback::finish(self, partitions)?;
         if tallymq_model::planted("checkpoint-before-segments") {
             return Ok(());
         }

@@ -43,6 +43,8 @@ pub(super) struct State {
     pub epochs: Epochs,
     /// In the writer's queue.
     pub queued: bool,
+    /// Written to since the last checkpoint looked.
+    written_lately: bool,
     pub deleted: bool,
     created: u64,
     seen: u64,
@@ -107,6 +109,7 @@ impl State {
             index_last: last_bytes,
             epochs: Epochs::new(position.epochs),
             queued: false,
+            written_lately: false,
             deleted: false,
             created: generation,
             seen: generation,
@@ -238,6 +241,7 @@ impl State {
         self.tail.wrote(plan.batches.len());
         self.written_end = plan.batches.last().map_or(self.written_end, TailBatch::next);
         self.unwritten_bytes -= plan.bytes;
+        self.written_lately = true;
         self.freeze_if_reached();
         self.seal_if_hidden();
         flushes
@@ -263,6 +267,12 @@ impl State {
                 mark.frozen = Some(position);
             }
         }
+    }
+
+    /// The newest segment and its bytes, if it was written to since the last call.
+    pub(super) fn take_written_lately(&mut self) -> Option<(Offset, u64)> {
+        let lately = std::mem::take(&mut self.written_lately) && !self.deleted;
+        self.segments.last().filter(|_| lately).map(|segment| (segment.base, segment.bytes))
     }
 
     pub(super) fn written_position(&self) -> LogPosition {

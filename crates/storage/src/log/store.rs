@@ -162,7 +162,7 @@ impl LogStore {
                 positions.insert(partition.topic_partition(), position);
             }
         }
-        self.shared.sync(&self.syncing)?;
+        self.shared.sync(&self.syncing, &self.of_group(mark, false))?;
         Ok(positions)
     }
 

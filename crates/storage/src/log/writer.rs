@@ -15,14 +15,12 @@ use super::{
     removal,
     shared::{Item, Shared},
     state::{IndexFlush, WritePlan},
+    writeback,
 };
 use crate::disk::OpenMode;
 
 /// Partitions that one step writes to, at most.
 const ITEMS_PER_STEP: usize = 256;
-/// Pieces of a segment that begin their way to the device when they are complete. Left to the kernel, they would all go
-/// when a checkpoint syncs, and commits would wait behind hundreds of megabytes.
-const WRITEBACK_BYTES: u64 = 512 << 10;
 
 /// The one writer of a [`LogStore`](super::LogStore).
 pub struct SegmentWriter {
@@ -167,10 +165,7 @@ impl SegmentWriter {
             *last = &last[..last.len() - 1];
         }
         open.file.write_at(&parts, plan.at).map_err(|source| shared.fail("writing", &path, source))?;
-        let (from, to) = (plan.at / WRITEBACK_BYTES, (plan.at + plan.bytes) / WRITEBACK_BYTES);
-        if from < to {
-            open.file.start_writeback(from * WRITEBACK_BYTES, (to - from) * WRITEBACK_BYTES);
-        }
+        writeback::start(&*open.file, plan.at, plan.bytes);
         Ok(())
     }
 

@@ -1,6 +1,7 @@
 //! Prepares spare files: writes zeros through them once, because a sync of blocks written before costs half of one that
-//! grows the file. In slices, each synced, so that it never fills the page cache in front of a commit. A failure here
-//! is not the log's: it goes on without spares.
+//! grows the file. In slices that have each gone to the device before the next, so that it never fills the page cache in
+//! front of a commit, and with one sync in the end: each would make commits wait for the file system's journal. A failure
+//! here is not the log's: it goes on without spares.
 
 use std::{io, sync::Arc};
 
@@ -11,7 +12,7 @@ use super::{
     shared::Shared,
 };
 
-/// Bytes written and synced at a time.
+/// Bytes on their way at a time.
 const SLICE_BYTES: usize = 1 << 20;
 
 /// Makes spare files while fewer than [`super::WalOptions::spare_files`] are there and the limit allows.
@@ -75,15 +76,14 @@ impl Preparer {
             None => self.begin()?,
         };
         let length = (file_bytes - preparing.written).min(self.zeros.len() as u64);
-        let outcome = preparing
-            .file
-            .write_at(&[&self.zeros[..length as usize]], preparing.written)
-            .and_then(|()| preparing.file.sync_data());
+        let at = preparing.written;
         preparing.written += length;
         let complete = preparing.written == file_bytes;
         let preparing = self.current.insert(preparing);
-        outcome?;
+        preparing.file.write_at(&[&self.zeros[..length as usize]], at)?;
+        preparing.file.finish_writeback(at, length)?;
         if complete {
+            preparing.file.sync_data()?;
             let path = format!("{}/spare-{}", self.shared.options.directory, preparing.number);
             self.shared.disk.rename(&preparing.path, &path)?;
             let file = Arc::clone(&preparing.file);
