@@ -20,8 +20,8 @@ mod topics;
 
 pub use cluster::{Cluster, StartError};
 pub use consumer::{
-    Consumer, ConsumerBuilder, ConsumerCounts, Handler, HandlerError, Order, Position, Received, Retry, Stopped,
-    dead_letter_topic, retry_topic,
+    Consumer, ConsumerBuilder, ConsumerCounts, Handler, HandlerError, Order, Position, Received, Retry,
+    Stopped, dead_letter_topic, retry_topic,
 };
 pub use dead_letters::{DeadLetter, DeadLetterError, DeadLetters, Letters};
 pub use headers::Header;

@@ -34,7 +34,8 @@ pub(crate) async fn create(
             .map(|copy| NewTopic::new(copy, partitions, TopicReplication::Fixed(DEFAULT)))
             .collect();
         let failed = |cause: String| StartError::Topic { topic: copies.join(", "), cause };
-        let results = admin.create_topics(&wanted, &options).await.map_err(|error| failed(error.to_string()))?;
+        let results =
+            admin.create_topics(&wanted, &options).await.map_err(|error| failed(error.to_string()))?;
         for result in results {
             match result {
                 Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}

@@ -179,9 +179,9 @@ impl ConsumerBuilder {
             return Err(StartError::Setting("attempts_max must be at least 1"));
         }
         match &self.retry {
-            Retry::Topics { .. } if self.order == Order::Partition => {
-                Err(StartError::Setting("strict order needs Retry::InPlace: a retry topic lets later records pass"))
-            }
+            Retry::Topics { .. } if self.order == Order::Partition => Err(StartError::Setting(
+                "strict order needs Retry::InPlace: a retry topic lets later records pass",
+            )),
             _ => Ok(()),
         }
     }

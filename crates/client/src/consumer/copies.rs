@@ -21,7 +21,12 @@ pub(super) struct Failure<'a> {
 }
 
 /// The copy for a retry topic, to be tried after a pause.
-pub(super) fn for_retry(received: &Received, failure: &Failure<'_>, topic: String, after: Duration) -> Record {
+pub(super) fn for_retry(
+    received: &Received,
+    failure: &Failure<'_>,
+    topic: String,
+    after: Duration,
+) -> Record {
     let mut copy = copy(received, failure, topic);
     let due_ms = failure.at_ms.saturating_add(after.as_millis() as i64);
     headers::put(&mut copy.headers, headers::RETRY_AT, Some(due_ms.to_string()));

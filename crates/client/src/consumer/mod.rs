@@ -101,7 +101,9 @@ impl Consumer {
     pub async fn ended(&mut self) -> Stopped {
         match self.end.wait_for(Option::is_some).await {
             Ok(stopped) => stopped.clone().unwrap_or_default(),
-            Err(_) => Stopped { failure: Some("the consumer's thread panicked".into()), ..Stopped::default() },
+            Err(_) => {
+                Stopped { failure: Some("the consumer's thread panicked".into()), ..Stopped::default() }
+            }
         }
     }
 }

@@ -160,7 +160,9 @@ impl Shared {
         loop {
             match self.copies.send(copy.clone()).await {
                 Ok(_) => return End::Acknowledged,
-                Err(error) => tracing::error!(topic = copy.topic(), %error, "a failed record cannot be copied yet"),
+                Err(error) => {
+                    tracing::error!(topic = copy.topic(), %error, "a failed record cannot be copied yet")
+                }
             }
             tokio::select! {
                 () = tokio::time::sleep(COPY_PAUSE) => {}

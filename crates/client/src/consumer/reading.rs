@@ -210,12 +210,7 @@ fn finish(consumer: &BaseConsumer<Context>, shared: &Shared, within: Duration) -
     running as u64
 }
 
-fn commit(
-    consumer: &BaseConsumer<Context>,
-    shared: &Shared,
-    positions: &[(Place, i64)],
-    mode: CommitMode,
-) {
+fn commit(consumer: &BaseConsumer<Context>, shared: &Shared, positions: &[(Place, i64)], mode: CommitMode) {
     if positions.is_empty() {
         return;
     }

@@ -50,7 +50,10 @@ impl Received {
     pub(crate) fn from_message(message: &BorrowedMessage<'_>) -> Received {
         let mut read = Vec::new();
         for header in message.headers().into_iter().flat_map(|headers| headers.iter()) {
-            read.push(Header { name: header.key.to_owned(), value: header.value.map(Bytes::copy_from_slice) });
+            read.push(Header {
+                name: header.key.to_owned(),
+                value: header.value.map(Bytes::copy_from_slice),
+            });
         }
         let content = Content {
             position: Position {
@@ -67,7 +70,12 @@ impl Received {
     }
 
     /// A record that was not read from a broker: for tests of handlers.
-    pub fn for_test(position: Position, key: Option<Bytes>, value: Option<Bytes>, headers: Vec<Header>) -> Received {
+    pub fn for_test(
+        position: Position,
+        key: Option<Bytes>,
+        value: Option<Bytes>,
+        headers: Vec<Header>,
+    ) -> Received {
         Received::new(Content { position, key, value, headers, timestamp_ms: None })
     }
 

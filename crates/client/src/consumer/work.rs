@@ -144,12 +144,8 @@ impl Work {
             return (Admitted::Ignored, None);
         }
         partition.held += 1;
-        let job = Job {
-            received,
-            place: place.clone(),
-            epoch: partition.epoch,
-            lost: partition.lost.subscribe(),
-        };
+        let job =
+            Job { received, place: place.clone(), epoch: partition.epoch, lost: partition.lost.subscribe() };
         if partition.held < self.held_max || partition.paused {
             return (Admitted::Held, Some(job));
         }

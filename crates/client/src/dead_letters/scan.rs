@@ -13,7 +13,7 @@ use rdkafka::{
     error::KafkaError,
 };
 
-use super::{DeadLetterError, DeadLetter, Letters};
+use super::{DeadLetter, DeadLetterError, Letters};
 use crate::{cluster::Cluster, consumer::Received, headers, sequence::Ranges};
 
 const METADATA_TIME_MAX: Duration = Duration::from_secs(10);
@@ -77,6 +77,8 @@ pub(super) fn bounds(cluster: &Cluster, topic: &str) -> Result<Vec<(i32, i64, i6
 
 fn client(cluster: &Cluster) -> Result<BaseConsumer, DeadLetterError> {
     let config = cluster.config(&[
+        // librdkafka reads nothing without one; it is neither joined nor committed to.
+        ("group.id", "tallymq-dead-letters".into()),
         ("enable.auto.commit", "false".into()),
         // The last offsets of a partition may hold no record; its end is told apart from silence by this.
         ("enable.partition.eof", "true".into()),
@@ -109,7 +111,8 @@ fn read(
         match consumer.poll(Duration::from_millis(100)) {
             Some(Ok(message)) => {
                 last = Instant::now();
-                let (partition, offset, end) = (message.partition(), message.offset(), ends[&message.partition()]);
+                let (partition, offset, end) =
+                    (message.partition(), message.offset(), ends[&message.partition()]);
                 if offset < end && !visit(Received::from_message(&message)) {
                     return Ok(());
                 }

@@ -125,7 +125,9 @@ impl ProducerBuilder {
         // A semaphore counts at most so many permits.
         let buffer_bytes_max = self.buffer_bytes_max.min(Semaphore::MAX_PERMITS).min(u32::MAX as usize);
         let room = Arc::new(Semaphore::new(buffer_bytes_max));
-        Ok(Producer { handle: Arc::new(Handle { core, jobs: Mutex::new(Some(jobs)), room, buffer_bytes_max }) })
+        Ok(Producer {
+            handle: Arc::new(Handle { core, jobs: Mutex::new(Some(jobs)), room, buffer_bytes_max }),
+        })
     }
 
     fn core(&self, spool: Option<Arc<Spool>>) -> Result<Core, StartError> {

@@ -59,6 +59,14 @@ impl Desk {
         true
     }
 
+    /// Like [`Desk::place`], unless this desk gave the record its number already.
+    pub(super) fn place_once(&mut self, record: &mut Record, lane: &str, partitions: Option<i32>) {
+        let placed = SequenceId::of(&record.headers).is_some_and(|id| id.producer == self.instance);
+        if !placed {
+            self.place(record, lane, partitions);
+        }
+    }
+
     /// Takes the number of a record back that is certainly not stored.
     pub(super) fn withdraw(&mut self, record: &Record, lane: &str) {
         if let (Some(partition), Some(id)) = (record.partition, SequenceId::of(&record.headers))
@@ -109,7 +117,11 @@ mod tests {
         assert_eq!(SequenceId::of(&second.headers).unwrap().number, 1);
         desk.withdraw(&second, "t");
         assert!(desk.place(&mut second, "t", None));
+        desk.place_once(&mut second, "t", None);
         assert_eq!(SequenceId::of(&second.headers).unwrap().number, 1);
+        let mut third = Record::to("t").partition(6);
+        desk.place_once(&mut third, "t", None);
+        assert_eq!(SequenceId::of(&third.headers).unwrap().number, 2);
     }
 
     #[test]

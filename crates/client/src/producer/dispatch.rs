@@ -200,7 +200,7 @@ impl Core {
     }
 
     /// The fallbacks in their order, then the spool, then the truth.
-    async fn elsewhere(self: Arc<Core>, job: Job, failure: Failure) {
+    async fn elsewhere(self: Arc<Core>, mut job: Job, failure: Failure) {
         for (at, fallback) in self.fallbacks.iter().enumerate() {
             if let Some(stored) = self.try_fallback(at, fallback, &job.record).await {
                 return self.settle(job, Ok(stored), true);
@@ -211,7 +211,10 @@ impl Core {
             return self.settle(job, result, true);
         };
         let answer = {
+            let known = self.wire.known_partitions(&job.record.topic);
+            let lane = job.record.topic.clone();
             let mut desk = self.desk.lock();
+            desk.place_once(&mut job.record, &lane, known);
             let answer = spool.append(job.record.clone());
             desk.spooling |= answer.is_ok();
             answer
@@ -264,7 +267,11 @@ impl Core {
     }
 }
 
-async fn await_spool(answer: Result<SpoolAnswer, SpoolError>, failure: Failure, record: Record) -> SendResult {
+async fn await_spool(
+    answer: Result<SpoolAnswer, SpoolError>,
+    failure: Failure,
+    record: Record,
+) -> SendResult {
     let answer = match answer {
         Ok(answer) => answer.await.unwrap_or(Err(SpoolError::Closed)),
         Err(error) => Err(error),
@@ -281,10 +288,7 @@ async fn await_spool(answer: Result<SpoolAnswer, SpoolError>, failure: Failure, 
 
 fn given_up(failure: Failure, job: &Job) -> SendError {
     if failure.sent {
-        return SendError::Unknown {
-            cause: failure.cause,
-            record: Some(Box::new(job.original.clone())),
-        };
+        return SendError::Unknown { cause: failure.cause, record: Some(Box::new(job.original.clone())) };
     }
     refused(Refusal::Unreachable(failure.cause), job)
 }

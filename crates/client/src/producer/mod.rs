@@ -96,8 +96,10 @@ impl Producer {
     /// [`SendError::Refused`]: it is not stored. [`SendError::Unknown`]: it may be.
     pub async fn send(&self, record: Record) -> Result<Stored, SendError> {
         let bytes = self.bytes(&record);
-        let acquired =
-            tokio::time::timeout(self.handle.core.deadline, self.handle.room.clone().acquire_many_owned(bytes));
+        let acquired = tokio::time::timeout(
+            self.handle.core.deadline,
+            self.handle.room.clone().acquire_many_owned(bytes),
+        );
         let Ok(Ok(room)) = acquired.await else {
             self.handle.core.counters.took();
             let (job, answer) = awaited(record);
@@ -112,11 +114,7 @@ impl Producer {
 
     /// Sends a record; `done` is called with the outcome, on a thread of the runtime. Never waits: if the buffer is full,
     /// the record is refused at once.
-    pub fn send_with(
-        &self,
-        record: Record,
-        done: impl FnOnce(Result<Stored, SendError>) + Send + 'static,
-    ) {
+    pub fn send_with(&self, record: Record, done: impl FnOnce(Result<Stored, SendError>) + Send + 'static) {
         self.submit_now(record, Reply::Callback(Box::new(done)));
     }
 

@@ -12,7 +12,9 @@ use rdkafka::{
     config::{FromClientConfigAndContext, RDKafkaLogLevel},
     error::KafkaError,
     message::{Header as WireHeader, OwnedHeaders},
-    producer::{BaseRecord, DeliveryResult, NoCustomPartitioner, Producer as _, ProducerContext, ThreadedProducer},
+    producer::{
+        BaseRecord, DeliveryResult, NoCustomPartitioner, Producer as _, ProducerContext, ThreadedProducer,
+    },
     types::RDKafkaErrorCode as Code,
 };
 use tokio::sync::oneshot;

@@ -69,10 +69,18 @@ impl fmt::Display for Finding {
                 write!(out, "producer {producer} misses {numbers} before offset {partition}:{offset}")
             }
             Finding::Duplicate { partition, id, offset } => {
-                write!(out, "number {} of producer {} again at offset {partition}:{offset}", id.number, id.producer)
+                write!(
+                    out,
+                    "number {} of producer {} again at offset {partition}:{offset}",
+                    id.number, id.producer
+                )
             }
             Finding::Late { partition, id, offset } => {
-                write!(out, "number {} of producer {} only at offset {partition}:{offset}", id.number, id.producer)
+                write!(
+                    out,
+                    "number {} of producer {} only at offset {partition}:{offset}",
+                    id.number, id.producer
+                )
             }
         }
     }

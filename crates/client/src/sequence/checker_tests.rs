@@ -34,7 +34,8 @@ fn a_gap_is_named_and_a_late_comer_closes_it() {
 #[test]
 fn producers_and_partitions_count_apart() {
     let mut checker = checker();
-    for (partition, offset, producer, number) in [(0, 0, A, 0), (0, 1, B, 0), (1, 0, A, 0), (0, 2, A, 1), (1, 1, A, 1)]
+    for (partition, offset, producer, number) in
+        [(0, 0, A, 0), (0, 1, B, 0), (1, 0, A, 0), (0, 2, A, 1), (1, 1, A, 1)]
     {
         assert_eq!(checker.seen(partition, offset, id(producer, number)), None);
     }
@@ -47,7 +48,9 @@ fn a_missing_beginning_is_a_gap_only_if_the_beginning_was_read() {
     assert!(matches!(whole.seen(0, 1, id(A, 2)), Some(Finding::Gap { missing, .. }) if missing == (0..=1)));
     let mut joined = checker();
     assert_eq!(joined.seen(0, 700, id(A, 2)), None);
-    assert!(matches!(joined.seen(0, 701, id(A, 4)), Some(Finding::Gap { missing, .. }) if missing == (3..=3)));
+    assert!(
+        matches!(joined.seen(0, 701, id(A, 4)), Some(Finding::Gap { missing, .. }) if missing == (3..=3))
+    );
 }
 
 #[test]

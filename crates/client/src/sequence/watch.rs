@@ -51,7 +51,10 @@ impl SequenceCheck {
 
 impl fmt::Debug for SequenceCheck {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.debug_struct("SequenceCheck").field("enabled", &self.enabled).field("limits", &self.limits).finish()
+        out.debug_struct("SequenceCheck")
+            .field("enabled", &self.enabled)
+            .field("limits", &self.limits)
+            .finish()
     }
 }
 

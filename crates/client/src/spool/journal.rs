@@ -57,7 +57,8 @@ pub(super) struct FileBook {
 impl<M: Medium> Journal<M> {
     /// Reads what is there. Torn ends are cut, damage in the middle is passed over and counted, nothing else is lost.
     pub(super) fn open(mut medium: M, file_bytes_max: u64) -> io::Result<Journal<M>> {
-        let Recovered { entries, files, id_next, torn_bytes, damaged_bytes } = recovery::recover(&mut medium)?;
+        let Recovered { entries, files, id_next, torn_bytes, damaged_bytes } =
+            recovery::recover(&mut medium)?;
         let mut journal = Journal {
             medium,
             file_bytes_max,
@@ -82,7 +83,11 @@ impl<M: Medium> Journal<M> {
 
     /// The ids and records that were refused.
     pub(super) fn refused(&self) -> io::Result<Vec<(u64, Record)>> {
-        self.entries.iter().filter(|(_, entry)| entry.refused).map(|(id, _)| Ok((*id, self.read(*id)?))).collect()
+        self.entries
+            .iter()
+            .filter(|(_, entry)| entry.refused)
+            .map(|(id, _)| Ok((*id, self.read(*id)?)))
+            .collect()
     }
 
     /// How many were refused.
@@ -189,7 +194,8 @@ impl<M: Medium> Journal<M> {
     fn read(&self, id: u64) -> io::Result<Record> {
         let entry = self.entries.get(&id).ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
         let bytes = self.medium.read_at(entry.place.file, entry.place.offset, entry.place.length)?;
-        let Some((Frame::Record { record, .. } | Frame::Refused { record, .. }, _)) = Frame::decode(&bytes) else {
+        let Some((Frame::Record { record, .. } | Frame::Refused { record, .. }, _)) = Frame::decode(&bytes)
+        else {
             let text = format!("the spool's file {} is damaged at {}", entry.place.file, entry.place.offset);
             return Err(io::Error::new(io::ErrorKind::InvalidData, text));
         };
@@ -260,7 +266,8 @@ impl<M: Medium> Journal<M> {
         while let Some((&file, book)) = self.files.first_key_value() {
             if book.entries > 0 {
                 let here = |entry: &Entry| entry.place.file == file;
-                let only_refused = self.entries.values().filter(|entry| here(entry)).all(|entry| entry.refused);
+                let only_refused =
+                    self.entries.values().filter(|entry| here(entry)).all(|entry| entry.refused);
                 if !only_refused || self.files.len() == 1 {
                     return Ok(());
                 }

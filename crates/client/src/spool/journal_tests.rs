@@ -140,11 +140,13 @@ fn what_was_appended_survives_in_order_and_what_is_settled_goes() {
 #[test]
 fn failed_sends_are_put_back_into_the_order_of_their_numbers() {
     let mut journal = open(Memory::default());
-    for record in [numbered(1, 7), numbered(2, 1), numbered(1, 5), record(0), numbered(1, 6), numbered(2, 0)] {
+    for record in [numbered(1, 7), numbered(2, 1), numbered(1, 5), record(0), numbered(1, 6), numbered(2, 0)]
+    {
         journal.append(vec![record]).unwrap();
     }
     journal.arrange();
-    let expected = [numbered(1, 5), numbered(2, 0), numbered(1, 6), record(0), numbered(1, 7), numbered(2, 1)];
+    let expected =
+        [numbered(1, 5), numbered(2, 0), numbered(1, 6), record(0), numbered(1, 7), numbered(2, 1)];
     assert_eq!(waiting(&mut journal), expected);
 }
 

@@ -63,7 +63,8 @@ impl Medium for Directory {
         let mut files = Vec::new();
         for entry in fs::read_dir(&self.path)? {
             let name = entry?.file_name();
-            let number: Option<u64> = name.to_str().and_then(|name| name.strip_suffix(".spool")?.parse().ok());
+            let number: Option<u64> =
+                name.to_str().and_then(|name| name.strip_suffix(".spool")?.parse().ok());
             files.extend(number);
         }
         files.sort_unstable();

@@ -9,8 +9,8 @@ use std::{
 };
 
 use tallymq_client::{
-    Cluster, Consumer, DeadLetterError, DeadLetters, HandlerError, Letters, Producer, Received, Record, Retry,
-    sequence::SequenceId,
+    Cluster, Consumer, DeadLetterError, DeadLetters, HandlerError, Letters, Producer, Received, Record,
+    Retry, sequence::SequenceId,
 };
 
 use crate::{
@@ -135,7 +135,8 @@ async fn a_letter_that_cannot_be_stored_keeps_its_record_unacknowledged() {
     let clinic = Clinic::open(broker.cluster()).await;
     until("it was stored", || clinic.consumer.counts().dead_lettered == 1).await;
     send(&broker, &["bad 2", "bad 3"]).await;
-    until("both failed", || clinic.attempts_of("bad 3").len() == 1 && clinic.attempts_of("bad 2").len() == 1).await;
+    until("both failed", || clinic.attempts_of("bad 3").len() == 1 && clinic.attempts_of("bad 2").len() == 1)
+        .await;
     broker.kill();
     broker.start_again();
     until("both are dead letters", || clinic.consumer.counts().dead_lettered >= 3).await;

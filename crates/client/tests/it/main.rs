@@ -1,11 +1,14 @@
 //! The SDK against a real broker: the binary `tallymq serve`, killed and started again in the middle.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 mod broker;
 mod consuming;
 mod dead_letters;
 mod process;
 mod sending;
 mod sequences;
+mod spooler;
 mod spooling;
 mod topic;
 mod waiting;

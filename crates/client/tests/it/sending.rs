@@ -6,7 +6,9 @@ use std::{
     time::Duration,
 };
 
-use tallymq_client::{Cluster, Producer, Record, Refusal, SendError, SpoolSettings, Stored, partition::partition_of_key};
+use tallymq_client::{
+    Cluster, Producer, Record, Refusal, SendError, SpoolSettings, Stored, partition::partition_of_key,
+};
 
 use crate::{broker::Broker, topic, waiting::until};
 
@@ -53,7 +55,9 @@ async fn a_refused_record_is_called_so_and_leaves_no_gap() {
     }
     let _ = producer.send(Record::to("small").value("last")).await.unwrap();
     let missing = producer.send(Record::to("nowhere").value("x")).await.unwrap_err();
-    assert!(matches!(&missing, SendError::Refused { cause: Refusal::NoTopic(topic), .. } if topic == "nowhere"));
+    assert!(
+        matches!(&missing, SendError::Refused { cause: Refusal::NoTopic(topic), .. } if topic == "nowhere")
+    );
     let records = topic::read(broker.address(), "small");
     assert_eq!(records.len(), 4);
     assert_eq!(topic::check(&records).counts().missing, 0);
@@ -96,7 +100,9 @@ async fn a_full_buffer_refuses_at_once() {
     let told = Arc::new(Mutex::new(Vec::new()));
     for _ in 0..3 {
         let told = told.clone();
-        producer.send_with(Record::to("t").value(vec![0; 600]), move |outcome| told.lock().unwrap().push(outcome));
+        producer.send_with(Record::to("t").value(vec![0; 600]), move |outcome| {
+            told.lock().unwrap().push(outcome)
+        });
     }
     let first: Vec<_> = std::mem::take(&mut *told.lock().unwrap());
     assert_eq!(first.len(), 2, "the first waits for its verdict");
@@ -122,7 +128,10 @@ async fn the_fallback_cluster_takes_what_the_first_does_not() {
     first.kill();
     for number in 1..5 {
         let stored = producer.send(Record::to("t").key("k").value(number.to_string())).await.unwrap();
-        assert!(matches!(&stored, Stored::InFallback { fallback: 0, topic, .. } if topic == "t.rescue"), "{stored:?}");
+        assert!(
+            matches!(&stored, Stored::InFallback { fallback: 0, topic, .. } if topic == "t.rescue"),
+            "{stored:?}"
+        );
     }
     let rescued = topic::read(second.address(), "t.rescue");
     let values: Vec<&str> = rescued.iter().map(|record| record.value.as_str()).collect();
@@ -153,11 +162,14 @@ async fn a_broker_killed_in_the_middle_loses_nothing_and_no_order() {
     let mut send = |count: usize| {
         for _ in 0..count {
             let failed = failed.clone();
-            producer.send_with(Record::to("t").key(format!("k{}", sent % 5)).value(sent.to_string()), move |outcome| {
-                if let Err(error) = outcome {
-                    failed.lock().unwrap().push(error);
-                }
-            });
+            producer.send_with(
+                Record::to("t").key(format!("k{}", sent % 5)).value(sent.to_string()),
+                move |outcome| {
+                    if let Err(error) = outcome {
+                        failed.lock().unwrap().push(error);
+                    }
+                },
+            );
             sent += 1;
         }
     };

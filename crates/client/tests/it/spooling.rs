@@ -1,25 +1,10 @@
 //! The spool across kill -9 of the process that sends.
 
-use std::{
-    fs::OpenOptions,
-    io::Write,
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::{fs::OpenOptions, io::Write};
 
 use tallymq_client::{OpenError, Producer, SpoolSettings, StartError};
 
-use crate::{broker::Broker, process::Process, topic};
-
-fn spooler(address: &str, spool: &Path) -> Process {
-    // Examples are built beside the tests: target/debug/deps/it-…, target/debug/examples/spooler.
-    let here = std::env::current_exe().unwrap();
-    let example: PathBuf = here.parent().unwrap().parent().unwrap().join("examples/spooler");
-    assert!(example.exists(), "{} is missing: `cargo test` builds it, `--test it` alone does not", example.display());
-    let mut process = Process::start(Command::new(example).args([address, "t"]).arg(spool));
-    process.line_after("ready");
-    process
-}
+use crate::{broker::Broker, process::Process, spooler, topic};
 
 /// Sends lines one after the other and gives what became of them.
 fn send(process: &mut Process, lines: std::ops::Range<usize>) -> Vec<String> {
@@ -49,18 +34,19 @@ fn what_was_spooled_survives_kill_nine_and_a_torn_end_and_is_sent_in_order() {
     broker.kill();
     let spool = tempfile::tempdir().unwrap();
     for round in 0..3 {
-        let mut process = spooler(broker.address(), spool.path());
+        let mut process = spooler::start(broker.address(), spool.path());
         let outcomes = send(&mut process, round * 20..round * 20 + 20);
         assert!(outcomes.iter().all(|outcome| outcome.starts_with("spooled ")), "{outcomes:?}");
         process.kill();
         let files = std::fs::read_dir(spool.path()).unwrap().map(|entry| entry.unwrap().path());
-        let newest = files.filter(|path| path.extension().is_some_and(|extension| extension == "spool")).max();
+        let newest =
+            files.filter(|path| path.extension().is_some_and(|extension| extension == "spool")).max();
         // What a write that was cut short leaves.
         let mut file = OpenOptions::new().append(true).open(newest.unwrap()).unwrap();
         file.write_all(b"\x9btQ1\x40\0\0\0half a frame").unwrap();
     }
     broker.start_again();
-    let mut process = spooler(broker.address(), spool.path());
+    let mut process = spooler::start(broker.address(), spool.path());
     let status = wait_until_empty(&mut process);
     assert!(status.starts_with("waiting 0 resent 60 torn "), "{status}");
     assert_eq!(send(&mut process, 60..62), ["stored 60", "stored 61"]);
@@ -75,7 +61,7 @@ fn a_process_killed_while_it_resends_loses_nothing_and_marks_what_it_doubles() {
     broker.create_topic("t", 1);
     let spool = tempfile::tempdir().unwrap();
     // This one knows the topic, so its records have their numbers before they enter the spool.
-    let mut process = spooler(broker.address(), spool.path());
+    let mut process = spooler::start(broker.address(), spool.path());
     assert_eq!(send(&mut process, 0..1), ["stored 0"]);
     broker.kill();
     send(&mut process, 1..401);
@@ -84,10 +70,10 @@ fn a_process_killed_while_it_resends_loses_nothing_and_marks_what_it_doubles() {
     process.line();
     process.kill();
     for _ in 0..3 {
-        let process = spooler(broker.address(), spool.path());
+        let process = spooler::start(broker.address(), spool.path());
         process.kill();
     }
-    let mut process = spooler(broker.address(), spool.path());
+    let mut process = spooler::start(broker.address(), spool.path());
     wait_until_empty(&mut process);
     let records = topic::read(broker.address(), "t");
     let counts = topic::check(&records).counts();

@@ -83,5 +83,10 @@ pub fn committed(address: &str, group: &str, topic: &str, partitions: i32) -> i6
     let mut list = TopicPartitionList::new();
     list.add_partition_range(topic, 0, partitions - 1);
     let committed = consumer.committed_offsets(list, LIMIT).unwrap();
-    committed.elements().iter().filter_map(|element| element.offset().to_raw()).map(|offset| offset.max(0)).sum()
+    committed
+        .elements()
+        .iter()
+        .filter_map(|element| element.offset().to_raw())
+        .map(|offset| offset.max(0))
+        .sum()
 }
