@@ -41,7 +41,7 @@ pub const DATA_GROUPS_MAX: u32 = 65_536;
 pub const GROUP_ID_BYTES_MAX: usize = 1024;
 
 /// Groups that may have overrides.
-pub const GROUP_CONFIGS_MAX: usize = 100_000;
+pub const GROUP_CONFIGS_MAX: usize = 10_000;
 
 /// Overrides with their version.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

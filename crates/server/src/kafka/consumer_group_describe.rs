@@ -18,6 +18,7 @@ use super::{
     errors::{group_message, group_refusal},
     group_words::by_topic,
     operations,
+    repeated::keep_first,
 };
 use crate::node::Node;
 
@@ -26,7 +27,8 @@ const CLASSIC_MEMBER: i8 = 0;
 const CONSUMER_MEMBER: i8 = 1;
 
 /// Describes each group.
-pub async fn handle(node: &Node, request: ConsumerGroupDescribeRequest) -> ConsumerGroupDescribeResponse {
+pub async fn handle(node: &Node, mut request: ConsumerGroupDescribeRequest) -> ConsumerGroupDescribeResponse {
+    keep_first(&mut request.group_ids, String::clone);
     let mut groups = Vec::with_capacity(request.group_ids.len());
     for group_id in request.group_ids {
         let mut described = describe(node, group_id).await;

@@ -1,6 +1,6 @@
 //! CreateTopics, and the creation of topics that a client merely asked about.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use tallymq_broker::{
     config::{BrokerLayers, TOPIC_TABLE, describe_topic},
@@ -21,26 +21,31 @@ use uuid::Uuid;
 use super::{
     config_changes::{edit_refusal, source_code},
     errors::{Refusal, propose_refusal},
+    repeated::keep_first,
 };
 use crate::node::{Node, TopicChangeError};
 
 /// "As many as the broker's default."
 const DEFAULT_COUNT: i32 = -1;
 
+/// Topics that one request creates, or tries to: each is answered with all its settings.
+const TOPICS_MAX: usize = 20_000;
+
 /// Answers per topic.
-pub async fn handle(node: &Arc<Node>, request: CreateTopicsRequest) -> CreateTopicsResponse {
+pub async fn handle(node: &Arc<Node>, mut request: CreateTopicsRequest) -> CreateTopicsResponse {
+    let mut named: HashMap<String, usize> = HashMap::new();
+    for topic in &request.topics {
+        *named.entry(topic.name.clone()).or_default() += 1;
+    }
+    keep_first(&mut request.topics, |topic| topic.name.clone());
     let mut topics: Vec<CreatableTopicResult> = Vec::with_capacity(request.topics.len());
-    let names: Vec<String> = request.topics.iter().map(|topic| topic.name.clone()).collect();
     for topic in request.topics {
         let name = topic.name.clone();
-        if topics.iter().any(|done| done.name == name) {
-            continue;
-        }
-        let result = if names.iter().filter(|other| **other == name).count() > 1 {
-            Err(Refusal::new(
-                ErrorCode::InvalidRequest,
-                format!("Duplicate topic name {name} in the request"),
-            ))
+        let invalid = |message: String| Err(Refusal::new(ErrorCode::InvalidRequest, message));
+        let result = if named.get(&name).is_some_and(|times| *times > 1) {
+            invalid(format!("Duplicate topic name {name} in the request"))
+        } else if topics.len() >= TOPICS_MAX {
+            invalid(format!("A request creates at most {TOPICS_MAX} topics"))
         } else {
             create(node, topic, request.validate_only).await
         };

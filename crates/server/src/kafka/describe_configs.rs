@@ -1,38 +1,50 @@
 //! DescribeConfigs: every key of a resource with value, source, synonyms and documentation (KIP-226, KIP-569).
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use tallymq_broker::config::{
     ConfigDescription, ConfigSource, ConfigType, SourcedValue, describe_broker, describe_cluster_default,
     describe_group, describe_topic,
 };
-use tallymq_gateway::kafka::messages::describe_configs::{
-    DescribeConfigsRequest, DescribeConfigsResource, DescribeConfigsResourceResult, DescribeConfigsResponse,
-    DescribeConfigsResult, DescribeConfigsSynonym,
+use tallymq_gateway::kafka::{
+    error_code::ErrorCode,
+    messages::describe_configs::{
+        DescribeConfigsRequest, DescribeConfigsResource, DescribeConfigsResourceResult,
+        DescribeConfigsResponse, DescribeConfigsResult, DescribeConfigsSynonym,
+    },
 };
 
 use super::{
     CallContext,
-    config_changes::{Resource, source_code},
+    config_changes::{GROUP, Resource, source_code},
     endpoint::endpoint,
     errors::Refusal,
+    repeated::keep_first,
 };
 use crate::node::Node;
+
+/// Groups that one request describes: every name is a group that could have settings, so that nothing else bounds them.
+const GROUPS_MAX: usize = 10_000;
 
 /// Answers per resource.
 pub fn handle(
     node: &Arc<Node>,
     context: &CallContext,
-    request: DescribeConfigsRequest,
+    mut request: DescribeConfigsRequest,
 ) -> DescribeConfigsResponse {
     let (synonyms, documentation) = (request.include_synonyms, request.include_documentation);
+    keep_first(&mut request.resources, |resource| (resource.resource_type, resource.resource_name.clone()));
+    let mut groups = 0;
     let results = request.resources.into_iter().map(|resource| {
         let result = DescribeConfigsResult {
             resource_type: resource.resource_type,
             resource_name: resource.resource_name.clone(),
             ..Default::default()
         };
-        match describe(node, context, &resource) {
+        groups += usize::from(resource.resource_type == GROUP);
+        let described =
+            if groups > GROUPS_MAX { Err(too_many()) } else { describe(node, context, &resource) };
+        match described {
             Ok(configs) => {
                 let configs =
                     configs.into_iter().map(|config| entry(config, synonyms, documentation)).collect();
@@ -49,6 +61,11 @@ pub fn handle(
         }
     });
     DescribeConfigsResponse { results: results.collect(), ..Default::default() }
+}
+
+fn too_many() -> Refusal {
+    let message = format!("A request describes at most {GROUPS_MAX} groups");
+    Refusal::new(ErrorCode::InvalidRequest, message)
 }
 
 fn describe(
@@ -69,7 +86,8 @@ fn describe(
         Resource::Group(_) => node.with_layers(|layers| describe_group(&overrides, layers)),
     };
     if let Some(keys) = asked.configuration_keys.as_ref().filter(|keys| !keys.is_empty()) {
-        configs.retain(|config| keys.iter().any(|key| key == config.name));
+        let keys: HashSet<&str> = keys.iter().map(String::as_str).collect();
+        configs.retain(|config| keys.contains(config.name));
     }
     Ok(configs)
 }

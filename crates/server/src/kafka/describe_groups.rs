@@ -13,6 +13,7 @@ use super::{
     errors::{group_message, group_refusal},
     group_words::assignment_bytes,
     operations,
+    repeated::keep_first,
 };
 use crate::node::Node;
 
@@ -26,8 +27,9 @@ const DEAD: &str = "Dead";
 pub async fn handle(
     node: &Node,
     context: &CallContext,
-    request: DescribeGroupsRequest,
+    mut request: DescribeGroupsRequest,
 ) -> DescribeGroupsResponse {
+    keep_first(&mut request.groups, String::clone);
     let mut groups = Vec::with_capacity(request.groups.len());
     for group_id in request.groups {
         let mut described = describe(node, context.version, group_id).await;

@@ -8,15 +8,17 @@ use tallymq_gateway::kafka::messages::describe_log_dirs::{
     DescribeLogDirsTopic,
 };
 
+use super::repeated::merge_partitions;
 use crate::node::Node;
 
 /// Answers with the one directory there is.
 pub fn handle(node: &Arc<Node>, request: DescribeLogDirsRequest) -> DescribeLogDirsResponse {
     let topics = match request.topics {
         Some(asked) => {
-            let found = asked.iter().filter_map(|asked| {
-                let topic = node.topic(&asked.topic)?;
-                Some(describe(node, &topic, |partition| asked.partitions.contains(&partition)))
+            let asked = merge_partitions(asked.into_iter().map(|topic| (topic.topic, topic.partitions)));
+            let found = asked.iter().filter_map(|(name, partitions)| {
+                let topic = node.topic(name)?;
+                Some(describe(node, &topic, |partition| partitions.contains(&partition)))
             });
             found.collect()
         }

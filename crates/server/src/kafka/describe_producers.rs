@@ -10,24 +10,25 @@ use tallymq_gateway::kafka::{
 };
 use tallymq_model::{PartitionIndex, TopicPartition};
 
+use super::repeated::merge_partitions;
 use crate::node::Node;
 
 /// Answers per partition.
 pub fn handle(node: &Arc<Node>, request: DescribeProducersRequest) -> DescribeProducersResponse {
-    let topics = request.topics.into_iter().map(|topic| {
-        let partitions =
-            topic.partition_indexes.iter().map(|&index| match producers(node, &topic.name, index) {
-                Some(active_producers) => {
-                    PartitionResponse { partition_index: index, active_producers, ..Default::default() }
-                }
-                None => PartitionResponse {
-                    partition_index: index,
-                    error_code: ErrorCode::UnknownTopicOrPartition,
-                    ..Default::default()
-                },
-            });
+    let asked = request.topics.into_iter().map(|topic| (topic.name, topic.partition_indexes));
+    let topics = merge_partitions(asked).into_iter().map(|(name, indexes)| {
+        let partitions = indexes.into_iter().map(|index| match producers(node, &name, index) {
+            Some(active_producers) => {
+                PartitionResponse { partition_index: index, active_producers, ..Default::default() }
+            }
+            None => PartitionResponse {
+                partition_index: index,
+                error_code: ErrorCode::UnknownTopicOrPartition,
+                ..Default::default()
+            },
+        });
         let partitions = partitions.collect();
-        TopicResponse { name: topic.name, partitions }
+        TopicResponse { name, partitions }
     });
     DescribeProducersResponse { topics: topics.collect(), ..Default::default() }
 }

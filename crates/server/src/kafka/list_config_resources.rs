@@ -12,6 +12,7 @@ use tallymq_gateway::kafka::{
 use super::{
     CallContext,
     config_changes::{BROKER, CLIENT_METRICS, GROUP, TOPIC},
+    repeated::keep_first,
 };
 use crate::node::Node;
 
@@ -23,7 +24,7 @@ pub fn handle(
 ) -> ListConfigResourcesResponse {
     // BROKER_LOGGER is a type that Kafka has and this broker has not: nobody configures its log lines over the wire.
     const ALL: [i8; 4] = [TOPIC, BROKER, CLIENT_METRICS, GROUP];
-    let types = match request.resource_types.is_empty() {
+    let mut types = match request.resource_types.is_empty() {
         true if context.version == 0 => vec![CLIENT_METRICS],
         true => ALL.to_vec(),
         false => request.resource_types,
@@ -34,6 +35,7 @@ pub fn handle(
             ..Default::default()
         };
     }
+    keep_first(&mut types, |kind| *kind);
     let metadata = node.metadata_view().state();
     let mut config_resources = Vec::new();
     for resource_type in types {

@@ -12,7 +12,7 @@ use tallymq_gateway::kafka::{
 };
 use tallymq_model::TopicId;
 
-use super::{CallContext, create_topics, endpoint::endpoint, operations};
+use super::{CallContext, create_topics, endpoint::endpoint, operations, repeated::keep_first};
 use crate::node::Node;
 
 /// From this version on an empty list means "none" and not "all".
@@ -23,7 +23,8 @@ const NO_NAME_VERSION: i16 = 12;
 /// Answers with the cluster as it is, after creating what was asked for and missing.
 pub async fn handle(node: &Arc<Node>, context: &CallContext, request: MetadataRequest) -> MetadataResponse {
     let mut topics = match request.topics {
-        Some(asked) if !asked.is_empty() || context.version >= EMPTY_IS_NONE_VERSION => {
+        Some(mut asked) if !asked.is_empty() || context.version >= EMPTY_IS_NONE_VERSION => {
+            keep_first(&mut asked, |topic| (topic.topic_id, topic.name.clone()));
             let mut topics = Vec::with_capacity(asked.len());
             for topic in asked {
                 topics.push(describe(node, context.version, topic, request.allow_auto_topic_creation).await);

@@ -38,6 +38,7 @@ mod offset_fetch;
 mod offset_for_leader_epoch;
 mod operations;
 mod produce;
+mod repeated;
 mod sync_group;
 
 pub use dispatch::{CallContext, KafkaCalls};

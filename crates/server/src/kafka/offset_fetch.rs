@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use indexmap::IndexSet;
 use tallymq_broker::{
     group::{GroupError, GroupId, Request, Response, durable::Position, request::FetchCheck},
     metadata::Topic,
@@ -16,8 +17,13 @@ use tallymq_gateway::kafka::{
     },
 };
 use tallymq_model::{PartitionIndex, TopicId, TopicPartition};
+use uuid::Uuid;
 
-use super::{dispatch::CallContext, errors::group_refusal};
+use super::{
+    dispatch::CallContext,
+    errors::group_refusal,
+    repeated::{keep_first, merge_partitions},
+};
 use crate::node::Node;
 
 /// From this version on a request asks for many groups (KIP-709).
@@ -28,11 +34,16 @@ const MEMBER_EPOCH_VERSION: i16 = 9;
 const TOPIC_ID_VERSION: i16 = 10;
 
 /// Reads the positions of each group.
-pub async fn handle(node: &Node, context: &CallContext, request: OffsetFetchRequest) -> OffsetFetchResponse {
+pub async fn handle(
+    node: &Node,
+    context: &CallContext,
+    mut request: OffsetFetchRequest,
+) -> OffsetFetchResponse {
     if context.version < MANY_GROUPS_VERSION {
         let group = fetch(node, context.version, only_group(request)).await;
         return only_response(group);
     }
+    keep_first(&mut request.groups, |group| group.group_id.clone());
     let mut groups = Vec::with_capacity(request.groups.len());
     for group in request.groups {
         groups.push(fetch(node, context.version, group).await);
@@ -85,7 +96,9 @@ async fn fetch(node: &Node, version: i16, request: OffsetFetchRequestGroup) -> O
     }
     let topics = match request.topics {
         Some(topics) => {
-            topics.into_iter().map(|topic| some_positions(node, version, &group, topic)).collect()
+            let asked = topics.into_iter().map(|one| ((one.name, one.topic_id), one.partition_indexes));
+            let asked = merge_partitions(asked).into_iter();
+            asked.map(|(topic, indexes)| some_positions(node, version, &group, topic, indexes)).collect()
         }
         None => all_positions(node, &group),
     };
@@ -96,21 +109,22 @@ fn some_positions(
     node: &Node,
     version: i16,
     group: &GroupId,
-    asked: OffsetFetchRequestTopics,
+    (name, topic_id): (String, Uuid),
+    indexes: IndexSet<i32>,
 ) -> OffsetFetchResponseTopics {
     let has_ids = version >= TOPIC_ID_VERSION;
-    let topic = if has_ids { node.topic_by_id(TopicId(asked.topic_id)) } else { node.topic(&asked.name) };
+    let topic = if has_ids { node.topic_by_id(TopicId(topic_id)) } else { node.topic(&name) };
     // A name may belong to a topic that is yet to come; an id that is unknown was deleted.
     let error_code = if has_ids && topic.is_none() { ErrorCode::UnknownTopicId } else { ErrorCode::None };
     if error_code.is_error() {
         node.metrics.requests.failed("OffsetFetch", error_code.name());
     }
-    let partitions = asked.partition_indexes.into_iter().map(|partition_index| {
+    let partitions = indexes.into_iter().map(|partition_index| {
         let position =
             topic.as_deref().and_then(|topic| position(node, group, topic, PartitionIndex(partition_index)));
         OffsetFetchResponsePartitions { error_code, ..partition_answer(partition_index, position.as_ref()) }
     });
-    OffsetFetchResponseTopics { name: asked.name, topic_id: asked.topic_id, partitions: partitions.collect() }
+    OffsetFetchResponseTopics { name, topic_id, partitions: partitions.collect() }
 }
 
 fn position(node: &Node, group: &GroupId, topic: &Topic, partition: PartitionIndex) -> Option<Position> {

@@ -11,6 +11,7 @@ mod groups;
 mod hostile;
 mod offsets;
 mod producing;
+mod repeated;
 mod settings;
 mod starting;
 mod stopping;
