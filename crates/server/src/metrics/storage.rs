@@ -13,6 +13,8 @@ pub struct StorageReading {
     pub topics: u64,
     /// Partitions.
     pub partitions: u64,
+    /// Consumer groups that have a place.
+    pub consumer_groups: u64,
     /// Bytes of the write-ahead log that no checkpoint covers yet.
     pub wal_used_bytes: u64,
     /// The bound on them.
@@ -70,6 +72,9 @@ impl StorageMetrics {
         };
         gauge("topics", "Topics", None, |r| r.topics);
         gauge("partitions", "Partitions", None, |r| r.partitions);
+        gauge("consumer_groups", "Consumer groups; there may be group.max.count", None, |r| {
+            r.consumer_groups
+        });
         gauge("wal_used", "Write-ahead log not yet covered by checkpoints", Some(Unit::Bytes), |r| {
             r.wal_used_bytes
         });

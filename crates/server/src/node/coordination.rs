@@ -1,13 +1,18 @@
 //! Drives a data group's coordinator: requests, outcomes and time go in, commands and answers come out. One task per data
 //! group; all decisions are `broker::group`'s.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+    time::Duration,
+};
 
 use futures_util::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use tallymq_broker::{
     data::{DataCommand, DataOutcome},
     group::{
-        Action, Coordinator, GroupCommand, GroupError, GroupOutcome, Millis, Request, Response, Ticket, Token,
+        Action, Coordinator, GroupCommand, GroupError, GroupId, GroupOutcome, GroupOverrides, Millis,
+        Request, Response, Ticket, Token,
     },
 };
 use tallymq_consensus::{Committed, Group};
@@ -66,6 +71,7 @@ pub(super) fn spawn(
         began: Instant::now(),
         waiting: HashMap::new(),
         last_token: 0,
+        overridden: BTreeSet::new(),
         proposed: FuturesUnordered::new(),
     };
     tokio::spawn(task.run(asks, stop));
@@ -81,6 +87,8 @@ struct Task {
     /// Who waits for which answer.
     waiting: HashMap<Token, oneshot::Sender<Response>>,
     last_token: u64,
+    /// Groups that set something for themselves.
+    overridden: BTreeSet<GroupId>,
     /// Commands in the log.
     proposed: FuturesUnordered<BoxFuture<'static, (Ticket, Option<GroupOutcome>)>>,
 }
@@ -139,8 +147,15 @@ impl Task {
     fn configure(&mut self) {
         self.coordinator.handle_topics_changed(self.around.image());
         self.coordinator.set_options(self.around.options());
-        for (group, overrides) in self.around.overrides() {
-            self.coordinator.set_overrides(group, overrides);
+        let overrides = self.around.overrides();
+        for group in std::mem::take(&mut self.overridden) {
+            if !overrides.contains_key(&group) {
+                self.coordinator.set_overrides(group, GroupOverrides::default());
+            }
+        }
+        for (group, overrides) in overrides {
+            self.coordinator.set_overrides(group.clone(), overrides);
+            self.overridden.insert(group);
         }
     }
 

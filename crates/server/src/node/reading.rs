@@ -10,13 +10,15 @@ impl Node {
     pub fn storage_reading(&self) -> StorageReading {
         let pressure = self.wal.pressure();
         let store = self.store.stats();
-        let (topics, partitions) = {
+        let (topics, partitions, consumer_groups) = {
             let metadata = self.metadata_view.state();
-            (metadata.topics().len() as u64, metadata.topics().partition_count() as u64)
+            let topics = metadata.topics();
+            (topics.len() as u64, topics.partition_count() as u64, metadata.placed_groups().len() as u64)
         };
         StorageReading {
             topics,
             partitions,
+            consumer_groups,
             wal_used_bytes: pressure.used_bytes,
             wal_limit_bytes: pressure.limit_bytes,
             tail_cache_bytes: store.tail_cache_bytes,

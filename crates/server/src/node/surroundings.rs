@@ -1,7 +1,7 @@
 //! What the coordinators of consumer groups see of the node that they are on: its topics, and the settings of all groups and
 //! of single ones, in the types that they want.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use parking_lot::Mutex;
 use tallymq_broker::{
@@ -58,7 +58,7 @@ impl Surroundings {
     }
 
     /// What single groups set for themselves.
-    pub(super) fn overrides(&self) -> Vec<(GroupId, GroupOverrides)> {
+    pub(super) fn overrides(&self) -> BTreeMap<GroupId, GroupOverrides> {
         let metadata = self.metadata.state();
         let number = |configs: &ConfigSet, key: &str| configs.get(key)?.trim().parse().ok();
         metadata

@@ -8,6 +8,7 @@ use tallymq_gateway::kafka::{
         delete_groups::DeleteGroupsRequest,
         describe_groups::DescribeGroupsRequest,
         find_coordinator::FindCoordinatorRequest,
+        incremental_alter_configs::{AlterConfigsResource, AlterableConfig, IncrementalAlterConfigsRequest},
         join_group::{JoinGroupRequest, JoinGroupRequestProtocol, JoinGroupResponse},
         leave_group::{LeaveGroupRequest, MemberIdentity},
     },
@@ -189,5 +190,44 @@ async fn a_deletion_that_was_interrupted_is_finished_while_the_broker_runs() {
     })
     .await;
     assert_eq!(client.committed("g", "t").await, -1);
+    broker.stop().await;
+}
+
+async fn set_interval(client: &mut Client, value: Option<&str>) {
+    let config = AlterableConfig {
+        name: "consumer.heartbeat.interval.ms".to_owned(),
+        config_operation: if value.is_some() { 0 } else { 1 },
+        value: value.map(str::to_owned),
+    };
+    let resource =
+        AlterConfigsResource { resource_type: 32, resource_name: "g".to_owned(), configs: vec![config] };
+    let request = IncrementalAlterConfigsRequest { resources: vec![resource], ..Default::default() };
+    let altered = answer!(client.call(request).await, IncrementalAlterConfigs);
+    assert_eq!(altered.responses[0].error_code, ErrorCode::None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_groups_own_settings_count_until_they_are_taken_back() {
+    let disk = TestDisk::new();
+    let broker = start_on(&disk, &[("group.consumer.min.heartbeat.interval.ms", "1000")]).await;
+    let mut client = broker.client().await;
+    client.create("t", 1).await;
+    let mut epoch = 0;
+    for (set, expected) in [(None, 5_000), (Some("7000"), 7_000), (None, 5_000), (Some("8000"), 8_000)] {
+        set_interval(&mut client, set).await;
+        let request = ConsumerGroupHeartbeatRequest {
+            group_id: "g".to_owned(),
+            member_id: "m".to_owned(),
+            member_epoch: epoch,
+            rebalance_timeout_ms: 30_000,
+            subscribed_topic_names: (epoch == 0).then(|| vec!["t".to_owned()]),
+            topic_partitions: (epoch == 0).then(Vec::new),
+            ..Default::default()
+        };
+        let beaten = answer!(client.call(request).await, ConsumerGroupHeartbeat);
+        assert_eq!(beaten.error_code, ErrorCode::None, "{:?}", beaten.error_message);
+        assert_eq!(beaten.heartbeat_interval_ms, expected);
+        epoch = beaten.member_epoch;
+    }
     broker.stop().await;
 }
