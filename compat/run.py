@@ -17,13 +17,14 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from harness import brokers, clients, console_tools, differential, install, own_suite, scenario  # noqa: E402
+from harness import brokers, clients, console_tools, differential, doctor, install, own_suite, scenario  # noqa: E402
 
 # Names for --only: one per client, and the suites that came with a client. The long ones first.
 SUITES = {
     "java-console-tools": console_tools.play,
     "kafka-python-suite": own_suite.play,
     "differential": differential.play,
+    "doctor": doctor.play,
 }
 ALL = ["java", "rdkafka", "confluent", *SUITES, "kafka-python", "kafkajs", "franz"]
 assert set(ALL) == {*clients.ALL, *SUITES}
@@ -45,7 +46,9 @@ def new_broker(options, directory):
     settings = brokers.TEST_SETTINGS
     if options.broker == "tallymq":
         return brokers.Tallymq(directory, settings, options.binary)
-    return brokers.Kafka(directory, settings | {"offsets.topic.num.partitions": "4"})
+    kafka = brokers.Kafka(directory, settings | {"offsets.topic.num.partitions": "4"})
+    kafka.binary = Path(options.binary)  # `doctor` runs it against Kafka
+    return kafka
 
 
 def play(name, options, directory):

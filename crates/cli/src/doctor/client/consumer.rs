@@ -164,7 +164,7 @@ mod tests {
         }
         assert_eq!(java("auto.offset.reset=none"), NONE);
         assert_eq!(found("enable.auto.commit=false", Dialect::Java, false), ["loss client-offset-reset"]);
-        assert_eq!(rd("auto.offset.reset=end"), ["loss client-offset-reset"]);
+        assert_eq!(rd("auto.offset.reset=End"), ["loss client-offset-reset"]);
         assert_eq!(rd("auto.offset.reset=error"), NONE);
     }
 

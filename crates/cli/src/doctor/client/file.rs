@@ -119,9 +119,17 @@ impl ClientFile {
         self.entries.iter().rev().find(|entry| self.name_of(&entry.key) == key)
     }
 
-    /// A setting that is a word.
+    /// A setting that is a word, in lower case where the client does not mind.
     pub(super) fn word(&self, key: &str, default: &str) -> Known<String> {
-        self.known(key, default, |text| Some(text.to_owned()))
+        self.known(key, default, |text| Some(self.folded(text)))
+    }
+
+    /// librdkafka reads words in any case, Java as they are.
+    pub(super) fn folded(&self, text: &str) -> String {
+        match self.dialect {
+            Dialect::Java => text.to_owned(),
+            Dialect::Librdkafka => text.to_ascii_lowercase(),
+        }
     }
 
     /// A setting that is a number; the default if what is written is none.
@@ -215,7 +223,7 @@ mod tests {
             ("bootstrap.servers=x\nacks=1", Dialect::Java, true, (true, false)),
             ("bootstrap.servers=x", Dialect::Java, true, (false, false)),
             ("topic.acks=1\nmetadata.broker.list=x", Dialect::Librdkafka, false, (true, false)),
-            ("acks=all\ngroup.id=g\nmax.poll.records=5", Dialect::Java, false, (true, true)),
+            ("acks=all\ngroup.id=g\nvalue.deserializer=x", Dialect::Java, false, (true, true)),
         ];
         for (text, dialect, guessed, kinds) in cases {
             let file = ClientFile::parse("f", text, None);

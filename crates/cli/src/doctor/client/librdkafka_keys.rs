@@ -1,4 +1,4 @@
-//! The keys of librdkafka (2.12), as its CONFIGURATION.md lists them, global and per topic. Names only; what they mean is the
+//! The keys of librdkafka (2.16), as its CONFIGURATION.md lists them, global and per topic. Names only; what they mean is the
 //! rules' business.
 
 /// Only a producer has these.
@@ -62,6 +62,7 @@ pub const CONSUMER: &[&str] = &[
     "isolation.level",
     "max.partition.fetch.bytes",
     "max.poll.interval.ms",
+    "max.poll.records",
     "offset.store.method",
     "offset.store.path",
     "offset.store.sync.interval.ms",
@@ -71,6 +72,7 @@ pub const CONSUMER: &[&str] = &[
     "queued.min.messages",
     "rebalance_cb",
     "session.timeout.ms",
+    "share.acknowledgement.mode",
 ];
 
 /// Both have these.
@@ -156,6 +158,7 @@ pub const SHARED: &[&str] = &[
     "sasl.oauthbearer.metadata.authentication.type",
     "sasl.oauthbearer.method",
     "sasl.oauthbearer.scope",
+    "sasl.oauthbearer.sub.claim.name",
     "sasl.oauthbearer.token.endpoint.url",
     "sasl.password",
     "sasl.username",

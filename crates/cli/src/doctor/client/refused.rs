@@ -1,6 +1,6 @@
 //! What a client refuses at its start: values that are none, and settings that contradict each other. Mostly advice, but
 //! whoever writes such a line believes that it protects them. Pure. Sources: `ProducerConfig` and `ConsumerConfig` of
-//! kafka-clients 4.3, `rd_kafka_conf_finalize` of librdkafka 2.12.
+//! kafka-clients 4.3, `rd_kafka_conf_finalize` of librdkafka 2.16.
 
 use super::{
     ClientFile, Dialect,
@@ -71,7 +71,8 @@ fn values(file: &ClientFile) -> Vec<Finding> {
             (is_number || (fraction && entry.value.parse::<f64>().is_ok()), "a number".to_owned())
         } else if let Some(words) = words(key) {
             let duration = key == "auto.offset.reset" && entry.value.starts_with("by_duration:");
-            let fits = words.contains(&entry.value.as_str()) || (duration && file.dialect == Dialect::Java);
+            let fits = words.contains(&file.folded(&entry.value).as_str())
+                || (duration && file.dialect == Dialect::Java);
             (fits, words.join(", "))
         } else {
             continue;
@@ -248,5 +249,10 @@ mod tests {
             ["client-conflict heartbeat.interval.ms"]
         );
         assert_eq!(rd("auto.offset.reset=smallest"), NONE);
+        assert_eq!(
+            rd("acks=ALL\nauto.offset.reset=Latest\nisolation.level=READ_COMMITTED"),
+            NONE,
+            "any case"
+        );
     }
 }
