@@ -5,7 +5,11 @@ use tallymq_client::inbox::{Applied, Change, ChangeError, Value};
 
 use crate::support::database::{Db, on_every_database, open};
 
-on_every_database!(the_newest_wins_in_any_order, an_update_needs_the_version_it_has_seen, every_kind_of_value_is_kept);
+on_every_database!(
+    the_newest_wins_in_any_order,
+    an_update_needs_the_version_it_has_seen,
+    every_kind_of_value_is_kept
+);
 
 const TABLE: &str = "CREATE TABLE price (shop INTEGER NOT NULL, sku VARCHAR(20) NOT NULL, cents BIGINT, \
      version BIGINT NOT NULL, code VARCHAR(20) UNIQUE, PRIMARY KEY (shop, sku))";
@@ -20,9 +24,10 @@ async fn table<DB: Db>(tx: &mut Transaction<'_, DB>) {
 
 async fn the_newest_wins_in_any_order<DB: Db>() {
     let db = open::<DB>().await;
-    let mut tx = db.pool.begin_with(DB::BEGIN).await.unwrap();
+    let mut tx = db.pool.begin_with(DB::WRITE).await.unwrap();
     table::<DB>(&mut tx).await;
-    let versions = [(2, Applied::Yes), (1, Applied::Stale), (2, Applied::Stale), (5, Applied::Yes), (4, Applied::Stale)];
+    let versions =
+        [(2, Applied::Yes), (1, Applied::Stale), (2, Applied::Stale), (5, Applied::Yes), (4, Applied::Stale)];
     for (version, expected) in versions {
         let outcome = price(version * 100).upsert_if_newer(&mut tx, version).await.unwrap();
         assert_eq!(outcome, expected, "version {version}");
@@ -36,7 +41,7 @@ async fn the_newest_wins_in_any_order<DB: Db>() {
 
 async fn an_update_needs_the_version_it_has_seen<DB: Db>() {
     let db = open::<DB>().await;
-    let mut tx = db.pool.begin_with(DB::BEGIN).await.unwrap();
+    let mut tx = db.pool.begin_with(DB::WRITE).await.unwrap();
     table::<DB>(&mut tx).await;
     assert_eq!(price(1).update_if_version(&mut tx, 1).await.unwrap(), Applied::Stale, "there is no row");
     assert_eq!(price(1).upsert_if_newer(&mut tx, 7).await.unwrap(), Applied::Yes);
@@ -48,7 +53,7 @@ async fn an_update_needs_the_version_it_has_seen<DB: Db>() {
     assert_eq!(DB::number(&db.pool, "SELECT version FROM price").await.unwrap(), 8);
 
     // A conflict with another unique key is an error and not a stale version.
-    let mut tx = db.pool.begin_with(DB::BEGIN).await.unwrap();
+    let mut tx = db.pool.begin_with(DB::WRITE).await.unwrap();
     let coded = |shop: i32| Change::of("price").key("shop", shop).key("sku", "tea").set("code", "x");
     assert_eq!(coded(8).upsert_if_newer(&mut tx, 1).await.unwrap(), Applied::Yes);
     let taken = coded(9).upsert_if_newer(&mut tx, 1).await;
@@ -57,8 +62,8 @@ async fn an_update_needs_the_version_it_has_seen<DB: Db>() {
 
 async fn every_kind_of_value_is_kept<DB: Db>() {
     let db = open::<DB>().await;
-    let mut tx = db.pool.begin_with(DB::BEGIN).await.unwrap();
-    let (bytes, real) = match DB::NAME {
+    let mut tx = db.pool.begin_with(DB::WRITE).await.unwrap();
+    let (bytes, real) = match DB::LABEL {
         "postgres" => ("BYTEA", "DOUBLE PRECISION"),
         _ => ("BLOB", "DOUBLE"),
     };

@@ -17,7 +17,7 @@ on_every_database!(
 );
 
 async fn begin<DB: Db>(db: &Opened<DB>) -> Transaction<'static, DB> {
-    db.pool.begin_with(DB::BEGIN).await.unwrap()
+    db.pool.begin_with(DB::WRITE).await.unwrap()
 }
 
 /// Does it and commits.

@@ -27,7 +27,7 @@ async fn in_the_middle<DB: Db>(
     let (begun, has_begun) = oneshot::channel();
     let (db, inbox) = (db.clone(), inbox.clone());
     let working = tokio::spawn(async move {
-        let mut tx = db.pool.begin_with(DB::BEGIN).await.unwrap();
+        let mut tx = db.pool.begin_with(DB::WRITE).await.unwrap();
         let work = async |tx: &mut Transaction<'_, DB>| {
             DB::execute(tx, effect("first")).await?;
             begun.send(()).unwrap();
@@ -46,7 +46,7 @@ async fn in_the_middle<DB: Db>(
 fn second<DB: Db>(db: &Arc<Opened<DB>>, inbox: &Inbox<DB>, message: &'static str) -> JoinHandle<Once<()>> {
     let (db, inbox) = (db.clone(), inbox.clone());
     tokio::spawn(async move {
-        let mut tx = db.pool.begin_with(DB::BEGIN).await.unwrap();
+        let mut tx = db.pool.begin_with(DB::WRITE).await.unwrap();
         let work = async |tx: &mut Transaction<'_, DB>| Ok(DB::execute(tx, effect("second")).await?);
         let outcome = inbox.once(&mut tx, &id(message), work).await.unwrap();
         tx.commit().await.unwrap();
@@ -142,7 +142,7 @@ async fn consume<DB: Db>(db: &Opened<DB>, inbox: &Inbox<DB>, number: u64, fails_
     let message = number.to_string();
     let mut fails = fails_first;
     loop {
-        let mut tx = db.pool.begin_with(DB::BEGIN).await.unwrap();
+        let mut tx = db.pool.begin_with(DB::WRITE).await.unwrap();
         let work = async |tx: &mut Transaction<'_, DB>| {
             DB::execute(tx, effect(&message)).await?;
             if std::mem::take(&mut fails) { Err("the first time it fails".into()) } else { Ok(()) }

@@ -93,7 +93,8 @@ async fn one_works_and_the_other_skips_or_waits() {
 #[tokio::test]
 async fn waiting_has_an_end() {
     let redis = open();
-    let settings = RedisInboxSettings { wait_max: Duration::from_millis(30), ..RedisInboxSettings::default() };
+    let settings =
+        RedisInboxSettings { wait_max: Duration::from_millis(30), ..RedisInboxSettings::default() };
     let inbox = RedisInbox::new(redis.connect().await, "waiting").settings(settings);
     let message = id(&redis.consumer);
     let within = inbox.once(&message, async {
@@ -108,14 +109,18 @@ async fn a_dead_workers_message_is_free_after_the_lease() {
     let redis = open();
     let inbox = redis.inbox(Concurrent::Wait).await;
     {
-        let dies = inbox.once::<(), _>(&id("a"), std::future::pending());
+        let message = id("a");
+        let dies = inbox.once::<(), _>(&message, std::future::pending());
         assert!(timeout(Duration::from_millis(50), dies).await.is_err());
     }
     assert_eq!(inbox.once(&id("a"), async { Ok(()) }).await.unwrap(), Once::Done(()));
 }
 
 /// A worker on a thread of its own that is frozen, renewals and all, until it is told how its work ends.
-fn frozen(redis: &Opened, end: bool) -> (mpsc::Sender<()>, thread::JoinHandle<Result<Once<()>, RedisInboxError>>) {
+fn frozen(
+    redis: &Opened,
+    end: bool,
+) -> (mpsc::Sender<()>, thread::JoinHandle<Result<Once<()>, RedisInboxError>>) {
     let (thaw, frozen) = mpsc::channel();
     let (begun, has_begun) = mpsc::channel();
     let redis = Opened { server: redis.server.clone(), consumer: redis.consumer.clone() };
@@ -141,7 +146,8 @@ async fn who_overslept_cannot_give_back_what_is_anothers() {
     let (wait, skip) = (redis.inbox(Concurrent::Wait).await, redis.inbox(Concurrent::Skip).await);
     let (thaw, overslept) = frozen(&redis, false);
     let at_work = Arc::new(AtomicU64::new(0));
-    let second = wait.once(&id("a"), async {
+    let message = id("a");
+    let second = wait.once(&message, async {
         at_work.fetch_add(1, SeqCst);
         // The first wakes up, fails, and gives back, or so it thinks.
         thaw.send(()).unwrap();
@@ -160,7 +166,8 @@ async fn who_overslept_is_told_that_the_work_may_be_done_twice() {
     let redis = open();
     let wait = redis.inbox(Concurrent::Wait).await;
     let (thaw, overslept) = frozen(&redis, true);
-    let second = wait.once(&id("a"), async {
+    let message = id("a");
+    let second = wait.once(&message, async {
         thaw.send(()).unwrap();
         let late = tokio::task::spawn_blocking(move || overslept.join().unwrap()).await?;
         assert!(matches!(late, Err(RedisInboxError::Overtaken(_))), "{late:?}");
@@ -195,7 +202,8 @@ async fn what_was_noted_survives_a_crash_of_redis() {
     let inbox = RedisInbox::new(redis.connect().await, "tests").settings(settings);
     assert_eq!(inbox.once(&id("before"), async { Ok(()) }).await.unwrap(), Once::Done(()));
     // A crash during the work: the claim is still there, and the note is written when Redis is back.
-    let during = inbox.once(&id("during"), async {
+    let message = id("during");
+    let during = inbox.once(&message, async {
         let server = redis.server.clone();
         tokio::task::spawn_blocking(move || {
             server.crash();

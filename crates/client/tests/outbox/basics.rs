@@ -7,7 +7,7 @@ use std::{
 
 use tallymq_client::{
     Header, Record,
-    inbox::{ID_HEADER, MessageId},
+    inbox::{ID_HEADER, Inbox, MessageId},
     outbox::{Destination, Outbox, PutError, RelaySettings, SendError, Step},
 };
 
@@ -85,7 +85,8 @@ async fn a_record_arrives_as_it_was_put<DB: Db>() {
     let kept = kept.lock().unwrap();
     for record in &records {
         let without_id = |kept: &Record| {
-            let headers: Vec<Header> = kept.headers().iter().filter(|h| h.name != ID_HEADER).cloned().collect();
+            let headers: Vec<Header> =
+                kept.headers().iter().filter(|h| h.name != ID_HEADER).cloned().collect();
             assert_eq!(headers.len() + 1, kept.headers().len(), "one id");
             headers == record.headers()
                 && (kept.topic(), kept.key_bytes(), kept.value_bytes())
@@ -222,10 +223,14 @@ async fn the_schema_can_be_created_by_many_at_once<DB: Db>() {
     let mut creating = tokio::task::JoinSet::new();
     for _ in 0..6 {
         let outbox = Outbox::new(db.pool.clone());
-        creating.spawn(async move { outbox.create_schema().await });
+        let inbox = Inbox::new(db.pool.clone(), "tests");
+        creating.spawn(async move {
+            outbox.create_schema().await.unwrap();
+            inbox.create_schema().await.unwrap();
+        });
     }
     while let Some(created) = creating.join_next().await {
-        created.unwrap().unwrap();
+        created.unwrap();
     }
     assert_eq!(DB::number(&db.pool, "SELECT COUNT(*) FROM tally_outbox_lane").await.unwrap(), 64);
 }

@@ -75,7 +75,10 @@ async fn only_what_was_committed_is_sent() {
     halves.commit(&id).await.unwrap();
     assert_eq!(sent(&halves).await, Vec::<String>::new(), "sent again");
     let contradiction = halves.rollback(&id).await;
-    assert!(matches!(contradiction, Err(CheckBackError::Settled { committed: true, .. })), "{contradiction:?}");
+    assert!(
+        matches!(contradiction, Err(CheckBackError::Settled { committed: true, .. })),
+        "{contradiction:?}"
+    );
     let progress = halves.progress().await.unwrap();
     assert_eq!((progress.prepared, progress.unresolved), (1, 0));
     let never = tallymq_client::inbox::MessageId::new("never").unwrap();
@@ -97,7 +100,10 @@ async fn the_application_is_asked_after_the_time_and_not_before() {
     let late = halves.prepare(record("no")).await.unwrap();
     assert_eq!(halves.check(&Answer::always(Verdict::RolledBack)).await.unwrap(), 1);
     let contradiction = late.commit().await;
-    assert!(matches!(contradiction, Err(CheckBackError::Settled { committed: false, .. })), "{contradiction:?}");
+    assert!(
+        matches!(contradiction, Err(CheckBackError::Settled { committed: false, .. })),
+        "{contradiction:?}"
+    );
     assert_eq!(sent(&halves).await, ["yes"]);
     assert_eq!(halves.progress().await.unwrap().prepared, 1);
 }
@@ -143,7 +149,11 @@ struct InFile<'a>(&'a Path);
 impl Ask for InFile<'_> {
     async fn what_became_of(&self, half: &HalfMessage) -> Verdict {
         let business = std::fs::read_to_string(self.0).unwrap_or_default();
-        if business.lines().any(|line| line == half.id.as_str()) { Verdict::Committed } else { Verdict::RolledBack }
+        if business.lines().any(|line| line == half.id.as_str()) {
+            Verdict::Committed
+        } else {
+            Verdict::RolledBack
+        }
     }
 }
 
@@ -151,7 +161,8 @@ impl Ask for InFile<'_> {
 pub async fn child(arguments: &[&str]) {
     let [path, business, die_at] = arguments else { panic!("{arguments:?}") };
     let die_at: usize = die_at.parse().unwrap();
-    let halves = open(Path::new(path), CheckBackSettings { first_check_after: Duration::ZERO, ..at_once() }).await;
+    let halves =
+        open(Path::new(path), CheckBackSettings { first_check_after: Duration::ZERO, ..at_once() }).await;
     let step = |number: usize| {
         if number == die_at {
             die();

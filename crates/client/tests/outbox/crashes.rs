@@ -56,7 +56,7 @@ async fn relay<DB: Db>(place: &str, file: &Path, fault: fn(), at: usize) {
 }
 
 fn start<DB: Db>(db: &Opened<DB>, file: &Path, what: &str, at: usize) -> Killable {
-    child::start(&["relay", DB::NAME, &db.place, file.to_str().unwrap(), what, &at.to_string()])
+    child::start(&["relay", DB::LABEL, &db.place, file.to_str().unwrap(), what, &at.to_string()])
 }
 
 async fn nothing_is_lost_between_any_two_steps<DB: Db>() {

@@ -24,7 +24,8 @@ async fn relays_share_the_work_and_keep_the_order<DB: Db>() {
     let mut relays = JoinSet::new();
     let mut statuses = Vec::new();
     for _ in 0..4 {
-        let settings = RelaySettings { lanes_max: 2, batch_rows_max: 8, ..quick() };
+        let settings =
+            RelaySettings { lanes_max: 2, batch_rows_max: 8, lease: Duration::from_secs(20), ..quick() };
         let relay = outbox.relay(memory.clone()).settings(settings);
         statuses.push(relay.status());
         let mut stopped = stopped.clone();

@@ -1,12 +1,13 @@
 //! What the dialects have in common, written once. Macros, because sqlx's bounds cannot be said once for every database.
 
-/// The methods that differ only in the text of a statement.
+/// The methods that differ only in the text of a statement. `lock` is what to do first so that two can create the schema at
+/// once.
 macro_rules! shared_statements {
-    ($schema:expr, $clean:expr, $counts:expr) => {
-        const SCHEMA: &'static str = $schema;
+    ($schema:literal, $lock:literal, $clean:expr, $counts:expr) => {
+        const SCHEMA: &'static str = include_str!($schema);
 
         async fn create_schema(conn: &mut Self::Connection) -> sqlx::Result<()> {
-            sqlx::raw_sql(Self::SCHEMA).execute(conn).await.map(drop)
+            sqlx::raw_sql(concat!($lock, include_str!($schema))).execute(conn).await.map(drop)
         }
 
         async fn clean(

@@ -15,7 +15,8 @@ const LOCK_DEADLOCK: u16 = 1213;
 
 impl Statements for MySql {
     shared_statements!(
-        include_str!("../sql/mysql.sql"),
+        "../sql/mysql.sql",
+        "",
         "DELETE FROM tally_inbox WHERE consumer = ? \
          AND done_at <= (TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(3)) DIV 1000) - ? \
          ORDER BY done_at LIMIT ?",

@@ -12,7 +12,8 @@ const QUOTE: char = '"';
 
 impl Statements for Postgres {
     shared_statements!(
-        include_str!("../sql/postgres.sql"),
+        "../sql/postgres.sql",
+        "SELECT pg_advisory_xact_lock(hashtext('tally_inbox schema'));",
         "DELETE FROM tally_inbox WHERE (consumer, message_id) IN (SELECT consumer, message_id FROM tally_inbox \
          WHERE consumer = $1 AND done_at <= (EXTRACT(EPOCH FROM clock_timestamp()) * 1000)::BIGINT - $2 \
          ORDER BY done_at LIMIT $3 FOR UPDATE SKIP LOCKED)",

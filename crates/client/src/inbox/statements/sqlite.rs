@@ -13,7 +13,8 @@ const QUOTE: char = '"';
 
 impl Statements for Sqlite {
     shared_statements!(
-        include_str!("../sql/sqlite.sql"),
+        "../sql/sqlite.sql",
+        "",
         "DELETE FROM tally_inbox WHERE (consumer, message_id) IN (SELECT consumer, message_id FROM tally_inbox \
          WHERE consumer = $1 AND done_at <= CAST(unixepoch('subsec') * 1000 AS INTEGER) - $2 \
          ORDER BY done_at LIMIT $3)",

@@ -145,6 +145,7 @@ impl<DB: OutboxDatabase, D: Destination> Relay<DB, D> {
         if !self.settled.lock().is_empty() {
             self.mark(false).await?;
         }
+        let leased_at = Instant::now();
         let lanes = self.claim().await?;
         let mut round = Round::default();
         let Some(lanes) = lanes else { return Ok(round) };
@@ -152,7 +153,6 @@ impl<DB: OutboxDatabase, D: Destination> Relay<DB, D> {
             round.outrun = true;
             return Ok(round);
         }
-        let leased_at = Instant::now();
         let (rows, picked) = self.read(&lanes).await?;
         round.read = rows.len();
         if planted("outbox-marked-before-sent") {

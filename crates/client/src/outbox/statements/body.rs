@@ -1,14 +1,14 @@
 //! The body of `Statements`, written once. It is a macro because sqlx's bounds cannot be said once for every database.
 
-/// `statements!(Database, TEXTS, SCHEMA, BEGIN)`
+/// `statements!(Database, TEXTS, file of the schema, what to do first so that two can create it at once, BEGIN)`
 macro_rules! statements {
-    ($database:ty, $texts:expr, $schema:expr, $begin:literal) => {
+    ($database:ty, $texts:expr, $schema:literal, $lock:literal, $begin:literal) => {
         impl Statements for $database {
-            const SCHEMA: &'static str = $schema;
+            const SCHEMA: &'static str = include_str!($schema);
             const BEGIN: &'static str = $begin;
 
             async fn create_schema(conn: &mut Self::Connection) -> sqlx::Result<()> {
-                sqlx::raw_sql(Self::SCHEMA).execute(conn).await.map(drop)
+                sqlx::raw_sql(concat!($lock, include_str!($schema))).execute(conn).await.map(drop)
             }
 
             async fn insert(conn: &mut Self::Connection, row: NewRow<'_>) -> sqlx::Result<()> {
@@ -40,18 +40,23 @@ macro_rules! statements {
                 lanes: &[i32],
                 lease_ms: i64,
             ) -> sqlx::Result<Vec<i32>> {
-                let mut claim = QueryBuilder::<$database>::new("UPDATE tally_outbox_lane SET owner = ");
-                claim
-                    .push_bind(owner)
-                    .push(", lease_until = ")
-                    .push($texts.now)
-                    .push(" + ")
-                    .push_bind(lease_ms);
-                claim.push(" WHERE (lease_until <= ").push($texts.now).push(" OR owner = ").push_bind(owner);
-                claim.push(") AND lane IN (");
-                list!(claim, lanes);
-                claim.build().execute(&mut *conn).await?;
-                sqlx::query_scalar($texts.claimed).bind(owner).fetch_all(conn).await
+                let mut tx = Connection::begin_with(conn, Self::BEGIN).await?;
+                let mut free = QueryBuilder::<$database>::new(
+                    "SELECT lane FROM tally_outbox_lane WHERE (lease_until <= ",
+                );
+                free.push($texts.now).push(" OR owner = ").push_bind(owner).push(") AND lane IN (");
+                list!(free, lanes);
+                free.push(" ORDER BY served_at, lane").push($texts.skip_locked);
+                let free: Vec<i32> = free.build_query_scalar().fetch_all(&mut *tx).await?;
+                if !free.is_empty() {
+                    let mut claim = QueryBuilder::<$database>::new("UPDATE tally_outbox_lane SET owner = ");
+                    claim.push_bind(owner).push(", lease_until = ").push($texts.now).push(" + ");
+                    claim.push_bind(lease_ms).push(" WHERE lane IN (");
+                    list!(claim, &free);
+                    claim.build().execute(&mut *tx).await?;
+                }
+                tx.commit().await?;
+                Ok(free)
             }
 
             async fn pick(

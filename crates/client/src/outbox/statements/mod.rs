@@ -85,7 +85,7 @@ struct Texts {
     now: &'static str, // an expression: milliseconds since 1970
     insert: &'static str,
     lanes_with_work: &'static str,
-    claimed: &'static str,
+    skip_locked: &'static str, // the end of a SELECT that takes rows nobody has locked
     pick: &'static str,
     fetch: &'static str, // a list of ids and a closing parenthesis follow
     renew: &'static str,
@@ -114,7 +114,8 @@ pub trait Statements: sqlx::Database {
         owner: &str,
         lanes_max: i64,
     ) -> impl Future<Output = sqlx::Result<Vec<i32>>> + Send;
-    /// Takes those of the lanes that are still free; answers with all that this owner has now.
+    /// Takes those of the lanes that are still free, or this owner's already; answers with them. It does not wait for a lane
+    /// that another connection has locked: a relay that froze in a transaction stops nobody but its lanes.
     fn claim(
         conn: &mut Self::Connection,
         owner: &str,

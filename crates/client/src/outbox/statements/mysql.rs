@@ -1,6 +1,6 @@
 //! The statements of MySQL and MariaDB.
 
-use sqlx::{MySql, QueryBuilder};
+use sqlx::{Connection, MySql, QueryBuilder};
 
 use super::{Content, Counts, Failure, NewRow, Picked, Statements, StoredRow, Texts, body::*};
 
@@ -14,7 +14,7 @@ const TEXTS: Texts = Texts {
         tally_outbox_hold h ON h.order_key = o.order_key WHERE o.state = 0 AND o.lane = l.lane AND (h.held_until \
         IS NULL OR h.held_until <= (TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(3)) DIV 1000))) ORDER \
         BY l.served_at, l.lane LIMIT ?",
-    claimed: "SELECT lane FROM tally_outbox_lane WHERE owner = ? ORDER BY served_at, lane",
+    skip_locked: " FOR UPDATE SKIP LOCKED",
     pick: "SELECT o.id, o.order_key, o.size_bytes, COALESCE(h.attempts, 0) FROM tally_outbox o LEFT JOIN \
         tally_outbox_hold h ON h.order_key = o.order_key WHERE o.state = 0 AND o.lane = ? AND (h.held_until IS \
         NULL OR h.held_until <= (TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(3)) DIV 1000)) ORDER BY \
@@ -43,4 +43,4 @@ const TEXTS: Texts = Texts {
         ORDER BY id LIMIT ?",
 };
 
-statements!(MySql, TEXTS, include_str!("../sql/mysql.sql"), "BEGIN");
+statements!(MySql, TEXTS, "../sql/mysql.sql", "", "BEGIN");

@@ -1,6 +1,6 @@
 //! The statements of PostgreSQL.
 
-use sqlx::{Postgres, QueryBuilder};
+use sqlx::{Connection, Postgres, QueryBuilder};
 
 use super::{Content, Counts, Failure, NewRow, Picked, Statements, StoredRow, Texts, body::*};
 
@@ -14,7 +14,7 @@ const TEXTS: Texts = Texts {
         h.order_key = o.order_key WHERE o.state = 0 AND o.lane = l.lane AND (h.held_until IS NULL OR \
         h.held_until <= (EXTRACT(EPOCH FROM clock_timestamp()) * 1000)::BIGINT)) ORDER BY l.served_at, l.lane \
         LIMIT $2",
-    claimed: "SELECT lane FROM tally_outbox_lane WHERE owner = $1 ORDER BY served_at, lane",
+    skip_locked: " FOR UPDATE SKIP LOCKED",
     pick: "SELECT o.id, o.order_key, o.size_bytes, COALESCE(h.attempts, 0) FROM tally_outbox o LEFT JOIN \
         tally_outbox_hold h ON h.order_key = o.order_key WHERE o.state = 0 AND o.lane = $1 AND (h.held_until IS \
         NULL OR h.held_until <= (EXTRACT(EPOCH FROM clock_timestamp()) * 1000)::BIGINT) ORDER BY o.id LIMIT $2",
@@ -41,4 +41,10 @@ const TEXTS: Texts = Texts {
     parked: "SELECT message_id, topic, COALESCE(reason, '') FROM tally_outbox WHERE state = 2 ORDER BY id LIMIT $1",
 };
 
-statements!(Postgres, TEXTS, include_str!("../sql/postgres.sql"), "BEGIN");
+statements!(
+    Postgres,
+    TEXTS,
+    "../sql/postgres.sql",
+    "SELECT pg_advisory_xact_lock(hashtext('tally_outbox schema'));",
+    "BEGIN"
+);

@@ -1,6 +1,6 @@
 //! The statements of SQLite.
 
-use sqlx::{QueryBuilder, Sqlite};
+use sqlx::{Connection, QueryBuilder, Sqlite};
 
 use super::{Content, Counts, Failure, NewRow, Picked, Statements, StoredRow, Texts, body::*};
 
@@ -13,7 +13,7 @@ const TEXTS: Texts = Texts {
         INTEGER) OR l.owner = $1) AND EXISTS (SELECT 1 FROM tally_outbox o LEFT JOIN tally_outbox_hold h ON \
         h.order_key = o.order_key WHERE o.state = 0 AND o.lane = l.lane AND (h.held_until IS NULL OR \
         h.held_until <= CAST(unixepoch('subsec') * 1000 AS INTEGER))) ORDER BY l.served_at, l.lane LIMIT $2",
-    claimed: "SELECT lane FROM tally_outbox_lane WHERE owner = $1 ORDER BY served_at, lane",
+    skip_locked: "",
     pick: "SELECT o.id, o.order_key, o.size_bytes, COALESCE(h.attempts, 0) FROM tally_outbox o LEFT JOIN \
         tally_outbox_hold h ON h.order_key = o.order_key WHERE o.state = 0 AND o.lane = $1 AND (h.held_until IS \
         NULL OR h.held_until <= CAST(unixepoch('subsec') * 1000 AS INTEGER)) ORDER BY o.id LIMIT $2",
@@ -39,4 +39,4 @@ const TEXTS: Texts = Texts {
     parked: "SELECT message_id, topic, COALESCE(reason, '') FROM tally_outbox WHERE state = 2 ORDER BY id LIMIT $1",
 };
 
-statements!(Sqlite, TEXTS, include_str!("../sql/sqlite.sql"), "BEGIN IMMEDIATE");
+statements!(Sqlite, TEXTS, "../sql/sqlite.sql", "", "BEGIN IMMEDIATE");

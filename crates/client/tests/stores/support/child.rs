@@ -37,12 +37,6 @@ impl Killable {
         kill_process(Pid::from_child(&self.0), Signal::CONT).unwrap();
     }
 
-    /// kill -9.
-    pub fn kill(&mut self) {
-        self.0.kill().unwrap();
-        self.0.wait().unwrap();
-    }
-
     /// Waits until it ends by itself; answers whether it was well.
     pub fn wait(&mut self) -> bool {
         let mut rest = self.0.stdout.take().unwrap();

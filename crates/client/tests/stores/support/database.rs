@@ -24,10 +24,10 @@ pub struct Opened<DB: sqlx::Database> {
 
 /// What the tests need of a database beside the kits.
 pub trait Db: OutboxDatabase + InboxDatabase {
-    const NAME: &'static str;
+    const LABEL: &'static str;
     const SERVER: Option<Kind>;
     /// How a transaction begins that reads before it writes.
-    const BEGIN: &'static str;
+    const WRITE: &'static str;
 
     /// A new database on this server.
     fn create(server: Option<&Server>, directory: &TempDir) -> impl Future<Output = String> + Send;
@@ -72,9 +72,9 @@ macro_rules! statements {
 const ACQUIRE: Duration = Duration::from_secs(20);
 
 impl Db for Postgres {
-    const NAME: &'static str = "postgres";
+    const LABEL: &'static str = "postgres";
     const SERVER: Option<Kind> = Some(Kind::Postgres);
-    const BEGIN: &'static str = "BEGIN";
+    const WRITE: &'static str = "BEGIN";
 
     async fn create(server: Option<&Server>, _: &TempDir) -> String {
         let socket = server.unwrap().socket().display().to_string();
@@ -118,9 +118,9 @@ impl Options for MySql {
 }
 
 impl Db for MySql {
-    const NAME: &'static str = "mariadb";
+    const LABEL: &'static str = "mariadb";
     const SERVER: Option<Kind> = Some(Kind::MariaDb);
-    const BEGIN: &'static str = "BEGIN";
+    const WRITE: &'static str = "BEGIN";
 
     async fn create(server: Option<&Server>, _: &TempDir) -> String {
         let socket = server.unwrap().socket().display().to_string();
@@ -141,9 +141,9 @@ impl Db for MySql {
 }
 
 impl Db for Sqlite {
-    const NAME: &'static str = "sqlite";
+    const LABEL: &'static str = "sqlite";
     const SERVER: Option<Kind> = None;
-    const BEGIN: &'static str = "BEGIN IMMEDIATE";
+    const WRITE: &'static str = "BEGIN IMMEDIATE";
 
     async fn create(_: Option<&Server>, directory: &TempDir) -> String {
         let path: PathBuf = directory.path().join("database.sqlite");

@@ -54,7 +54,8 @@ pub fn shared(kind: Kind) -> Arc<Server> {
 impl Server {
     /// A new server with an empty directory.
     pub fn start(kind: Kind) -> Server {
-        let directory = tempfile::Builder::new().prefix("tally-").tempdir_in("/tmp").expect("a directory in /tmp");
+        let directory =
+            tempfile::Builder::new().prefix("tally-").tempdir_in("/tmp").expect("a directory in /tmp");
         if getuid().is_root() {
             // The servers refuse to run as root, or should.
             run("chown", Command::new("chown").arg("nobody").arg(directory.path()));
@@ -122,9 +123,18 @@ impl Server {
         match self.kind {
             Kind::Postgres => (
                 program("postgres", "postgresql"),
-                ["-D", &format!("{here}/data"), "-k", &format!("{here}"), "-c", "listen_addresses=", "-c", "fsync=off"]
-                    .map(str::to_owned)
-                    .into(),
+                [
+                    "-D",
+                    &format!("{here}/data"),
+                    "-k",
+                    &format!("{here}"),
+                    "-c",
+                    "listen_addresses=",
+                    "-c",
+                    "fsync=off",
+                ]
+                .map(str::to_owned)
+                .into(),
                 "database system is ready to accept connections",
             ),
             Kind::MariaDb => (
@@ -142,9 +152,18 @@ impl Server {
             ),
             Kind::Redis => (
                 program("redis-server", "redis-server"),
-                ["--port", "0", "--unixsocket", &format!("{socket}"), "--dir", &format!("{here}"), "--appendonly", "yes"]
-                    .map(str::to_owned)
-                    .into(),
+                [
+                    "--port",
+                    "0",
+                    "--unixsocket",
+                    &format!("{socket}"),
+                    "--dir",
+                    &format!("{here}"),
+                    "--appendonly",
+                    "yes",
+                ]
+                .map(str::to_owned)
+                .into(),
                 "eady to accept connections",
             ),
         }
@@ -218,11 +237,13 @@ fn spawn(mut command: Command, program: &str, ready: &'static str) -> Process {
             ];
             let readers = pipes.map(|pipe| {
                 let (said, log) = (said.clone(), log.clone());
-                thread::spawn(move || listen(pipe, &log, |line| {
-                    if line.contains(ready) {
-                        let _ = said.send(Ok(pid));
-                    }
-                }))
+                thread::spawn(move || {
+                    listen(pipe, &log, |line| {
+                        if line.contains(ready) {
+                            let _ = said.send(Ok(pid));
+                        }
+                    })
+                })
             });
             let status = child.wait();
             readers.into_iter().for_each(|reader| drop(reader.join()));
