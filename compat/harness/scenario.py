@@ -76,9 +76,9 @@ class Stage:
         code = child.wait(timeout_s)
         if code is None:
             child.kill()
-            raise Failed(f"still running after {timeout_s} s: {child.tail(6)}")
+            raise Failed(f"still running after {timeout_s} s: {child.tail(16)}")
         if code != 0:
-            raise Failed(f"exit {code}: {child.tail(6)}")
+            raise Failed(f"exit {code}: {child.tail(16)}")
 
     def end_all(self):
         for child in self.running:

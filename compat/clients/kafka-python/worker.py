@@ -168,7 +168,7 @@ def group(history):
     consumer.subscribe([TOPIC], listener=Moves(history))
     while not stop.is_set():
         following = {}
-        for place, records in consumer.poll(timeout_ms=200).items():
+        for place, records in polled(consumer).items():
             for record in records:
                 log_poll(history, record)
             following[place] = records[-1].offset + 1
@@ -176,6 +176,16 @@ def group(history):
             commit(history, consumer, following)
         history.flush()
     consumer.close()
+
+
+def polled(consumer):
+    """What a poll gives. This client's poll raises when it has to look up a position and the broker is just away."""
+    try:
+        return consumer.poll(timeout_ms=200)
+    except KafkaError as error:
+        if not error.retriable:
+            raise
+        return {}
 
 
 def commit(history, consumer, following):
