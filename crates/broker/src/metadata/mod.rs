@@ -174,14 +174,8 @@ impl Metadata {
     }
 
     fn place_group(&mut self, group: &str, groups_max: u32) -> Result<RaftGroup, PlaceGroupError> {
-        if let Some(&placed) = self.groups.get(group) {
+        if let Some(placed) = self.try_place_group(group, groups_max)? {
             return Ok(placed);
-        }
-        if group.len() > GROUP_ID_BYTES_MAX {
-            return Err(PlaceGroupError::NameTooLong(group.len()));
-        }
-        if self.groups.len() >= groups_max as usize {
-            return Err(PlaceGroupError::TooManyGroups { limit: groups_max });
         }
         let placed = self.group_load.take()?;
         self.groups.insert(group.to_owned(), placed);
@@ -211,6 +205,25 @@ impl Metadata {
         create: &CreatePartitions,
     ) -> Result<Arc<Topic>, CreatePartitionsError> {
         self.topics.plan_partitions(create, &self.node_ids()).map(|(topic, _)| Arc::new(topic))
+    }
+
+    /// Whether `PlaceGroup` would be refused if it were applied now; where the group is, if it has a place. So that a refusal
+    /// needs no command.
+    pub fn try_place_group(
+        &self,
+        group: &str,
+        groups_max: u32,
+    ) -> Result<Option<RaftGroup>, PlaceGroupError> {
+        if let Some(&placed) = self.groups.get(group) {
+            return Ok(Some(placed));
+        }
+        if group.len() > GROUP_ID_BYTES_MAX {
+            return Err(PlaceGroupError::NameTooLong(group.len()));
+        }
+        if self.groups.len() >= groups_max as usize {
+            return Err(PlaceGroupError::TooManyGroups { limit: groups_max });
+        }
+        Ok(None)
     }
 
     /// The topics.

@@ -103,14 +103,18 @@ impl Node {
 
     /// The same, but decides it if need be.
     async fn place_group(&self, group: &str) -> Result<&DataHandle, NoCoordinator> {
-        if let Some(home) = self.home_of(group) {
-            return Ok(home);
-        }
         let groups_max = self.with_layers(|layers| layers.number("group.max.count"));
         let groups_max = u32::try_from(groups_max).unwrap_or(u32::MAX);
-        let command = MetadataCommand::PlaceGroup { group: group.to_owned(), groups_max };
-        let MetadataOutcome::GroupPlaced(placed) = self.propose_metadata(command).await? else {
-            return Err(ProposeError::Unknown.into());
+        let known = self.metadata_view.state().try_place_group(group, groups_max);
+        let placed = match known.transpose() {
+            Some(known) => known,
+            None => {
+                let command = MetadataCommand::PlaceGroup { group: group.to_owned(), groups_max };
+                let MetadataOutcome::GroupPlaced(placed) = self.propose_metadata(command).await? else {
+                    return Err(ProposeError::Unknown.into());
+                };
+                placed
+            }
         };
         match placed {
             Ok(placed) => Ok(self.data(placed).ok_or(ProposeError::NotLeader { leader: None })?),

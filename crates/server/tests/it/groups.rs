@@ -89,7 +89,10 @@ async fn groups_beyond_the_limit_are_refused_for_good_and_the_others_go_on() {
     assert_eq!(client.commit("a", "t", 1).await, ErrorCode::None);
     let member = enter(&mut client, "b").await;
     let limit = ErrorCode::GroupMaxSizeReached;
+    let applied = || broker.0.node().metadata_view().state().applied();
+    let before = applied();
     assert_eq!(client.commit("c", "t", 1).await, limit);
+    assert_eq!(applied(), before, "a refusal is not worth a command");
     assert_eq!(join(&mut client, "c", "").await.error_code, limit);
     let heartbeat = ConsumerGroupHeartbeatRequest {
         group_id: "c".to_owned(),

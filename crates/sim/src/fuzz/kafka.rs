@@ -153,6 +153,10 @@ pub(super) fn decompressors() -> Target {
         let codec = batch[22] & 7;
         seeds.push([&[codec], &batch[tallymq_model::batch::HEADER_BYTES..]].concat());
     }
+    // A frame of zstd that asks for a window of 128 MiB, and one for the largest that there is (RFC 8878 §3.1.1.1.2).
+    for window in [17 << 3, 0xff] {
+        seeds.push(vec![4, 0x28, 0xb5, 0x2f, 0xfd, 0, window, 1 | 3 << 3, 0, 0, b'a', b'b', b'c']);
+    }
     let run = |input: &[u8]| {
         let Some((codec, body)) = input.split_first() else { return false };
         let body = Bytes::copy_from_slice(body);
