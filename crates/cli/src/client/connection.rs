@@ -9,9 +9,9 @@ use std::{
 
 use bytes::{Bytes, BytesMut};
 use tallymq_gateway::kafka::{
-    ApiKey, Request, Response,
+    ApiKey, ErrorCode, Request, Response,
     client_codec::{decode_response, encode_request, take_frame},
-    messages::api_versions::ApiVersionsRequest,
+    messages::api_versions::{ApiVersionsRequest, ApiVersionsResponse},
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -23,12 +23,12 @@ use tokio::{
     time::timeout,
 };
 
-use super::{Address, ClientError};
+use super::{Address, ClientError, check};
 
 const CLIENT_ID: &str = "tallymq-cli";
 const FRAME_BYTES_MAX: usize = 256 << 20;
 const READ_BYTES: usize = 64 * 1024;
-/// The version of the first ApiVersions request: the newest that every broker since Kafka 2.4 reads.
+/// The version of the first ApiVersions request: every broker since Kafka 2.4 reads it, and older ones say so.
 const API_VERSIONS_FIRST: i16 = 3;
 
 type Reply = oneshot::Sender<Result<Response, ClientError>>;
@@ -97,20 +97,31 @@ impl Connection {
     }
 
     async fn negotiate(&self) -> Result<HashMap<ApiKey, i16>, ClientError> {
-        let request = ApiVersionsRequest {
-            client_software_name: "tallymq".to_owned(),
-            client_software_version: env!("CARGO_PKG_VERSION").to_owned(),
-        };
-        let answer = self.begin(request.into(), API_VERSIONS_FIRST).answer().await?;
-        let Response::ApiVersions(answer) = answer else {
-            return Err(ClientError::WrongAnswer(answer.api()));
-        };
+        let mut answer = self.ask_versions(API_VERSIONS_FIRST).await?;
+        if answer.error_code == ErrorCode::UnsupportedVersion {
+            // An older broker: it says which version it reads, or nothing (KIP-511).
+            let own = answer.api_keys.iter().find(|theirs| theirs.api_key == ApiKey::ApiVersions.key());
+            let version = own.map_or(0, |own| own.max_version.clamp(0, API_VERSIONS_FIRST));
+            answer = self.ask_versions(version).await?;
+        }
+        check(format!("versions of {}", self.address), answer.error_code, None)?;
         let common = answer.api_keys.iter().filter_map(|theirs| {
             let api = ApiKey::from_key(theirs.api_key)?;
             let version = theirs.max_version.min(newest(api));
             (version >= theirs.min_version.max(*api.decodable().start())).then_some((api, version))
         });
         Ok(common.collect())
+    }
+
+    async fn ask_versions(&self, version: i16) -> Result<ApiVersionsResponse, ClientError> {
+        let request = ApiVersionsRequest {
+            client_software_name: "tallymq".to_owned(),
+            client_software_version: env!("CARGO_PKG_VERSION").to_owned(),
+        };
+        match self.begin(request.into(), version).answer().await? {
+            Response::ApiVersions(answer) => Ok(answer),
+            other => Err(ClientError::WrongAnswer(other.api())),
+        }
     }
 
     /// Sends a request; the answer is awaited with [`Pending::answer`]. Requests go out in the order of these calls.

@@ -36,6 +36,11 @@ impl Client {
         self.coordinators.remove(group);
     }
 
+    /// Asks for all coordinators anew the next time.
+    pub fn forget_coordinators(&mut self) {
+        self.coordinators.clear();
+    }
+
     /// All committed positions of a group.
     pub async fn committed(&mut self, group: &str) -> Result<BTreeMap<Position, i64>, ClientError> {
         let request =

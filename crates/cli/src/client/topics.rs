@@ -132,7 +132,15 @@ impl Client {
         });
         let request =
             MetadataRequest { topics, allow_auto_topic_creation: create, ..MetadataRequest::default() };
-        call!(self.any().await?, Metadata, request)
+        let connection = self.any().await?;
+        match call!(connection, Metadata, request) {
+            // Before version 1 it was not null but none that stood for all.
+            Err(ClientError::Encode(_)) if name.is_none() => {
+                let request = MetadataRequest { topics: Some(Vec::new()), ..MetadataRequest::default() };
+                call!(connection, Metadata, request)
+            }
+            answer => answer,
+        }
     }
 }
 

@@ -6,6 +6,7 @@ mod audit;
 mod broker;
 mod commands;
 mod doctor;
+mod older_brokers;
 mod recorded;
 mod swallowing;
 mod tidy;

@@ -19,6 +19,32 @@ use crate::{
 /// How often positions are looked at meanwhile.
 const SAMPLE: Duration = Duration::from_secs(1);
 
+/// How often, and after which pause, something is asked again that a broker cannot say yet, as while it loads its groups.
+const TRIES_MAX: usize = 20;
+const PAUSE: Duration = Duration::from_millis(250);
+
+/// Asks until there is an answer, an error that stays, or patience is at its end.
+macro_rules! patiently {
+    ($client:ident, $ask:expr) => {{
+        let mut tries = 1;
+        loop {
+            match $ask.await {
+                Err(error) if may_pass(&error) && tries < TRIES_MAX => {
+                    tries += 1;
+                    $client.forget_coordinators();
+                    sleep(PAUSE).await;
+                }
+                answer => break answer,
+            }
+        }
+    }};
+}
+
+/// A broker that does not answer has been waited for already.
+fn may_pass(error: &ClientError) -> bool {
+    error.is_retriable() && !error.is_connectivity()
+}
+
 type Positions = BTreeMap<Place, i64>;
 
 /// A group while it is watched.
@@ -48,7 +74,7 @@ pub async fn groups(
     }
     let starts = offsets(client, topics, EARLIEST, unchecked).await;
     for group in &mut watched {
-        match client.committed(&group.name).await {
+        match patiently!(client, client.committed(&group.name)) {
             Ok(now) => group.take(now),
             Err(error) => not_told(unchecked, format!("positions of group {}", group.name), &error),
         }
@@ -116,7 +142,7 @@ struct Edges {
 }
 
 async fn open(client: &mut Client, unchecked: &mut Vec<Unchecked>) -> Vec<Watched> {
-    let listed = match client.groups().await {
+    let listed = match patiently!(client, client.groups()) {
         Ok(listed) => listed,
         Err(error) => {
             not_told(unchecked, "groups", &error);
@@ -130,8 +156,8 @@ async fn open(client: &mut Client, unchecked: &mut Vec<Unchecked>) -> Vec<Watche
             continue;
         }
         let name = group.group_id;
-        let found = match client.group(&name).await {
-            Ok(info) => client.committed(&name).await.map(|first| (info, first)),
+        let found = match patiently!(client, client.group(&name)) {
+            Ok(info) => patiently!(client, client.committed(&name)).map(|first| (info, first)),
             Err(error) => Err(error),
         };
         match found {
