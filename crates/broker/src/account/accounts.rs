@@ -9,6 +9,7 @@ use super::alarm::Alarms;
 use super::balance::Account;
 use super::event::{CloseReason, Happening, JournalEvent, Notes};
 use super::view::AccountView;
+use super::who::Who;
 use crate::group::names::GroupId;
 
 /// Accounts of one data group. Beyond, none opens, and that is counted.
@@ -25,7 +26,8 @@ pub struct Ledger {
     pub appended: u64,
 }
 
-type Book = BTreeMap<GroupId, Account>;
+/// Boxed, since a tree's nodes have room for twice as many as they hold.
+type Book = BTreeMap<GroupId, Box<Account>>;
 
 /// The accounts of one data group. Invariants: `count` is the number of accounts, at most [`ACCOUNTS_MAX`]; no book is empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -45,22 +47,24 @@ pub struct Accounts {
 impl Accounts {
     /// A group's account of a partition.
     pub fn account(&self, tp: TopicPartition, group: &GroupId) -> Option<&Account> {
-        self.books.get(&tp)?.get(group)
+        self.books.get(&tp)?.get(group).map(Box::as_ref)
     }
 
     /// All accounts of a partition, by group.
     pub fn of_partition(&self, tp: TopicPartition) -> impl Iterator<Item = (&GroupId, &Account)> {
-        self.books.get(&tp).into_iter().flatten()
+        self.books.get(&tp).into_iter().flatten().map(|(group, account)| (group, account.as_ref()))
     }
 
     /// All accounts of a group, by partition.
     pub fn of_group(&self, group: &GroupId) -> impl Iterator<Item = (TopicPartition, &Account)> {
-        self.books.iter().filter_map(move |(tp, book)| Some((*tp, book.get(group)?)))
+        self.books.iter().filter_map(move |(tp, book)| Some((*tp, book.get(group)?.as_ref())))
     }
 
     /// All accounts, by partition and group.
     pub fn iter(&self) -> impl Iterator<Item = (TopicPartition, &GroupId, &Account)> {
-        self.books.iter().flat_map(|(tp, book)| book.iter().map(|(group, account)| (*tp, group, account)))
+        self.books
+            .iter()
+            .flat_map(|(tp, book)| book.iter().map(|(group, account)| (*tp, group, account.as_ref())))
     }
 
     /// How many accounts there are.
@@ -111,8 +115,8 @@ impl Accounts {
         &mut self,
         (tp, group): (TopicPartition, &GroupId),
         ledger: Ledger,
-        at: Offset,
-        passed_to: Option<Offset>,
+        (at, passed_to): (Offset, Option<Offset>),
+        who: &Who,
         notes: &mut Notes,
     ) -> bool {
         if self.contains(tp, group) {
@@ -125,9 +129,9 @@ impl Accounts {
         let passed_to = passed_to.map(|passed| passed.min(ledger.log_end));
         let mut account = Account::open(ledger, at, self.clock, passed_to);
         account.stated_at = notes.next();
-        let what = Happening::Opened { offset: account.opened_at, passed_to };
+        let what = Happening::Opened { offset: account.opened_at, passed_to, who: who.clone() };
         notes.push(JournalEvent { at: self.clock, tp: Some(tp), group: Some(group.clone()), what });
-        self.books.entry(tp).or_default().insert(group.clone(), account);
+        self.books.entry(tp).or_default().insert(group.clone(), Box::new(account));
         self.count += 1;
         true
     }
@@ -159,7 +163,7 @@ impl Accounts {
         self.count -= 1;
         account.catch_up(ledger);
         account.stated_at = notes.next();
-        let what = Happening::Closed { why, statement: Box::new(account) };
+        let what = Happening::Closed { why, statement: account };
         notes.push(JournalEvent { at: self.clock, tp: Some(tp), group: Some(group.clone()), what });
     }
 }

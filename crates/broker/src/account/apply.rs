@@ -36,7 +36,7 @@ impl Accounts {
         }
         self.tick(at);
         self.marks_complete = false;
-        self.open((tp, &reader.group), ledger, from, position, notes);
+        self.open((tp, &reader.group), ledger, (from, position), &reader.who, notes);
         let to = to.min(ledger.log_end);
         let Some(account) = self.of_mut(tp, &reader.group).filter(|_| from < to) else {
             return self.contains(tp, &reader.group);
@@ -64,7 +64,7 @@ impl Accounts {
         }
         let to = to.max(Offset::ZERO);
         self.tick(at);
-        self.open((tp, group), ledger, to, None, notes);
+        self.open((tp, group), ledger, (to, None), &by.who, notes);
         let Some(account) = self.of_mut(tp, group) else { return };
         let mut changes = Changes::default();
         let is_elsewhere = account.committed(ledger, to, &mut changes);
@@ -183,8 +183,8 @@ impl Accounts {
         &mut self,
         (tp, group): (TopicPartition, &GroupId),
         ledger: Ledger,
-        (from, at): (OpenFrom, Timestamp),
-        position: Option<Offset>,
+        (from, position): (OpenFrom, Option<Offset>),
+        (by, at): (&Who, Timestamp),
         notes: &mut Notes,
     ) -> bool {
         let from = match from {
@@ -192,13 +192,13 @@ impl Accounts {
             OpenFrom::Offset(offset) => offset,
         };
         self.tick(at);
-        !self.is_off && self.open((tp, group), ledger, from, position, notes)
+        !self.is_off && self.open((tp, group), ledger, (from, position), by, notes)
     }
 
     /// Partitions were added: groups that keep accounts of their topic account for them from the beginning.
     pub(crate) fn partition_added(&mut self, tp: TopicPartition, ledger: Ledger, notes: &mut Notes) {
         for group in self.groups_of_topic(tp.topic) {
-            self.open((tp, &group), ledger, Offset::ZERO, None, notes);
+            self.open((tp, &group), ledger, (Offset::ZERO, None), &Who::default(), notes);
         }
     }
 
@@ -307,7 +307,7 @@ impl Accounts {
             for (group, account) in book.iter_mut().filter(|(_, account)| account.stated_at < to) {
                 account.catch_up(ledger);
                 account.stated_at = notes.next();
-                let what = Happening::Statement(Box::new(account.clone()));
+                let what = Happening::Statement(account.clone());
                 notes.push(JournalEvent { at, tp: Some(*tp), group: Some(group.clone()), what });
             }
         }
@@ -315,7 +315,7 @@ impl Accounts {
     }
 
     fn of_mut(&mut self, tp: TopicPartition, group: &GroupId) -> Option<&mut Account> {
-        self.books.get_mut(&tp)?.get_mut(group)
+        self.books.get_mut(&tp)?.get_mut(group).map(Box::as_mut)
     }
 
     /// One event for all accounts of a partition; nothing is said if there are none. Gives back how many there are.

@@ -14,6 +14,9 @@ use super::runs::{Piece, Runs};
 /// Runs of one account. Beyond, the oldest settled ones become mere counts, and then neighbours are merged, which is counted.
 pub const RUNS_MAX: usize = 1024;
 
+/// Runs that are weighed against each other when two must become one: the oldest, so that what is new stays exact.
+const RUNS_WEIGHED: usize = 128;
+
 /// Deliveries below an offset may have lost their mark in a crash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CrashWindow {
@@ -214,8 +217,9 @@ impl Account {
 
     /// Changes marks and moves the counts with them.
     fn rewrite(&mut self, from: Offset, to: Offset, rule: impl Fn(Mark) -> Mark, changes: &mut Changes) {
+        let Some((from, to)) = self.runs.changed_span(from.0, to.0, &rule) else { return };
         let (counts, tallies) = (&mut self.counts, &mut self.tallies);
-        self.runs.rewrite(from.0, to.0, rule, |piece| note(counts, tallies, &piece, changes));
+        self.runs.rewrite(from, to, rule, |piece| note(counts, tallies, &piece, changes));
     }
 
     /// At the end of each event: what came to its usual end at the front becomes a count, and the account stays bounded.
@@ -240,8 +244,8 @@ impl Account {
         Some((start, end, mark))
     }
 
-    /// One run less, at the smallest price: first what costs only offsets, then the fewest records that become *possible*,
-    /// then the fewest that become *unwitnessed*.
+    /// One run less, among the oldest and at the smallest price: first what costs only offsets, then the fewest records that
+    /// become *possible*, then the fewest that become *unwitnessed*.
     fn shrink(&mut self, changes: &mut Changes) {
         if !self.runs.get(0).2.is_open() {
             if let Some((start, end, _)) = self.fold_first() {
@@ -250,7 +254,7 @@ impl Account {
             }
             return;
         }
-        let pairs = self.runs.iter().zip(self.runs.iter().skip(1));
+        let pairs = self.runs.iter().zip(self.runs.iter().skip(1)).take(RUNS_WEIGHED);
         let cheapest = pairs.map(|(one, two)| (price(one, two), one, two)).min_by_key(|(price, ..)| *price);
         let Some((_, one, two)) = cheapest else { return };
         if one.2.is_open() && two.2.is_open() {

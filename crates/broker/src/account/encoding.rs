@@ -125,7 +125,7 @@ impl Accounts {
             let book = accounts.books.entry(tp).or_default();
             for _ in 0..count {
                 let group = reader.text("an account's group")?;
-                book.insert(group.into(), Account::decode(reader)?);
+                book.insert(group.into(), Box::new(Account::decode(reader)?));
             }
         }
         accounts.count = accounts.books.values().map(|book| book.len()).sum();

@@ -56,6 +56,8 @@ pub enum Happening {
         offset: Offset,
         /// What a position had passed then: unwitnessed.
         passed_to: Option<Offset>,
+        /// Who took the position or asked for the account; empty if a partition was added.
+        who: Who,
     },
     /// Records were written to a reader's socket.
     Delivered {

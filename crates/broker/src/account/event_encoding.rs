@@ -69,9 +69,10 @@ fn kind(what: &Happening) -> u8 {
 
 fn put(out: &mut Parts, what: &Happening) {
     match what {
-        Happening::Opened { offset, passed_to } => {
+        Happening::Opened { offset, passed_to, who } => {
             out.put_i64(offset.0);
             out.put_option(*passed_to, |out, passed| out.put_i64(passed.0));
+            who.encode(out);
         }
         Happening::Delivered { from, to, witness, who, connection } => {
             put_range(out, *from, *to);
@@ -138,7 +139,7 @@ fn read(reader: &mut Reader<'_>, kind: u8) -> Result<Happening, DecodeError> {
         0 => {
             let offset = Offset(reader.i64("an opening")?);
             let passed = reader.option("an opening", |reader| reader.i64("an opening"))?;
-            Happening::Opened { offset, passed_to: passed.map(Offset) }
+            Happening::Opened { offset, passed_to: passed.map(Offset), who: Who::decode(reader)? }
         }
         1 => {
             let (from, to) = read_range(reader)?;

@@ -190,7 +190,7 @@ impl Recomputation {
     fn one(&mut self, offset: Offset, id: AccountId, what: &Happening) {
         let book = self.accounts.entry(id.tp).or_default();
         match what {
-            Happening::Opened { offset: at, passed_to } => {
+            Happening::Opened { offset: at, passed_to, .. } => {
                 book.insert(id.group.clone(), Painting::open(*at, *passed_to));
                 self.unstated.remove(&id);
             }

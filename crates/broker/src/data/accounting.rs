@@ -60,12 +60,11 @@ impl DataGroup {
                 about = accounts.marks_may_be_missing(ledger, *at, notes)
             }
             AccountCommand::MarksComplete { at } => accounts.marks_are_complete(*at),
-            AccountCommand::OpenAccount { group, partitions, from, by: _, at } => {
+            AccountCommand::OpenAccount { group, partitions, from, by, at } => {
                 for tp in partitions {
                     let Some(ledger) = ledger(*tp) else { continue };
-                    let position = position(group, tp);
-                    let is_new = accounts.open_asked((*tp, group), ledger, (*from, *at), position, notes);
-                    about += u64::from(is_new);
+                    let from = (*from, position(group, tp));
+                    about += u64::from(accounts.open_asked((*tp, group), ledger, from, (by, *at), notes));
                 }
                 return AccountOutcome::Opened { accounts: about };
             }

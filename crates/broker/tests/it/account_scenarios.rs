@@ -73,6 +73,20 @@ fn a_commit_past_some_unread_records_names_only_those() {
 }
 
 #[test]
+fn deliveries_out_of_order_close_their_gaps() {
+    let mut world = World::new(1);
+    world.produce(0, 10);
+    world.deliver("g", 0, 0, 2);
+    for (from, to) in [(8, 10), (4, 6), (2, 4), (5, 9)] {
+        world.deliver("g", 0, from, to);
+    }
+    assert_eq!(world.classes("g"), [("in flight", 10)]);
+    world.commit("g", 0, 10);
+    assert_eq!(world.classes("g"), [("processed", 10)]);
+    finish(&world);
+}
+
+#[test]
 fn a_reset_while_the_group_sleeps_is_skipped_by_the_tool() {
     let mut world = four_of_ten();
     world.reset("g", 0, 10);
