@@ -124,8 +124,14 @@ impl<DB: InboxDatabase> Inbox<DB> {
         F: AsyncFnOnce(&mut Transaction<'_, DB>) -> Result<T, WorkError>,
     {
         let mut both = Connection::begin(&mut **tx).await.map_err(failed::<DB>)?;
-        let registration = DB::register(&mut both, &self.consumer, id, self.concurrent);
-        match registration.await.map_err(failed::<DB>)? {
+        let registration = match DB::register(&mut both, &self.consumer, id, self.concurrent).await {
+            Ok(registration) => registration,
+            Err(error) => {
+                undo(both).await;
+                return Err(failed::<DB>(error));
+            }
+        };
+        match registration {
             Registration::New => {}
             Registration::Repeat => {
                 both.commit().await.map_err(failed::<DB>)?;
@@ -145,7 +151,7 @@ impl<DB: InboxDatabase> Inbox<DB> {
                 Ok(Once::Done(result))
             }
             Err(error) => {
-                both.rollback().await.map_err(failed::<DB>)?;
+                undo(both).await;
                 Err(InboxError::Work(error))
             }
         }
@@ -171,6 +177,14 @@ impl<DB: InboxDatabase> Inbox<DB> {
         let mut conn = self.pool.acquire().await.map_err(failed::<DB>)?;
         let (ids, repeats) = DB::counts(&mut conn, &self.consumer).await.map_err(failed::<DB>)?;
         Ok(InboxProgress { ids: ids.max(0) as u64, repeats: repeats.max(0) as u64 })
+    }
+}
+
+/// Takes back what was done since the savepoint. If that fails, the connection is gone, and the database does it.
+async fn undo<DB: Statements>(mut both: Transaction<'_, DB>) {
+    DB::mend(&mut both).await;
+    if let Err(error) = both.rollback().await {
+        tracing::debug!(%error, "an inbox's savepoint could not be rolled back");
     }
 }
 

@@ -158,3 +158,35 @@ async fn consume<DB: Db>(db: &Opened<DB>, inbox: &Inbox<DB>, number: u64, fails_
         }
     }
 }
+
+/// InnoDB ends the victim's whole transaction. What the caller does in it afterwards must not be committed by itself.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn after_a_deadlock_in_mariadb_the_transaction_is_still_one() {
+    let db = Arc::new(open::<MySql>().await);
+    let inbox = inbox(&db).await;
+    let both_have_one = Arc::new(tokio::sync::Barrier::new(2));
+    let mut crossing = JoinSet::new();
+    for order in [["a", "b"], ["b", "a"]] {
+        let (db, inbox, both_have_one) = (db.clone(), inbox.clone(), both_have_one.clone());
+        crossing.spawn(async move {
+            let mut tx = db.pool.begin().await.unwrap();
+            let nothing = async |_: &mut Transaction<'_, MySql>| Ok(());
+            assert_eq!(inbox.once(&mut tx, &id(order[0]), nothing).await.unwrap(), Once::Done(()));
+            both_have_one.wait().await;
+            let crossed = inbox.once(&mut tx, &id(order[1]), nothing).await;
+            if let Err(error) = &crossed {
+                assert!(matches!(error, InboxError::Conflict(_)), "{error:?}");
+                MySql::execute(&mut tx, effect("after the deadlock")).await.unwrap();
+                tx.rollback().await.unwrap();
+            } else {
+                tx.commit().await.unwrap();
+            }
+            crossed.is_err()
+        });
+    }
+    let mut victims = 0;
+    while let Some(victim) = crossing.join_next().await {
+        victims += usize::from(victim.unwrap());
+    }
+    assert_eq!((victims, effects(&db).await), (1, 0));
+}

@@ -57,6 +57,12 @@ pub trait Statements: sqlx::Database {
     ) -> impl Future<Output = sqlx::Result<Applied>> + Send;
     /// Whether the error says that another transaction was in the way, so that all of it may simply be tried again.
     fn is_conflict(error: &sqlx::Error) -> bool;
+    /// After an error: begins the transaction anew if the database has ended it by itself, so that what the caller does
+    /// next is in a transaction, and the savepoints that sqlx counts on are there.
+    fn mend(conn: &mut Self::Connection) -> impl Future<Output = ()> + Send {
+        let _ = conn;
+        std::future::ready(())
+    }
     /// The planted bug: commits what the transaction has so far, behind the back of its owner.
     fn tear(conn: &mut Self::Connection) -> impl Future<Output = sqlx::Result<()>> + Send;
 }

@@ -88,6 +88,17 @@ impl Statements for MySql {
         }
     }
 
+    /// InnoDB ends the whole transaction of a deadlock's victim, and what follows would be committed statement by statement.
+    async fn mend(conn: &mut Self::Connection) {
+        let probe = "SAVEPOINT tally_inbox_probe; ROLLBACK TO SAVEPOINT tally_inbox_probe";
+        let again =
+            "BEGIN; SAVEPOINT _sqlx_savepoint_1; SAVEPOINT _sqlx_savepoint_2; SAVEPOINT _sqlx_savepoint_3";
+        if sqlx::raw_sql(probe).execute(&mut *conn).await.is_err() {
+            // If this fails, too, the connection is gone, and with it all that it could have committed.
+            let _ = sqlx::raw_sql(again).execute(conn).await;
+        }
+    }
+
     fn is_conflict(error: &sqlx::Error) -> bool {
         matches!(number(error), Some(LOCK_WAIT_TIMEOUT | LOCK_DEADLOCK))
     }
