@@ -1,4 +1,44 @@
-//! The Rust SDK of TallyMQ, for any cluster that speaks the Kafka protocol. It may not import another crate of the workspace.
+//! The Rust SDK of TallyMQ: nothing is lost before the queue, and nothing is done twice behind it. It stands on
+//! librdkafka, works against any cluster that speaks the Kafka protocol, and imports no other crate of the workspace.
+//!
+//! | you want | you take |
+//! |---|---|
+//! | to know what became of a record | [`Producer`]: every send ends as [`Stored`] or as a typed [`SendError`] |
+//! | to get over an outage | a [`SpoolSettings`] or a fallback in the [`ProducerBuilder`] |
+//! | to acknowledge only what is done | [`Consumer`] with a [`Handler`] |
+//! | to live with records that fail | [`Retry`], and [`DeadLetters`] for what no retry mends |
+//! | to see what is missing | [`sequence`]: every record is numbered, and gaps are named |
+//! | to send in your database's transaction | the outbox (features `postgres`, `mysql`, `sqlite`) |
+//! | to do work once | the inbox (the same, and `redis`) |
+//!
+//! ```no_run
+//! use std::time::Duration;
+//! use tallymq_client::{Cluster, Consumer, HandlerError, Producer, Received, Record};
+//!
+//! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+//! let cluster = Cluster::at("127.0.0.1:9092");
+//! let producer = Producer::builder(cluster.clone()).start().await?;
+//! let stored = producer.send(Record::to("greetings").key("en").value("hello")).await?;
+//! println!("{stored:?}");
+//!
+//! let consumer = Consumer::builder(cluster, "readers")
+//!     .topic("greetings")
+//!     .start(async |record: Received| -> Result<(), HandlerError> {
+//!         println!("{}: {:?}", record.position(), record.value());
+//!         Ok(())
+//!     })
+//!     .await?;
+//! tokio::signal::ctrl_c().await?;
+//! let stopped = consumer.stop(Duration::from_secs(30)).await;
+//! println!("{} handlers were cut short", stopped.abandoned);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Everything runs on tokio. The counters ([`ProducerCounts`], [`SpoolStatus`], [`ConsumerCounts`],
+//! [`sequence::SequenceCounts`]) are plain numbers with a `metrics()` each, for whatever collects yours.
+//!
+//! The feature `tls` builds librdkafka with TLS and SASL-SCRAM; it needs the headers of OpenSSL.
 
 pub mod headers;
 #[cfg(any(feature = "postgres", feature = "mysql", feature = "sqlite", feature = "redis"))]

@@ -21,6 +21,8 @@ pub enum Harness {
     BrokerModel,
     /// The account's balance and its recomputation from the files alone.
     Account,
+    /// The SDK against a real broker, with kills of either.
+    Sdk,
 }
 
 /// One bug.
@@ -49,7 +51,7 @@ const LOST: &[Class] = &[Class::LostWrite, Class::Unseen];
 const DOUBLED: &[Class] = &[Class::InconsistentOffsets];
 
 /// Every planted bug.
-pub const PLANTED: [PlantedBug; 21] = [
+pub const PLANTED: [PlantedBug; 23] = [
     bug(
         "ack-before-fsync",
         Harness::StorageCuts,
@@ -176,6 +178,13 @@ pub const PLANTED: [PlantedBug; 21] = [
         &[],
         "Two intervals of one class are merged and the gap-closing one is forgotten.",
     ),
+    bug(
+        "ack-before-handler",
+        Harness::Sdk,
+        LOST,
+        "The consumer acknowledges a record before its handler returned.",
+    ),
+    bug("spool-not-synced", Harness::Sdk, LOST, "The producer's spool answers before its records are on the disk."),
 ];
 
 /// The bug of that name.

@@ -27,6 +27,23 @@ pub struct ConsumerCounts {
     pub running: u64,
 }
 
+impl ConsumerCounts {
+    /// All of it under the names of metrics, as Prometheus would have them.
+    pub fn metrics(&self) -> [(&'static str, u64); 9] {
+        [
+            ("tallymq_consumer_received_total", self.received),
+            ("tallymq_consumer_handled_total", self.handled),
+            ("tallymq_consumer_failed_attempts_total", self.failed),
+            ("tallymq_consumer_retried_total", self.retried),
+            ("tallymq_consumer_dead_lettered_total", self.dead_lettered),
+            ("tallymq_consumer_given_back_total", self.given_back),
+            ("tallymq_consumer_commits_failed_total", self.commits_failed),
+            ("tallymq_consumer_receipts_total", self.receipts),
+            ("tallymq_consumer_running", self.running),
+        ]
+    }
+}
+
 #[derive(Debug, Default)]
 pub(super) struct Counters {
     pub(super) received: AtomicU64,

@@ -107,11 +107,15 @@ impl Context {
         let mut work = shared.work.lock();
         let dropped = work.give_back(places);
         shared.counters.given_back.fetch_add(dropped, Relaxed);
-        let until = Instant::now() + self.revoke_wait;
+        // A partition that is lost already is another's: nothing finished now can be committed.
+        let lost = consumer.assignment_lost();
+        // One that stops has waited already.
+        let wait = if lost || work.is_stopping() { Duration::ZERO } else { self.revoke_wait };
+        let until = Instant::now() + wait;
         while work.running_on(places) > 0 && !shared.ended.wait_until(&mut work, until).timed_out() {}
         let positions = work.committable(Some(places));
         drop(work);
-        if !consumer.assignment_lost() {
+        if !lost {
             commit(consumer, shared, &positions, CommitMode::Sync);
         }
         shared.work.lock().remove(places);

@@ -120,6 +120,11 @@ impl Work {
         self.give_back(&places)
     }
 
+    /// Whether nothing new begins here.
+    pub(super) fn is_stopping(&self) -> bool {
+        self.stopping
+    }
+
     /// How many handlers are at work on these partitions.
     pub(super) fn running_on(&self, places: &[Place]) -> usize {
         places.iter().filter_map(|place| self.partitions.get(place)).map(|partition| partition.running).sum()

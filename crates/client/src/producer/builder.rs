@@ -1,9 +1,6 @@
 //! How a producer is set up.
 
-use std::{
-    sync::{Arc, atomic::AtomicBool},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
 use tokio::sync::{Notify, Semaphore, mpsc};
@@ -118,16 +115,20 @@ impl ProducerBuilder {
         };
         let core = Arc::new(self.core(spool.clone())?);
         let (jobs, queue) = mpsc::unbounded_channel();
-        tokio::spawn(dispatch::run(core.clone(), queue));
-        if let Some(spool) = spool {
-            tokio::spawn(resend::run(core.clone(), spool));
-        }
+        let dispatcher = tokio::spawn(dispatch::run(core.clone(), queue));
+        let resender = spool.map(|spool| tokio::spawn(resend::run(core.clone(), spool)));
         // A semaphore counts at most so many permits.
         let buffer_bytes_max = self.buffer_bytes_max.min(Semaphore::MAX_PERMITS).min(u32::MAX as usize);
         let room = Arc::new(Semaphore::new(buffer_bytes_max));
-        Ok(Producer {
-            handle: Arc::new(Handle { core, jobs: Mutex::new(Some(jobs)), room, buffer_bytes_max }),
-        })
+        let handle = Handle {
+            core,
+            jobs: Mutex::new(Some(jobs)),
+            dispatcher: Mutex::new(Some(dispatcher)),
+            resender: Mutex::new(resender),
+            room,
+            buffer_bytes_max,
+        };
+        Ok(Producer { handle: Arc::new(handle) })
     }
 
     fn core(&self, spool: Option<Arc<Spool>>) -> Result<Core, StartError> {
@@ -157,7 +158,6 @@ impl ProducerBuilder {
             counters: Counters::default(),
             deadline: self.deadline,
             changed: Notify::new(),
-            closing: AtomicBool::new(false),
         })
     }
 }

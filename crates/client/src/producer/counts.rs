@@ -26,6 +26,22 @@ pub struct ProducerCounts {
     pub one_way_lost: u64,
 }
 
+impl ProducerCounts {
+    /// All of it under the names of metrics, as Prometheus would have them.
+    pub fn metrics(&self) -> [(&'static str, u64); 8] {
+        [
+            ("tallymq_producer_sent_total", self.sent),
+            ("tallymq_producer_stored_total", self.stored),
+            ("tallymq_producer_in_fallback_total", self.in_fallback),
+            ("tallymq_producer_spooled_total", self.spooled),
+            ("tallymq_producer_refused_total", self.refused),
+            ("tallymq_producer_unknown_total", self.unknown),
+            ("tallymq_producer_unsettled", self.unsettled),
+            ("tallymq_producer_one_way_lost_total", self.one_way_lost),
+        ]
+    }
+}
+
 #[derive(Debug, Default)]
 pub(super) struct Counters {
     sent: AtomicU64,

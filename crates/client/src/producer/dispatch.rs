@@ -45,9 +45,8 @@ pub(super) struct Core {
     pub(super) spool: Option<Arc<Spool>>,
     pub(super) counters: Counters,
     pub(super) deadline: Duration,
-    /// Rings when a record is settled, when one enters the spool, and when the producer closes.
+    /// Rings when a record is settled.
     pub(super) changed: Notify,
-    pub(super) closing: std::sync::atomic::AtomicBool,
 }
 
 /// Takes records until the last handle is gone.

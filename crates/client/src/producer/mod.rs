@@ -21,13 +21,13 @@ mod resend;
 mod verdict;
 pub(crate) mod wire;
 
-use std::{
-    sync::{Arc, atomic::Ordering::Relaxed},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::{
+    sync::{Semaphore, mpsc, oneshot},
+    task::JoinHandle,
+};
 use uuid::Uuid;
 
 pub use self::{
@@ -69,6 +69,8 @@ pub struct Producer {
 struct Handle {
     core: Arc<Core>,
     jobs: Mutex<Option<mpsc::UnboundedSender<Job>>>, // None once closed
+    dispatcher: Mutex<Option<JoinHandle<()>>>,       // None once closed
+    resender: Mutex<Option<JoinHandle<()>>>,         // None without a spool, and once closed
     room: Arc<Semaphore>,
     buffer_bytes_max: usize,
 }
@@ -139,7 +141,8 @@ impl Producer {
         self.handle.core.desk.lock().instance
     }
 
-    /// Takes no more records and waits until all that it took are settled. What waits in the spool stays there.
+    /// Takes no more records and waits until all that it took are settled. What waits in the spool stays there
+    /// for the next producer with that directory.
     ///
     /// # Errors
     /// [`Unsettled`] if that takes longer than `within`.
@@ -156,8 +159,17 @@ impl Producer {
             }
         };
         let result = tokio::time::timeout(within, settled).await;
-        core.closing.store(true, Relaxed);
-        core.changed.notify_waiters();
+        let dispatcher = self.handle.dispatcher.lock().take();
+        if let (Ok(()), Some(dispatcher)) = (&result, dispatcher) {
+            // It has nothing left, and ends.
+            drop(dispatcher.await);
+        }
+        let resender = self.handle.resender.lock().take();
+        if let Some(resender) = resender {
+            // What it has sent and not struck off is sent again the next time, under its old number.
+            resender.abort();
+            drop(resender.await);
+        }
         result.map_err(|_| Unsettled { unsettled: core.counters.read().unsettled })
     }
 
@@ -215,8 +227,9 @@ async fn answer_of(answer: oneshot::Receiver<SendResult>) -> SendResult {
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        self.core.closing.store(true, Relaxed);
-        self.core.changed.notify_waiters();
+        if let Some(resender) = self.resender.lock().take() {
+            resender.abort();
+        }
     }
 }
 

@@ -1,9 +1,6 @@
 //! Emptying the spool: in order, under the old numbers, with growing pauses while no broker answers.
 
-use std::{
-    sync::{Arc, atomic::Ordering::Relaxed},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use super::{
     dispatch::Core,
@@ -19,10 +16,12 @@ const BATCH_RECORDS_MAX: usize = 256;
 const BATCH_BYTES_MAX: usize = 1024 * 1024;
 const PAUSE_MIN: Duration = Duration::from_millis(50);
 const PAUSE_MAX: Duration = Duration::from_secs(5);
+/// Makes up for a bell that rang between a look and the wait for it.
+const LOOK_AGAIN: Duration = Duration::from_millis(200);
 
-/// Runs as long as the producer.
+/// Runs until it is aborted with its producer.
 pub(super) async fn run(core: Arc<Core>, spool: Arc<Spool>) {
-    while !core.closing.load(Relaxed) {
+    loop {
         let changed = core.changed.notified();
         let (spooling, unsettled) = {
             let desk = core.desk.lock();
@@ -30,8 +29,7 @@ pub(super) async fn run(core: Arc<Core>, spool: Arc<Spool>) {
         };
         // What is still on its way may fail and belong between those that wait: the order is known when all are settled.
         if !spooling || unsettled > 0 {
-            // The bound makes up for a bell that rang between the look and the wait.
-            drop(tokio::time::timeout(PAUSE_MAX.min(Duration::from_millis(200)), changed).await);
+            drop(tokio::time::timeout(LOOK_AGAIN, changed).await);
             continue;
         }
         if let Err(error) = drain(&core, &spool).await {
@@ -46,7 +44,7 @@ async fn drain(core: &Arc<Core>, spool: &Spool) -> Result<(), SpoolError> {
     spool.arrange().await?;
     tracing::info!(waiting = spool.waiting(), "sending from the spool");
     let mut pause = PAUSE_MIN;
-    while !core.closing.load(Relaxed) {
+    loop {
         let batch = spool.next(BATCH_RECORDS_MAX, BATCH_BYTES_MAX).await?;
         if batch.is_empty() {
             let mut desk = core.desk.lock();
@@ -65,7 +63,6 @@ async fn drain(core: &Arc<Core>, spool: &Spool) -> Result<(), SpoolError> {
             pause = (pause * 2).min(PAUSE_MAX);
         }
     }
-    Ok(())
 }
 
 /// False if the broker did not answer for all of them.

@@ -107,6 +107,22 @@ pub struct SequenceCounts {
     pub ranges_dropped: u64,
 }
 
+impl SequenceCounts {
+    /// All of it under the names of metrics, as Prometheus would have them.
+    pub fn metrics(&self) -> [(&'static str, u64); 8] {
+        [
+            ("tallymq_sequence_checked_total", self.checked),
+            ("tallymq_sequence_unnumbered_total", self.unnumbered),
+            ("tallymq_sequence_missing_total", self.missing),
+            ("tallymq_sequence_duplicates_total", self.duplicates),
+            ("tallymq_sequence_late_total", self.late),
+            ("tallymq_sequence_redelivered_total", self.redelivered),
+            ("tallymq_sequence_producers_dropped_total", self.producers_dropped),
+            ("tallymq_sequence_ranges_dropped_total", self.ranges_dropped),
+        ]
+    }
+}
+
 /// Checks the records of the partitions of one topic, in the order of their offsets.
 ///
 /// ```

@@ -1,6 +1,8 @@
-//! The bytes of the spool. A file is a row of frames; nothing else stands in it.
+//! The bytes of the spool. A file is a head and a row of frames; nothing else stands in it.
 //!
 //! ```text
+//!   head: "TMQSPOOL" · format version u32
+//!
 //!   0        4        8         12    13
 //!   │ marker │ length │ crc32c  │kind │ body …            numbers little-endian
 //!                      └ over kind and body; length counts both
@@ -27,6 +29,34 @@ pub(super) const MARKER: [u8; 4] = *b"\x9btQ1";
 pub(super) const FRAME_HEAD_BYTES: usize = 12;
 /// No frame is longer, whatever its length field says.
 pub(super) const FRAME_BYTES_MAX: usize = 128 * 1024 * 1024;
+
+/// What a file begins with.
+const FILE_MAGIC: &[u8; 8] = b"TMQSPOOL";
+/// The only format there is.
+const FORMAT: u32 = 1;
+/// Magic and version.
+pub(super) const FILE_HEAD_BYTES: usize = 12;
+
+/// The head of a new file.
+pub(super) fn file_head() -> [u8; FILE_HEAD_BYTES] {
+    let mut head = [0; FILE_HEAD_BYTES];
+    head[..8].copy_from_slice(FILE_MAGIC);
+    head[8..].copy_from_slice(&FORMAT.to_le_bytes());
+    head
+}
+
+/// Where a file's frames begin: 0 if its head is damaged, so that it counts as damage. Err with the version if that is
+/// not ours.
+pub(super) fn frames_begin(file: &[u8]) -> Result<usize, u32> {
+    let Some((head, _)) = file.split_first_chunk::<FILE_HEAD_BYTES>() else { return Ok(0) };
+    if &head[..8] != FILE_MAGIC {
+        return Ok(0);
+    }
+    match u32::from_le_bytes([head[8], head[9], head[10], head[11]]) {
+        FORMAT => Ok(FILE_HEAD_BYTES),
+        other => Err(other),
+    }
+}
 
 const NULL: u32 = u32::MAX;
 

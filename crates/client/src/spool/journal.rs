@@ -10,7 +10,7 @@ use std::{
 };
 
 use super::{
-    frame::Frame,
+    frame::{self, FILE_HEAD_BYTES, Frame},
     medium::Medium,
     recovery::{self, Recovered},
 };
@@ -255,7 +255,8 @@ impl<M: Medium> Journal<M> {
                 }
                 let file = last.map_or(1, |(file, _)| file + 1);
                 self.medium.create(file)?;
-                self.files.insert(file, FileBook::default());
+                self.medium.append(&frame::file_head())?;
+                self.files.insert(file, FileBook { bytes: FILE_HEAD_BYTES as u64, entries: 0 });
                 self.writing = true;
                 Ok(file)
             }

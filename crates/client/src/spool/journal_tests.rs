@@ -198,6 +198,17 @@ fn damage_in_the_middle_costs_only_itself_and_is_counted() {
 }
 
 #[test]
+fn a_format_of_another_release_is_refused_and_not_touched() {
+    let memory = Memory::default();
+    open(memory.clone()).append(vec![record(0)]).unwrap();
+    memory.files.lock().get_mut(&1).unwrap().written[8] = 2;
+    let before = memory.read(1).unwrap();
+    let error = Journal::open(memory.clone(), 200).map(drop).unwrap_err();
+    assert!(error.to_string().contains("format 2"), "{error}");
+    assert_eq!(memory.read(1).unwrap(), before);
+}
+
+#[test]
 fn after_a_failed_sync_nothing_is_promised_any_more() {
     let memory = Memory::default();
     let mut journal = open(memory.clone());

@@ -17,6 +17,7 @@ use std::{
         atomic::{AtomicU64, Ordering::Relaxed},
         mpsc,
     },
+    thread,
 };
 
 use parking_lot::Mutex;
@@ -110,6 +111,22 @@ pub struct SpoolStatus {
     pub damaged_bytes: u64,
 }
 
+impl SpoolStatus {
+    /// All of it under the names of metrics, as Prometheus would have them.
+    pub fn metrics(&self) -> [(&'static str, u64); 8] {
+        [
+            ("tallymq_spool_waiting", self.waiting),
+            ("tallymq_spool_taken_total", self.taken),
+            ("tallymq_spool_resent_total", self.resent),
+            ("tallymq_spool_refused", self.refused),
+            ("tallymq_spool_bytes", self.bytes),
+            ("tallymq_spool_bytes_max", self.bytes_max),
+            ("tallymq_spool_torn_bytes", self.torn_bytes),
+            ("tallymq_spool_damaged_bytes", self.damaged_bytes),
+        ]
+    }
+}
+
 #[derive(Debug, Default)]
 struct Gauges {
     waiting: AtomicU64,
@@ -123,7 +140,8 @@ struct Gauges {
 /// An open spool; a [`Producer`](crate::Producer) has one if its builder was told to.
 #[derive(Debug)]
 pub struct Spool {
-    requests: Mutex<mpsc::Sender<Request>>,
+    requests: Mutex<Option<mpsc::Sender<Request>>>, // None only while it is dropped
+    thread: Option<thread::JoinHandle<()>>,
     gauges: Arc<Gauges>,
     bytes_max: u64,
     torn_bytes: u64,
@@ -148,8 +166,15 @@ impl Spool {
         gauges.refused.store(journal.refused_count(), Relaxed);
         gauges.bytes.store(journal.bytes(), Relaxed);
         let (torn_bytes, damaged_bytes) = (journal.torn_bytes, journal.damaged_bytes);
-        let requests = Mutex::new(writer::start(journal, gauges.clone()).map_err(failed)?);
-        Ok(Spool { requests, gauges, bytes_max: settings.bytes_max, torn_bytes, damaged_bytes })
+        let (requests, thread) = writer::start(journal, gauges.clone()).map_err(failed)?;
+        Ok(Spool {
+            requests: Mutex::new(Some(requests)),
+            thread: Some(thread),
+            gauges,
+            bytes_max: settings.bytes_max,
+            torn_bytes,
+            damaged_bytes,
+        })
     }
 
     /// How it stands.
@@ -189,8 +214,13 @@ impl Spool {
         let (reply, answer) = oneshot::channel();
         self.gauges.waiting.fetch_add(1, Relaxed);
         self.gauges.queued_bytes.fetch_add(size, Relaxed);
-        self.requests.lock().send(Request::Append { record, reply }).map_err(|_| SpoolError::Closed)?;
+        self.request(Request::Append { record, reply })?;
         Ok(answer)
+    }
+
+    fn request(&self, request: Request) -> Result<(), SpoolError> {
+        let requests = self.requests.lock();
+        requests.as_ref().and_then(|requests| requests.send(request).ok()).ok_or(SpoolError::Closed)
     }
 
     /// Records that wait, with those that are queued.
@@ -235,7 +265,19 @@ impl Spool {
         request: impl FnOnce(oneshot::Sender<Result<T, SpoolError>>) -> Request,
     ) -> Result<T, SpoolError> {
         let (reply, answer) = oneshot::channel();
-        self.requests.lock().send(request(reply)).map_err(|_| SpoolError::Closed)?;
+        self.request(request(reply))?;
         answer.await.map_err(|_| SpoolError::Closed)?
+    }
+}
+
+impl Drop for Spool {
+    /// Waits for the thread's last write, so that the directory can be opened again at once.
+    fn drop(&mut self) {
+        drop(self.requests.lock().take());
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the spool's thread panicked");
+        }
     }
 }

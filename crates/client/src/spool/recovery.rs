@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, io};
 
 use super::{
-    frame::{Frame, MARKER},
+    frame::{self, Frame, MARKER},
     journal::{Entry, FileBook, Place},
     medium::Medium,
 };
@@ -31,7 +31,10 @@ pub(super) fn recover(medium: &mut impl Medium) -> io::Result<Recovered> {
     for file in medium.list()? {
         let bytes = medium.read(file)?;
         found.files.insert(file, FileBook::default());
-        let mut at = 0;
+        let mut at = frame::frames_begin(&bytes).map_err(|version| {
+            let text = format!("spool file {file} has format {version}, which this release does not know");
+            io::Error::new(io::ErrorKind::Unsupported, text)
+        })?;
         while at < bytes.len() {
             if let Some((frame, length)) = Frame::decode(&bytes[at..]) {
                 let (Frame::Record { id, .. }

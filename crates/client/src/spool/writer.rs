@@ -33,11 +33,11 @@ pub(super) enum Request {
 pub(super) fn start<M: Medium>(
     journal: Journal<M>,
     gauges: Arc<Gauges>,
-) -> io::Result<mpsc::Sender<Request>> {
+) -> io::Result<(mpsc::Sender<Request>, thread::JoinHandle<()>)> {
     let (sender, requests) = mpsc::channel();
     let mut writer = Writer { journal, gauges };
-    thread::Builder::new().name("tallymq-spool".into()).spawn(move || writer.run(&requests))?;
-    Ok(sender)
+    let thread = thread::Builder::new().name("tallymq-spool".into()).spawn(move || writer.run(&requests))?;
+    Ok((sender, thread))
 }
 
 struct Writer<M> {

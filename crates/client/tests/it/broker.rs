@@ -17,17 +17,18 @@ pub struct Broker {
     process: Option<Process>,
 }
 
-/// The broker's binary: `TALLYMQ_BINARY`, or what this workspace built.
+/// The broker's binary: `TALLYMQ_BINARY`, or what was built beside these tests, or what this workspace built before.
 fn binary() -> PathBuf {
     if let Some(path) = std::env::var_os("TALLYMQ_BINARY") {
         return path.into();
     }
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../target/debug/tallymq");
-    assert!(
-        path.exists(),
-        "these tests need the broker: run `cargo build -p tallymq-cli` first, or name a binary in TALLYMQ_BINARY"
-    );
-    path
+    // target/debug/deps/it-… and target/debug/tallymq
+    let here = std::env::current_exe().unwrap();
+    let beside = here.parent().unwrap().parent().unwrap().join("tallymq");
+    let before = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../target/debug/tallymq");
+    [beside, before].into_iter().find(|path| path.exists()).expect(
+        "these tests need the broker: run `cargo build -p tallymq-cli` first, or name a binary in TALLYMQ_BINARY",
+    )
 }
 
 impl Broker {

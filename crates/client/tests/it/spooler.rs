@@ -39,7 +39,7 @@ async fn sends_its_input_and_ends() {
 
 async fn run(address: &str, directory: &Path, input: impl BufRead) -> SpoolStatus {
     let producer = Producer::builder(Cluster::at(address).set("reconnect.backoff.ms", "20"))
-        .deadline(Duration::from_secs(1))
+        .deadline(Duration::from_secs(3))
         .spool(SpoolSettings::at(directory))
         .start()
         .await

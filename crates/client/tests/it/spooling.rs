@@ -1,10 +1,12 @@
 //! The spool across kill -9 of the process that sends.
 
-use std::{fs::OpenOptions, io::Write};
+use std::{fs::OpenOptions, io::Write, time::Duration};
 
-use tallymq_client::{OpenError, Producer, SpoolSettings, StartError};
+use tallymq_client::{
+    OpenError, Producer, Record, Refusal, SendError, SpoolError, SpoolSettings, StartError,
+};
 
-use crate::{broker::Broker, process::Process, spooler, topic};
+use crate::{broker::Broker, process::Process, spooler, topic, waiting::until};
 
 /// Sends lines one after the other and gives what became of them.
 fn send(process: &mut Process, lines: std::ops::Range<usize>) -> Vec<String> {
@@ -92,4 +94,33 @@ async fn a_spool_belongs_to_one_producer() {
     let _first = builder.clone().start().await.unwrap();
     let second = builder.start().await.unwrap_err();
     assert!(matches!(second, StartError::Spool(OpenError::InUse(_))), "{second}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_closed_producers_spool_is_the_next_ones() {
+    let mut broker = Broker::start();
+    broker.create_topic("t", 1);
+    broker.kill();
+    let spool = tempfile::tempdir().unwrap();
+    let builder = Producer::builder(broker.cluster())
+        .deadline(Duration::from_millis(300))
+        .spool(SpoolSettings::at(spool.path()).bytes_max(3000));
+    for round in 1..4 {
+        let producer = builder.clone().start().await.unwrap();
+        assert!(!producer.send(Record::to("t").value("x")).await.unwrap().by_broker());
+        producer.close(Duration::from_secs(10)).await.unwrap();
+        assert_eq!(producer.spool().unwrap().status().waiting, round);
+    }
+    // Full, it refuses and loses nothing of what it has.
+    let producer = builder.clone().start().await.unwrap();
+    let error = producer.send(Record::to("t").value(vec![0; 3000])).await.unwrap_err();
+    assert!(
+        matches!(error, SendError::Refused { cause: Refusal::Spool(SpoolError::Full { .. }), .. }),
+        "{error}"
+    );
+    broker.start_again();
+    until("it is empty", || producer.spool().unwrap().status().waiting == 0).await;
+    assert_eq!(topic::read(broker.address(), "t").len(), 3);
+    let counts: u64 = producer.counts().metrics().iter().map(|(_, value)| value).sum();
+    assert_eq!(counts, 2, "one sent, one refused");
 }
