@@ -21,7 +21,7 @@ fn civil(days: i64) -> (i64, i64, i64) {
     (year_of_era + era * 400 + i64::from(month <= 2), month, day)
 }
 
-/// A span in the largest unit that it has at least two of.
+/// A span in the largest unit that it has at least two of, rounded down: who is told has that long at least.
 pub fn span(ms: i64) -> String {
     let units = [(86_400_000, "d"), (3_600_000, "h"), (60_000, "min"), (1000, "s")];
     let fitting = units.iter().find(|(unit_ms, _)| ms >= 2 * unit_ms);

@@ -10,7 +10,7 @@ use tallymq_gateway::kafka::{
     },
 };
 
-use super::{Client, ClientError, Position, call, check};
+use super::{Address, Client, ClientError, Position, call, check};
 
 /// A group.
 #[derive(Clone, Debug)]
@@ -42,19 +42,24 @@ pub struct GroupMember {
 pub const CONSUMERS: &str = "consumer";
 
 impl Client {
-    /// All groups, by name. Each broker knows those that it coordinates.
+    /// All groups, by name.
     pub async fn groups(&mut self) -> Result<Vec<ListedGroup>, ClientError> {
         let mut addresses: Vec<_> = self.brokers().await?;
         addresses.sort();
         addresses.dedup();
         let mut groups = Vec::new();
         for address in addresses {
-            let answer = call!(self.to(&address).await?, ListGroups, ListGroupsRequest::default())?;
-            check("groups", answer.error_code, None)?;
-            groups.extend(answer.groups);
+            groups.extend(self.groups_of(&address).await?);
         }
         groups.sort_by(|a, b| a.group_id.cmp(&b.group_id));
         Ok(groups)
+    }
+
+    /// The groups that a broker coordinates.
+    pub async fn groups_of(&mut self, address: &Address) -> Result<Vec<ListedGroup>, ClientError> {
+        let answer = call!(self.to(address).await?, ListGroups, ListGroupsRequest::default())?;
+        check("groups", answer.error_code, None)?;
+        Ok(answer.groups)
     }
 
     /// One group.

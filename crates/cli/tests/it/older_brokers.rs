@@ -84,6 +84,6 @@ fn what_a_cluster_does_not_have_is_said_and_is_no_failure() {
     assert_eq!(found["findings"], json!([]), "what is not told is not judged");
     let unchecked = found["unchecked"].as_array().unwrap();
     let whats: Vec<_> = unchecked.iter().map(|one| one["what"].as_str().unwrap()).collect();
-    assert_eq!(whats, ["settings of broker 7", "groups"]);
+    assert_eq!(whats, ["settings of broker 7", "groups of broker 7"]);
     assert!(unchecked.iter().all(|one| one["refused"] == json!(false)), "{unchecked:?}");
 }

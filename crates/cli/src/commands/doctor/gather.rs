@@ -10,7 +10,7 @@ use indicatif::ProgressBar;
 
 use super::{Unchecked, watch};
 use crate::{
-    client::{Client, ClientError, Config, TopicInfo},
+    client::{Address, Client, ClientError, Config, TopicInfo},
     doctor::cluster::facts::{Broker, Cluster, Partition, Settings, Topic},
 };
 
@@ -28,7 +28,8 @@ pub async fn gather(
             None
         }
     };
-    let brokers = brokers(client, unchecked).await?;
+    let addresses = client.brokers_by_id().await?;
+    let brokers = brokers(client, &addresses, unchecked).await;
     let infos = client.topics().await?;
     let topics = topics(client, &infos, unchecked).await;
     let mut cluster = Cluster {
@@ -38,7 +39,8 @@ pub async fn gather(
         topics,
         ..Cluster::default()
     };
-    cluster.groups = watch::groups(client, &infos, watch, bar, unchecked, &mut cluster.watched_ms).await;
+    let seen = watch::Seen { brokers: &addresses, topics: &infos };
+    (cluster.groups, cluster.watched_ms) = watch::groups(client, seen, watch, bar, unchecked).await;
     cluster.now_ms = now_ms();
     Ok(cluster)
 }
@@ -53,10 +55,14 @@ fn now_ms() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64)
 }
 
-async fn brokers(client: &mut Client, unchecked: &mut Vec<Unchecked>) -> Result<Vec<Broker>, ClientError> {
+async fn brokers(
+    client: &mut Client,
+    addresses: &BTreeMap<i32, Address>,
+    unchecked: &mut Vec<Unchecked>,
+) -> Vec<Broker> {
     let mut brokers = Vec::new();
-    for (id, address) in client.brokers_by_id().await? {
-        let settings = match client.broker_configs(id, &address).await {
+    for (&id, address) in addresses {
+        let settings = match client.broker_configs(id, address).await {
             Ok(configs) => settings(configs),
             Err(error) => {
                 not_told(unchecked, format!("settings of broker {id}"), &error);
@@ -65,7 +71,7 @@ async fn brokers(client: &mut Client, unchecked: &mut Vec<Unchecked>) -> Result<
         };
         brokers.push(Broker { id, settings });
     }
-    Ok(brokers)
+    brokers
 }
 
 fn settings(configs: Vec<Config>) -> Settings {

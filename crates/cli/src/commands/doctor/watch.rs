@@ -12,7 +12,9 @@ use tokio::time::{Instant, sleep};
 
 use super::{Unchecked, gather::not_told};
 use crate::{
-    client::{CONSUMERS, Client, ClientError, EARLIEST, GroupInfo, LATEST, Position as Place, TopicInfo},
+    client::{
+        Address, CONSUMERS, Client, ClientError, EARLIEST, GroupInfo, LATEST, Position as Place, TopicInfo,
+    },
     doctor::cluster::facts::{Group, Look, Member, Position},
 };
 
@@ -56,17 +58,25 @@ struct Watched {
     moves: BTreeMap<Place, u64>,
 }
 
-/// All groups of consumers with what was seen of them; `watched_ms` is how long that took, 0 for a single look.
+/// What was seen of the cluster before.
+#[derive(Clone, Copy)]
+pub struct Seen<'a> {
+    /// Each coordinates some groups.
+    pub brokers: &'a BTreeMap<i32, Address>,
+    /// All of them.
+    pub topics: &'a [TopicInfo],
+}
+
+/// All groups of consumers with what was seen of them, and how long that took in milliseconds; 0 for a single look.
 pub async fn groups(
     client: &mut Client,
-    topics: &[TopicInfo],
+    seen: Seen<'_>,
     limit: Duration,
     bar: &ProgressBar,
     unchecked: &mut Vec<Unchecked>,
-    watched_ms: &mut i64,
-) -> Vec<Group> {
-    let mut watched = open(client, unchecked).await;
-    let topics = &with_positions(topics, &watched);
+) -> (Vec<Group>, i64) {
+    let mut watched = open(client, seen.brokers, unchecked).await;
+    let topics = &with_positions(seen.topics, &watched);
     let first_ends = offsets(client, topics, LATEST, unchecked).await;
     let begin = Instant::now();
     if !topics.is_empty() {
@@ -80,14 +90,12 @@ pub async fn groups(
         }
     }
     let twice = !limit.is_zero() && !topics.is_empty();
-    if twice {
-        *watched_ms = begin.elapsed().as_millis() as i64;
-    }
+    let watched_ms = if twice { begin.elapsed().as_millis() as i64 } else { 0 };
     let ends = offsets(client, topics, LATEST, unchecked).await;
     let edges = Edges { first_ends, starts, ends, twice };
     let mut groups: Vec<Group> = watched.into_iter().map(|group| group.finish(&edges)).collect();
     unread(client, topics, &mut groups, unchecked).await;
-    groups
+    (groups, watched_ms)
 }
 
 impl Watched {
@@ -141,14 +149,19 @@ struct Edges {
     twice: bool,
 }
 
-async fn open(client: &mut Client, unchecked: &mut Vec<Unchecked>) -> Vec<Watched> {
-    let listed = match patiently!(client, client.groups()) {
-        Ok(listed) => listed,
-        Err(error) => {
-            not_told(unchecked, "groups", &error);
-            return Vec::new();
+async fn open(
+    client: &mut Client,
+    brokers: &BTreeMap<i32, Address>,
+    unchecked: &mut Vec<Unchecked>,
+) -> Vec<Watched> {
+    let mut listed = Vec::new();
+    for (id, address) in brokers {
+        match patiently!(client, client.groups_of(address)) {
+            Ok(groups) => listed.extend(groups),
+            Err(error) => not_told(unchecked, format!("groups of broker {id}"), &error),
         }
-    };
+    }
+    listed.sort_by(|a, b| a.group_id.cmp(&b.group_id));
     let mut watched = Vec::new();
     for group in listed {
         // Who commits without ever joining has no type. Connect's workers and share groups have others, and no positions.
