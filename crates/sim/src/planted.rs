@@ -184,7 +184,12 @@ pub const PLANTED: [PlantedBug; 23] = [
         LOST,
         "The consumer acknowledges a record before its handler returned.",
     ),
-    bug("spool-not-synced", Harness::Sdk, LOST, "The producer's spool answers before its records are on the disk."),
+    bug(
+        "spool-not-synced",
+        Harness::Sdk,
+        LOST,
+        "The producer's spool answers before its records are on the disk.",
+    ),
 ];
 
 /// The bug of that name.
