@@ -12,6 +12,7 @@ use tallymq_model::{Offset, Timestamp, TopicPartition};
 use tallymq_storage::log::{PartitionLog, retention};
 use tokio::{
     sync::watch,
+    task::JoinHandle,
     time::{Instant, MissedTickBehavior, interval, sleep},
 };
 
@@ -32,7 +33,7 @@ const GROUP_EXPIRY_PAUSE: Duration = Duration::from_secs(10);
 
 /// Runs all of it until `stop`.
 pub async fn run(node: Arc<Node>, mut stop: watch::Receiver<bool>) {
-    sweep(node.clone());
+    let swept = sweep(node.clone());
     tokio::select! {
         () = checkpoints(&node) => {}
         () = retention_checks(&node) => {}
@@ -41,6 +42,8 @@ pub async fn run(node: Arc<Node>, mut stop: watch::Receiver<bool>) {
         () = disk_checks(&node) => {}
         () = stopped(&mut stop) => {}
     }
+    // It has said what there was to say, and a panic in it was logged.
+    drop(swept.await);
 }
 
 async fn checkpoints(node: &Node) {
@@ -115,8 +118,8 @@ impl Node {
 }
 
 /// Looks once, aside, for files that a crash left behind.
-fn sweep(node: Arc<Node>) {
-    drop(tokio::task::spawn_blocking(move || {
+fn sweep(node: Arc<Node>) -> JoinHandle<()> {
+    tokio::task::spawn_blocking(move || {
         let groups: Vec<_> = node.data_groups().map(|handle| handle.id).collect();
         let is_known = |tp: TopicPartition| {
             let topic = node.topic_by_id(tp.topic);
@@ -129,7 +132,7 @@ fn sweep(node: Arc<Node>) {
             }
             Err(error) => tracing::warn!(%error, "the data directory could not be searched for leftovers"),
         }
-    }));
+    })
 }
 
 async fn retention_checks(node: &Node) {

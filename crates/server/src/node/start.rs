@@ -5,9 +5,10 @@ use std::{
     io,
     mem::ManuallyDrop,
     sync::{
-        Arc,
+        Arc, Weak,
         atomic::{AtomicBool, AtomicU8, Ordering},
     },
+    time::Duration,
 };
 
 use tallymq_broker::metadata::{MetadataCommand, MetadataOutcome};
@@ -41,6 +42,10 @@ use crate::{
 
 /// Exit code after a failed disk: what it holds has to be read again.
 const EXIT_FATAL: i32 = 70;
+
+/// How long a stop waits for the last task that has the disk open, and how often it looks.
+const RELEASE_WAIT: Duration = Duration::from_secs(2);
+const RELEASE_PAUSE: Duration = Duration::from_millis(1);
 
 /// Why a node does not start.
 #[derive(Debug, Error)]
@@ -84,6 +89,7 @@ pub struct NodeParts {
     writer: WriterThread,
     background: tokio::task::JoinHandle<()>,
     stop: watch::Sender<bool>,
+    disk: Weak<dyn Disk>,
 }
 
 /// Opens the data directory and starts everything on it; when this returns every group leads and has applied its log.
@@ -148,7 +154,7 @@ pub async fn open_on(disk: Arc<dyn Disk>, config: Config) -> Result<NodeParts, S
     node.reconcile_groups().await;
     let background = tokio::spawn(background::run(node.clone(), stopped));
     let (committer, writer) = (ManuallyDrop::into_inner(committer), ManuallyDrop::into_inner(writer));
-    Ok(NodeParts { node, committer, writer, background, stop })
+    Ok(NodeParts { node, committer, writer, background, stop, disk: Arc::downgrade(&disk) })
 }
 
 /// What every group of the node starts from.
@@ -270,11 +276,23 @@ async fn bootstrap(group: &Group<MetadataMachine>, identity: &Identity) -> Resul
     Ok(())
 }
 
+/// Waits until nobody has the disk any more, and with it the lock on the data directory: tasks that were told to end take a
+/// moment, and whoever starts next must not meet them.
+async fn released(disk: &Weak<dyn Disk>) {
+    let until = tokio::time::Instant::now() + RELEASE_WAIT;
+    while disk.strong_count() > 0 {
+        if tokio::time::Instant::now() > until {
+            return tracing::warn!("something still has the data directory open");
+        }
+        tokio::time::sleep(RELEASE_PAUSE).await;
+    }
+}
+
 impl NodeParts {
     /// Stops in order: what is queued is committed and applied, then checkpointed, so that the next start has nothing to
     /// replay; then the files are closed.
     pub async fn stop(self) {
-        let NodeParts { node, committer, writer, background, stop } = self;
+        let NodeParts { node, committer, writer, background, stop, disk } = self;
         stop.send_replace(true);
         // Its result says only that it ended.
         drop(background.await);
@@ -291,5 +309,7 @@ impl NodeParts {
         if let Ok(Err(error)) = ended.await {
             tracing::error!(%error, "the write-ahead log did not close cleanly");
         }
+        drop(node);
+        released(&disk).await;
     }
 }

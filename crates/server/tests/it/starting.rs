@@ -28,6 +28,14 @@ async fn a_restart_gives_the_same_data() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_stop_gives_the_directory_back_before_it_returns() {
+    let directory = tempfile::tempdir().unwrap();
+    for _ in 0..8 {
+        start(directory.path(), &[]).await.unwrap().stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_second_server_on_the_same_directory_is_refused_and_the_first_goes_on() {
     let directory = tempfile::tempdir().unwrap();
     let broker = start(directory.path(), &[]).await.unwrap();
