@@ -1,12 +1,15 @@
 //! What the broker counts and measures, in one registry per broker (never a global, so that several brokers can live
 //! in one process). Recording must stay cheap: a counter or one histogram step, no formatting and no allocation.
 
+mod accounts;
 mod commit;
 mod requests;
 mod storage;
 
 use parking_lot::Mutex;
 use prometheus_client::{encoding::text::encode, registry::Registry};
+
+use crate::books::AccountSummary;
 
 pub use commit::CommitMetrics;
 pub use requests::RequestMetrics;
@@ -19,6 +22,7 @@ pub struct Metrics {
     /// The write-ahead log's committer.
     pub commit: CommitMetrics,
     storage: storage::StorageMetrics,
+    accounts: accounts::AccountMetrics,
     registry: Mutex<Registry>,
 }
 
@@ -29,17 +33,23 @@ impl Metrics {
         let requests = RequestMetrics::register(&mut registry);
         let commit = CommitMetrics::register(&mut registry);
         let storage = storage::StorageMetrics::register(&mut registry);
+        let accounts = accounts::AccountMetrics::register(&mut registry);
         registry.register(
             "broker",
             "Version, durability mode and other facts of this broker",
             prometheus_client::metrics::info::Info::new(facts),
         );
-        Metrics { requests, commit, storage, registry: Mutex::new(registry) }
+        Metrics { requests, commit, storage, accounts, registry: Mutex::new(registry) }
     }
 
     /// Takes over the gauges that are read only when somebody asks.
     pub fn observe_storage(&self, reading: &StorageReading) {
         self.storage.set(reading);
+    }
+
+    /// The same for the accounts.
+    pub fn observe_accounts(&self, summary: &AccountSummary) {
+        self.accounts.set(summary);
     }
 
     /// The Prometheus text exposition of everything.

@@ -9,6 +9,7 @@
 
 mod batch;
 mod compression;
+mod murmur2;
 mod read;
 
 use bytes::Bytes;
@@ -16,6 +17,7 @@ use tallymq_model::{Offset, Timestamp};
 
 pub use batch::{BatchOptions, Producer, build_batch};
 pub use compression::{Compression, CompressionError, decompress};
+pub use murmur2::murmur2;
 pub use read::{ReadRecordsError, read_records};
 
 /// A header of a record: a name, and a value that may be null.

@@ -1,0 +1,16 @@
+//! What readers see of the books of all data groups together, with topics by name: balances, alarms, and the trace of a
+//! record through log and journal. Changes nothing but by the commands that a person asks for.
+
+mod alarms;
+mod balances;
+mod class_name;
+mod opening;
+mod summary;
+pub mod trace;
+
+pub use alarms::{AlarmFilter, AlarmId, AlarmIdError, AlarmRow, AlarmsReport, acknowledge, alarms};
+pub use balances::{AccountFilter, AccountsReport, GroupTopic, PartitionAccount, accounts};
+pub use class_name::{Classes, class_name};
+pub use opening::{OpenError, Opening, open};
+pub use summary::{AccountSummary, GroupTopicRecords};
+pub(crate) use summary::summary;

@@ -1,0 +1,45 @@
+//! What is answered when a request cannot be: a status and a sentence.
+
+use axum::{
+    Json,
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
+use serde_json::json;
+use tallymq_consensus::ProposeError;
+
+/// A status, and why.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Refusal {
+    pub(super) status: StatusCode,
+    pub(super) error: String,
+}
+
+impl Refusal {
+    /// The request makes no sense.
+    pub(super) fn bad(error: impl ToString) -> Refusal {
+        Refusal { status: StatusCode::BAD_REQUEST, error: error.to_string() }
+    }
+
+    /// There is no such thing.
+    pub(super) fn not_found(error: impl ToString) -> Refusal {
+        Refusal { status: StatusCode::NOT_FOUND, error: error.to_string() }
+    }
+
+    /// Not now.
+    pub(super) fn unavailable(error: impl ToString) -> Refusal {
+        Refusal { status: StatusCode::SERVICE_UNAVAILABLE, error: error.to_string() }
+    }
+}
+
+impl From<ProposeError> for Refusal {
+    fn from(error: ProposeError) -> Refusal {
+        Refusal::unavailable(error)
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        (self.status, Json(json!({ "error": self.error }))).into_response()
+    }
+}

@@ -1,0 +1,72 @@
+//! Gauges of the accounts, read only when somebody asks for the metrics. Bounded by groups and topics, like the lag.
+
+use prometheus_client::{
+    encoding::EncodeLabelSet,
+    metrics::{family::Family, gauge::Gauge},
+    registry::Registry,
+};
+
+use crate::books::{AccountSummary, class_name};
+
+/// One class of one group's account of a topic.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ClassLabel {
+    group: String,
+    topic: String,
+    class: &'static str,
+}
+
+/// One group's account of a topic.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct AccountLabel {
+    group: String,
+    topic: String,
+}
+
+pub(super) struct AccountMetrics {
+    records: Family<ClassLabel, Gauge>,
+    stored: Family<AccountLabel, Gauge>,
+    unbalanced: Gauge,
+    alarms: Gauge,
+    unopened: Gauge,
+}
+
+impl AccountMetrics {
+    pub(super) fn register(registry: &mut Registry) -> AccountMetrics {
+        let records = Family::default();
+        let about = "Records since a group's accounts of a topic opened, by what became of them";
+        registry.register("account_records", about, records.clone());
+        let stored = Family::default();
+        let about = "Records stored since a group's accounts of a topic opened";
+        registry.register("account_stored", about, stored.clone());
+        let mut gauge = |name: &str, about: &str| {
+            let gauge = Gauge::default();
+            registry.register(name, about, gauge.clone());
+            gauge
+        };
+        AccountMetrics {
+            records,
+            stored,
+            unbalanced: gauge("account_unbalanced", "Accounts whose classes do not add up to what was stored"),
+            alarms: gauge("account_alarms_unacknowledged", "Losses that nobody acknowledged yet"),
+            unopened: gauge("account_unopened", "Accounts that did not open because there are too many"),
+        }
+    }
+
+    pub(super) fn set(&self, summary: &AccountSummary) {
+        self.unbalanced.set(summary.unbalanced as i64);
+        self.alarms.set(summary.alarms as i64);
+        self.unopened.set(summary.unopened as i64);
+        self.records.clear();
+        self.stored.clear();
+        for account in &summary.records {
+            let (group, topic) = (account.group.clone(), account.topic.clone());
+            self.stored.get_or_create(&AccountLabel { group, topic }).set(account.stored as i64);
+            for (class, count) in account.shown() {
+                let (group, topic) = (account.group.clone(), account.topic.clone());
+                let label = ClassLabel { group, topic, class: class_name(class) };
+                self.records.get_or_create(&label).set(count as i64);
+            }
+        }
+    }
+}
