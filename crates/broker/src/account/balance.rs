@@ -31,7 +31,7 @@ pub struct CrashWindow {
 pub struct Tallies {
     /// Records delivered again after they had been delivered, settled or removed.
     pub redelivered: u64,
-    /// Skipped or unwitnessed records that were delivered and acknowledged after all.
+    /// Skipped or unwitnessed records that were delivered after all, and then acknowledged or dead-lettered.
     pub recovered: u64,
     /// Commits of fenced members.
     pub refused: u64,
@@ -334,8 +334,9 @@ fn note(counts: &mut Counts, tallies: &mut Tallies, piece: &Piece, changes: &mut
     }
     changes.moved += piece.records();
     shift(counts, piece);
-    if matches!(piece.old, Mark::SkippedInFlight | Mark::UnwitnessedInFlight) && piece.new == Mark::Processed
-    {
+    let is_made_good = matches!(piece.old, Mark::SkippedInFlight | Mark::UnwitnessedInFlight)
+        && matches!(piece.new, Mark::Processed | Mark::DeadLettered);
+    if is_made_good {
         tallies.recovered += piece.records();
     }
     let class = piece.new.class().filter(|class| class.is_exceptional() && piece.old.class() != Some(*class));

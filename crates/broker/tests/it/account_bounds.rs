@@ -1,6 +1,9 @@
 //! Bounds of the accounts: what there is no room for is merged, counted and said; the equation comes out all the same.
 
-use tallymq_broker::account::{Class, Mark, RUNS_MAX, Witness};
+use std::collections::BTreeSet;
+
+use proptest::prelude::*;
+use tallymq_broker::account::{Class, Mark, RUNS_MAX, ReceiptOutcome, Witness};
 use tallymq_model::Offset;
 
 use crate::account_world::World;
@@ -76,6 +79,68 @@ fn losses_between_open_runs_stay_losses() {
     assert_eq!(world.view("g", 0).classes.of(Class::InFlight), 10_000, "what was delivered is not lost");
     world.assert_balanced();
     world.restart();
+}
+
+#[derive(Clone, Debug)]
+enum Scattered {
+    Deliver(i64, i64, Witness),
+    Lose(i64),
+    DeadLetter(i64),
+    Commit(i64),
+    Expire(i64),
+}
+
+fn scattered() -> impl Strategy<Value = Scattered> {
+    let at = || 0..8_000_i64;
+    prop_oneof![
+        3_000 => (at(), 1..3_i64).prop_map(|(from, length)| Scattered::Deliver(from, length, Witness::Exact)),
+        300 => (at(), 1..4_i64).prop_map(|(from, length)| Scattered::Deliver(from, length, Witness::Possible)),
+        300 => at().prop_map(Scattered::Lose),
+        300 => at().prop_map(Scattered::DeadLetter),
+        6 => at().prop_map(Scattered::Commit),
+        3 => (0..4_000_i64).prop_map(Scattered::Expire),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 6, max_shrink_iters: 0, ..ProptestConfig::default() })]
+
+    #[test]
+    fn whatever_is_merged_nothing_is_processed_that_was_not_delivered(
+        steps in prop::collection::vec(scattered(), 3_000..5_000),
+    ) {
+        let mut world = World::new(1);
+        world.produce(0, 8_000);
+        world.deliver("g", 0, 0, 0);
+        let mut delivered = BTreeSet::new();
+        for step in steps {
+            match step {
+                Scattered::Deliver(from, length, witness) => {
+                    world.deliver_witnessed("g", 0, (from, from + length), witness);
+                    if witness == Witness::Exact {
+                        delivered.extend(from..(from + length).min(8_000));
+                    }
+                }
+                Scattered::Lose(at) => world.lose(0, at, at + 1),
+                Scattered::DeadLetter(at) => world.receipt("g", 0, (at, at + 1), ReceiptOutcome::DeadLettered),
+                Scattered::Commit(to) => world.commit("g", 0, to),
+                Scattered::Expire(to) => world.expire(0, to),
+            }
+            prop_assert!(runs(&world) <= RUNS_MAX + 1);
+        }
+        let view = world.view("g", 0);
+        prop_assert!(view.tallies.merged_records + view.tallies.runs_folded > 0, "the bound was met");
+        prop_assert!(view.classes.of(Class::Processed) <= delivered.len() as u64);
+        world.assert_balanced();
+        world.restart();
+        world.commit("g", 0, 8_000);
+        let view = world.view("g", 0);
+        prop_assert!(view.classes.of(Class::Processed) <= delivered.len() as u64);
+        let alarmed: u64 = world.alarms().iter().map(|alarm| alarm.records).sum();
+        let losses: u64 = Class::ALL.iter().filter(|class| class.is_loss()).map(|class| view.classes.of(*class)).sum();
+        prop_assert!(losses <= alarmed && alarmed <= losses + view.tallies.recovered);
+        world.assert_balanced();
+    }
 }
 
 #[test]

@@ -234,14 +234,16 @@ impl Model {
     fn dead_letter(&mut self, group: usize, partition: i32, from: i64, to: i64) {
         let Some(naive) = self.accounts.get_mut(&(group, partition)) else { return };
         let ended = naive.opened + naive.ended as i64;
+        let mut recovered = 0;
         naive.for_each(from.max(ended), to, |_, word| match *word {
-            Word::Possible
-            | Word::InFlight
-            | Word::Processed
-            | Word::Skipped { again: true }
-            | Word::Unwitnessed { again: true } => *word = Word::DeadLettered,
+            Word::Possible | Word::InFlight | Word::Processed => *word = Word::DeadLettered,
+            Word::Skipped { again: true } | Word::Unwitnessed { again: true } => {
+                recovered += 1;
+                *word = Word::DeadLettered;
+            }
             _ => {}
         });
+        naive.recovered += recovered;
     }
 
     fn crash(&mut self) {

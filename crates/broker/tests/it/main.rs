@@ -2,6 +2,7 @@
 #![allow(missing_docs, clippy::unwrap_used)]
 
 mod account_bounds;
+mod account_bytes;
 mod account_journal;
 mod account_model;
 mod account_scenarios;
