@@ -1,6 +1,6 @@
 //! Which id a message has. Two deliveries of one message must get the same, two messages never. Pure.
 
-use crate::headers::{self, Header};
+use crate::{Received, headers, sequence::SequenceId};
 
 /// The header in which the outbox's relay sends a message's id.
 pub const ID_HEADER: &str = "tally-id";
@@ -79,17 +79,6 @@ impl std::fmt::Display for MessageId {
     }
 }
 
-/// Where a record was read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Origin<'a> {
-    /// The topic.
-    pub topic: &'a str,
-    /// The partition.
-    pub partition: i32,
-    /// The offset.
-    pub offset: i64,
-}
-
 /// From what a record's id is made.
 ///
 /// | source | the same for | not the same for |
@@ -110,81 +99,81 @@ pub enum IdSource {
 }
 
 impl IdSource {
-    /// The id of a record that was read there. Copies on retry and dead-letter topics get the id of the record of which
-    /// they are copies, by the headers `tally-origin-…`.
+    /// The record's id. Copies on retry and dead-letter topics have that of the record of which they are copies.
     ///
     /// # Errors
     /// If the record has no such header, or its text cannot be an id.
     ///
     /// ```
-    /// use tallymq_client::{headers::Header, inbox::{ID_HEADER, IdSource, Origin}};
+    /// use tallymq_client::{
+    ///     Header, Position, Received,
+    ///     inbox::{ID_HEADER, IdSource},
+    /// };
     ///
-    /// let at = Origin { topic: "orders", partition: 3, offset: 1077 };
-    /// assert_eq!(IdSource::Position.id(at, &[])?.as_str(), "orders/3/1077");
-    /// let headers = [Header::new("tally-id", "order-42")];
-    /// assert_eq!(IdSource::Header(ID_HEADER.into()).id(at, &headers)?.as_str(), "order-42");
+    /// let position = Position { topic: "orders".into(), partition: 3, offset: 1077 };
+    /// let record = Received::for_test(position, None, None, vec![Header::new(ID_HEADER, "order-42")]);
+    /// assert_eq!(IdSource::Position.id(&record)?.as_str(), "orders/3/1077");
+    /// assert_eq!(IdSource::Header(ID_HEADER.into()).id(&record)?.as_str(), "order-42");
     /// # Ok::<(), tallymq_client::inbox::MessageIdError>(())
     /// ```
-    pub fn id(&self, at: Origin<'_>, headers: &[Header]) -> Result<MessageId, MessageIdError> {
+    pub fn id(&self, record: &Received) -> Result<MessageId, MessageIdError> {
         let missing = |name: &str| MessageIdError::Missing { name: name.to_owned() };
-        let origin = first_stored(at, headers);
         match self {
-            IdSource::Position => MessageId::from_position(origin.topic, origin.partition, origin.offset),
+            IdSource::Position => {
+                let origin = record.origin();
+                MessageId::from_position(&origin.topic, origin.partition, origin.offset)
+            }
             IdSource::Sequence => {
-                let header = |copied, first| {
-                    headers::text(headers, copied)
-                        .or_else(|| headers::text(headers, first))
-                        .ok_or_else(|| missing(first))
-                };
-                let producer = header(headers::ORIGIN_PRODUCER, headers::PRODUCER)?;
-                let sequence = header(headers::ORIGIN_SEQUENCE, headers::SEQUENCE)?;
-                MessageId::new(format!("{producer}/{}/{}/{sequence}", origin.topic, origin.partition))
+                let origin = record.origin();
+                let sequence = record.sequence().ok_or_else(|| missing(headers::SEQUENCE))?;
+                let SequenceId { producer, number } = sequence;
+                MessageId::new(format!("{producer}/{}/{}/{number}", origin.topic, origin.partition))
             }
             IdSource::Header(name) => {
-                MessageId::new(headers::text(headers, name).ok_or_else(|| missing(name))?)
+                MessageId::new(headers::text(record.headers(), name).ok_or_else(|| missing(name))?)
             }
         }
     }
 }
 
-/// Where the record of which this is a copy was first stored; the record's own place if it is no copy.
-fn first_stored<'a>(at: Origin<'a>, headers: &'a [Header]) -> Origin<'a> {
-    let origin = || {
-        Some(Origin {
-            topic: headers::text(headers, headers::ORIGIN_TOPIC)?,
-            partition: headers::number(headers, headers::ORIGIN_PARTITION)?,
-            offset: headers::number(headers, headers::ORIGIN_OFFSET)?,
-        })
-    };
-    origin().unwrap_or(at)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{Position, headers::Header};
 
-    const AT: Origin<'static> = Origin { topic: "orders-retry-1", partition: 0, offset: 5 };
+    fn record(topic: &str, offset: i64, headers: Vec<Header>) -> Received {
+        Received::for_test(Position { topic: topic.into(), partition: 3, offset }, None, None, headers)
+    }
 
-    fn copied() -> Vec<Header> {
-        vec![
+    fn copied(mut with: Vec<Header>) -> Vec<Header> {
+        with.extend([
             Header::new(headers::ORIGIN_TOPIC, "orders"),
             Header::new(headers::ORIGIN_PARTITION, "3"),
             Header::new(headers::ORIGIN_OFFSET, "1077"),
-        ]
+        ]);
+        with
     }
 
     #[test]
     fn a_copy_has_the_id_of_its_original() {
-        let original = Origin { topic: "orders", partition: 3, offset: 1077 };
-        assert_eq!(IdSource::Position.id(AT, &copied()), IdSource::Position.id(original, &[]));
-
-        let sent = [Header::new(headers::PRODUCER, "p"), Header::new(headers::SEQUENCE, "9")];
-        let mut copy = copied();
-        copy.push(Header::new(headers::ORIGIN_PRODUCER, "p"));
-        copy.push(Header::new(headers::ORIGIN_SEQUENCE, "9"));
-        copy.push(Header::new(headers::PRODUCER, "the-retrying-one"));
-        copy.push(Header::new(headers::SEQUENCE, "0"));
-        assert_eq!(IdSource::Sequence.id(AT, &copy), IdSource::Sequence.id(original, &sent));
+        const PRODUCER: &str = "0192d3a5-7c1e-7000-8000-000000000001";
+        const RETRYING: &str = "0192d3a5-7c1e-7000-8000-000000000002";
+        let sent = vec![Header::new(headers::PRODUCER, PRODUCER), Header::new(headers::SEQUENCE, "9")];
+        let original = record("orders", 1077, sent);
+        let copy = copied(vec![
+            Header::new(headers::ORIGIN_PRODUCER, PRODUCER),
+            Header::new(headers::ORIGIN_SEQUENCE, "9"),
+            Header::new(headers::PRODUCER, RETRYING),
+            Header::new(headers::SEQUENCE, "0"),
+        ]);
+        let copy = record("orders-retry-1", 5, copy);
+        for source in [IdSource::Position, IdSource::Sequence] {
+            let id = source.id(&original).unwrap();
+            assert_eq!(source.id(&copy).unwrap(), id);
+            assert_ne!(source.id(&record("orders", 1078, vec![])), Ok(id));
+        }
+        let id = IdSource::Sequence.id(&original).unwrap();
+        assert_eq!(id.as_str(), "0192d3a5-7c1e-7000-8000-000000000001/orders/3/9");
     }
 
     #[test]
@@ -198,9 +187,10 @@ mod tests {
 
     #[test]
     fn a_missing_header_is_named() {
-        let id = IdSource::Sequence.id(AT, &[Header::new(headers::PRODUCER, "p")]);
+        let id = IdSource::Sequence.id(&record("t", 0, vec![Header::new(headers::PRODUCER, "p")]));
         assert_eq!(id, Err(MessageIdError::Missing { name: "tally-seq".into() }));
-        let id = IdSource::Header("x".into()).id(AT, &[Header { name: "x".into(), value: None }]);
+        let id =
+            IdSource::Header("x".into()).id(&record("t", 0, vec![Header { name: "x".into(), value: None }]));
         assert_eq!(id, Err(MessageIdError::Missing { name: "x".into() }));
     }
 }

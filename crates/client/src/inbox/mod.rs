@@ -55,7 +55,7 @@ mod store;
 
 #[cfg(any(feature = "postgres", feature = "mysql", feature = "sqlite"))]
 pub use change::{Applied, Change, ChangeError, Value};
-pub use id::{ID_HEADER, IdSource, MessageId, MessageIdError, Origin};
+pub use id::{ID_HEADER, IdSource, MessageId, MessageIdError};
 #[cfg(feature = "redis")]
 pub use redis_inbox::{RedisInbox, RedisInboxError, RedisInboxSettings};
 #[cfg(any(feature = "postgres", feature = "mysql", feature = "sqlite"))]

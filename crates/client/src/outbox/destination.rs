@@ -2,7 +2,7 @@
 
 use std::{future::Future, sync::Arc};
 
-use crate::Record;
+use crate::{Producer, Record, Refusal};
 
 /// Takes a record and returns when it is stored durably.
 ///
@@ -51,5 +51,23 @@ impl SendError {
 impl<D: Destination> Destination for Arc<D> {
     fn send(&self, record: Record) -> impl Future<Output = Result<(), SendError>> + Send {
         D::send(self, record)
+    }
+}
+
+/// What a broker acknowledged is sent, also if it is the broker of a fallback. What is only in the producer's spool is not:
+/// that disk may be lost, the outbox is not.
+impl Destination for Producer {
+    async fn send(&self, record: Record) -> Result<(), SendError> {
+        match Producer::send(self, record).await {
+            Ok(stored) if stored.by_broker() => Ok(()),
+            Ok(_) => {
+                Err(SendError::retry("it is only in the local spool; give the relay a producer without one"))
+            }
+            Err(crate::SendError::Refused {
+                cause: cause @ (Refusal::Rejected(_) | Refusal::NoTopic(_)),
+                ..
+            }) => Err(SendError::refused(cause.to_string())),
+            Err(error) => Err(SendError::retry(error.to_string())),
+        }
     }
 }

@@ -29,7 +29,7 @@
 //!     outbox::{Destination, Outbox, SendError},
 //! };
 //!
-//! /// In a real program this is a [`Producer`](crate::Producer).
+//! /// In a real program this is a `tallymq_client::Producer`.
 //! struct Printer;
 //! impl Destination for Printer {
 //!     async fn send(&self, record: Record) -> Result<(), SendError> {

@@ -92,7 +92,7 @@ async fn what_was_acknowledged_is_marked_when_the_round_is_cut_short<DB: Db>() {
     commit_numbers(&db, &outbox, &["a"], 0..4).await;
     let memory = Memory::new().gated();
     memory.gate.add_permits(2);
-    let settings = RelaySettings { lease: Duration::from_millis(150), ..quick() };
+    let settings = RelaySettings { lease: Duration::from_millis(600), ..quick() };
     let mut relay = outbox.relay(memory.clone()).settings(settings.clone());
     {
         let round = relay.round();
@@ -104,7 +104,7 @@ async fn what_was_acknowledged_is_marked_when_the_round_is_cut_short<DB: Db>() {
             }
         };
         tokio::select! {
-            _ = &mut round => panic!("the third send went through"),
+            round = &mut round => panic!("the third send was not waited for: {round:?}"),
             () = marked => {}
         }
         // Longer than the lease: nobody else gets the lane while the first one lives.
@@ -116,9 +116,9 @@ async fn what_was_acknowledged_is_marked_when_the_round_is_cut_short<DB: Db>() {
                 tokio::task::yield_now().await;
             }
         };
-        let three_leases = tokio::time::timeout(Duration::from_millis(450), others);
+        let three_leases = tokio::time::timeout(Duration::from_millis(1800), others);
         tokio::select! {
-            _ = &mut round => panic!("the third send went through"),
+            round = &mut round => panic!("the third send was not waited for: {round:?}"),
             _ = three_leases => {}
         }
         assert_eq!(other.values(), Vec::<String>::new(), "two relays at one lane");

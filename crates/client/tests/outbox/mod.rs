@@ -2,6 +2,7 @@
 
 mod basics;
 pub mod check_back;
+mod circle;
 pub mod crashes;
 mod failures;
 mod parallel;

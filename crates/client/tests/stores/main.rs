@@ -1,10 +1,16 @@
 //! Outbox and inbox on real PostgreSQL, MariaDB, SQLite and Redis. The servers come from Debian's packages `postgresql`,
 //! `mariadb-server` and `redis-server`; a test whose server is missing fails and says so.
 
+#[allow(dead_code, reason = "shared with the other tests, which use more of it")]
+#[path = "../it/broker.rs"]
+mod broker;
 #[path = "../inbox/mod.rs"]
 mod inbox;
 #[path = "../outbox/mod.rs"]
 mod outbox;
+#[allow(dead_code, reason = "shared with the other tests, which use more of it")]
+#[path = "../it/process.rs"]
+mod process;
 mod support;
 
 /// What a child process of these tests runs; see `support::child`. In the tests' own process there is no task.
