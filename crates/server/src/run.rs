@@ -54,14 +54,14 @@ impl Server {
     }
 
     async fn listen(parts: NodeParts) -> Result<Server, ServerError> {
-        let node = parts.node.clone();
-        let (listeners, http_listeners) = match bind_all(&node).await {
+        let (listeners, http_listeners) = match bind_all(&parts.node).await {
             Ok(listeners) => listeners,
             Err(error) => {
                 parts.stop().await;
                 return Err(error.into());
             }
         };
+        let node = parts.node.clone();
         let (stop, stopped) = watch::channel(false);
         let (kafka, http) = (addresses(&listeners), addresses(&http_listeners));
         let mut tasks = Vec::new();
