@@ -25,7 +25,7 @@ struct Record(Bytes);
 
 impl Command for Record {
     fn encode(&self, out: &mut Parts) {
-        out.buffer().put_u8(1);
+        out.put_u8(1);
         out.link(&self.0);
     }
     fn decode(bytes: &mut Bytes) -> Result<Record, DecodeError> {

@@ -3,11 +3,11 @@
 
 use std::{any::Any, fmt, sync::Arc};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
-use crate::{Committed, ProposeError, StateMachine, format::BatchHeader, parts::joined};
+use crate::{Committed, ProposeError, StateMachine, format::BatchHeader};
 
 /// The commands of one entry. Cheap to clone: the buffers and the live commands are shared.
 #[derive(Clone)]
@@ -46,6 +46,16 @@ impl Batch {
     pub(crate) fn decode<M: StateMachine>(self) -> Result<Vec<M::Command>, crate::DecodeError> {
         BatchHeader::decode_commands(&mut joined(self.parts))
     }
+}
+
+/// All parts as one buffer; copies only if there is more than one.
+pub(crate) fn joined(mut parts: Vec<Bytes>) -> Bytes {
+    if parts.len() == 1 {
+        return parts.swap_remove(0);
+    }
+    let mut whole = BytesMut::with_capacity(parts.iter().map(Bytes::len).sum());
+    parts.iter().for_each(|part| whole.extend_from_slice(part));
+    whole.freeze()
 }
 
 impl fmt::Debug for Batch {

@@ -97,7 +97,7 @@ impl<M: StateMachine> Proposer<M> {
         entry.push(first);
         while entry.commands.len() < self.options.entry_commands_max {
             let Ok(next) = self.queue.try_recv() else { break };
-            if entry.parts.size_bytes() + next.command.size_bytes() > self.options.entry_bytes_max {
+            if entry.parts.len() + next.command.size_bytes() > self.options.entry_bytes_max {
                 self.carried = Some(next);
                 break;
             }
@@ -126,9 +126,9 @@ impl<M: StateMachine> EntryBuilder<M> {
     }
 
     fn push(&mut self, queued: Queued<M>) {
-        let before = self.parts.size_bytes();
+        let before = self.parts.len();
         queued.command.encode(&mut self.parts);
-        self.header.push((self.parts.size_bytes() - before) as u32); // bounded by `command_bytes_max`
+        self.header.push((self.parts.len() - before) as u32); // bounded by `command_bytes_max`
         self.commands.push((queued.command, Some(queued.waiter)));
         match &mut self.bytes {
             Some(bytes) => bytes.merge(queued.bytes),

@@ -10,8 +10,8 @@ use tallymq_storage::{checkpoint, disk::Disk, wal::RecoveredGroup};
 
 use crate::{
     EntryId, StartError,
+    batch::joined,
     format::{CheckpointHeader, decode_vote},
-    parts::joined,
     raft::{StoredLog, StoredMembership, Vote},
 };
 

@@ -3,10 +3,12 @@
 
 pub mod batch;
 pub mod ids;
+pub mod parts;
 pub mod varint;
 
 pub use batch::{BatchError, BatchHeader, TimestampType};
 pub use ids::*;
+pub use parts::Parts;
 
 /// Whether the planted bug `name` is switched on. Always false unless the build has `--cfg planted`, which no released
 /// build has; then the environment variable `TALLYMQ_PLANTED` names the one bug that is active.

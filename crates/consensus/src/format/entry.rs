@@ -19,7 +19,7 @@ use super::{VERSION, check_end, check_version, membership, take_slice, take_u8, 
 use crate::{
     Command, DecodeError, EntryId,
     batch::Batch,
-    parts::joined,
+    batch::joined,
     raft::{Entry, engine_log_id, entry_id},
 };
 

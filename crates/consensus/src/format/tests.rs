@@ -12,7 +12,7 @@ use super::*;
 use crate::{
     Command, EntryId, Parts,
     batch::Batch,
-    parts::joined,
+    batch::joined,
     raft::{Entry, Membership, StoredMembership, Vote, engine_log_id},
 };
 
@@ -21,7 +21,7 @@ struct Number(u16);
 
 impl Command for Number {
     fn encode(&self, out: &mut Parts) {
-        out.buffer().put_u16(self.0);
+        out.append(&self.0.to_be_bytes());
     }
     fn decode(bytes: &mut Bytes) -> Result<Number, DecodeError> {
         bytes.try_get_u16().map(Number).map_err(|_| DecodeError::new("short"))

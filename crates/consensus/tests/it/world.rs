@@ -26,7 +26,7 @@ pub fn line(text: impl Into<String>) -> Line {
 
 impl Command for Line {
     fn encode(&self, out: &mut Parts) {
-        out.buffer().put_u8(0x4c);
+        out.put_u8(0x4c);
         out.link(&self.0);
     }
 

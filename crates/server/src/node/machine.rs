@@ -5,8 +5,9 @@ use std::{io, sync::Arc};
 
 use bytes::Bytes;
 use tallymq_broker::{
-    ApplyContext, Parts as BrokerParts,
+    ApplyContext,
     data::{DataCommand, DataOutcome},
+    group::GroupId,
     metadata::{MetadataCommand, MetadataOutcome},
 };
 use tallymq_consensus::{BuildState, Command, DecodeError, EntryId, Parts, StateMachine};
@@ -14,6 +15,7 @@ use tallymq_model::LogIndex;
 use tallymq_replica::{DataReplica, MetadataReplica};
 
 use super::wakeups::Wakeups;
+use crate::account::Owners;
 
 macro_rules! entry {
     ($(#[$doc:meta])* $name:ident($command:ty)) => {
@@ -23,11 +25,7 @@ macro_rules! entry {
 
         impl Command for $name {
             fn encode(&self, out: &mut Parts) {
-                let mut encoded = BrokerParts::new();
-                self.0.encode(&mut encoded);
-                for part in encoded.into_parts() {
-                    out.link(&part);
-                }
+                self.0.encode(out);
             }
 
             fn decode(bytes: &mut Bytes) -> Result<Self, DecodeError> {
@@ -92,12 +90,29 @@ impl StateMachine for MetadataMachine {
 pub struct DataMachine {
     replica: DataReplica,
     wakeups: Arc<Wakeups>,
+    owners: Arc<Owners>,
+    /// Groups whose members may hold other partitions than before, possibly with repeats.
+    changed: Vec<GroupId>,
 }
 
 impl DataMachine {
-    /// Wakes waiting fetches through `wakeups`.
-    pub fn new(replica: DataReplica, wakeups: Arc<Wakeups>) -> DataMachine {
-        DataMachine { replica, wakeups }
+    /// Wakes waiting fetches through `wakeups`, and tells `owners` who holds which partition.
+    pub fn new(replica: DataReplica, wakeups: Arc<Wakeups>, owners: Arc<Owners>) -> DataMachine {
+        DataMachine { replica, wakeups, owners, changed: Vec::new() }
+    }
+
+    fn tell_owners(&mut self) {
+        if self.changed.is_empty() {
+            return;
+        }
+        let mut changed = std::mem::take(&mut self.changed);
+        changed.sort_unstable();
+        changed.dedup();
+        let state = self.replica.state();
+        for group in changed {
+            let now = state.groups().group(&group);
+            self.owners.replace(self.replica.group(), &group, now.map(Arc::as_ref));
+        }
     }
 }
 
@@ -106,10 +121,16 @@ impl StateMachine for DataMachine {
     type Outcome = DataOutcome;
 
     fn apply(&mut self, at: EntryId, command: DataEntry) -> DataOutcome {
+        if let DataCommand::Group(command) = &command.0
+            && self.owners.cares(command)
+        {
+            self.changed.push(command.group().clone());
+        }
         self.replica.apply(ApplyContext { index: at.index, term: at.term }, command.0)
     }
 
     fn batch_applied(&mut self) {
+        self.tell_owners();
         self.wakeups.appended(self.replica.touched());
     }
 
@@ -123,6 +144,8 @@ impl StateMachine for DataMachine {
     }
 
     fn restore(&mut self, state: Bytes) -> io::Result<()> {
-        self.replica.restore(state).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+        self.replica.restore(state).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+        self.owners.take_over(self.replica.group(), self.replica.state().groups());
+        Ok(())
     }
 }
