@@ -1,8 +1,12 @@
 //! The command line as clap sees it: names, flags and help texts. No behaviour.
 
+mod books;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+pub use books::{AccountArguments, AccountCommand, AlarmsCommand, HttpConnection, TraceArguments};
 
 /// A message queue that keeps books: what it acknowledged is on disk.
 #[derive(Debug, Parser)]
@@ -33,8 +37,15 @@ pub enum Command {
     Group(GroupCommand),
     /// Measure a broker: open loop at a fixed rate, or as fast as it goes.
     Bench(BenchArguments),
-    /// Check a stopped broker's data directory: every checksum, offset and sequence.
+    /// Check a stopped broker's data directory: every checksum, offset and sequence, and the books.
     Verify(VerifyArguments),
+    /// Show what became of every record, group by group: the account.
+    Account(AccountArguments),
+    /// List the losses that nobody acknowledged, and acknowledge them.
+    #[command(subcommand)]
+    Alarms(AlarmsCommand),
+    /// Tell what became of one message: when it was stored, delivered, acknowledged.
+    Trace(TraceArguments),
     /// Look at any Kafka cluster and at clients' property files for what can lose or double messages.
     Doctor(DoctorArguments),
     /// Read a topic of any Kafka cluster and name what is missing or stored twice, by the sequence numbers in headers.

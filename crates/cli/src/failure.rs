@@ -12,7 +12,7 @@ Exit codes:
   2  wrong usage
   3  no broker could be reached, or it did not answer in time
   4  verify found damage
-  5  doctor or audit found what loses records
+  5  doctor or audit found what loses records, alarms --fail found any
   6  doctor or audit found what doubles records
   7  doctor found only advice (with --fail-on advice), audit found only wrong order";
 

@@ -7,6 +7,7 @@ mod client;
 mod commands;
 mod doctor;
 mod failure;
+mod http;
 mod output;
 mod position;
 mod time_text;
@@ -33,6 +34,9 @@ fn main() -> ExitCode {
         Command::Group(command) => block_on(commands::group::run(command, json)),
         Command::Bench(arguments) => block_on(commands::bench::run(arguments, json)),
         Command::Verify(arguments) => commands::verify::run(&arguments, json),
+        Command::Account(arguments) => block_on(commands::account::run(arguments, json)),
+        Command::Alarms(command) => block_on(commands::alarms::run(command, json)),
+        Command::Trace(arguments) => block_on(commands::trace::run(arguments, json)),
         Command::Doctor(arguments) => block_on(commands::doctor::run(arguments, json)),
         Command::Audit(arguments) => block_on(commands::audit::run(arguments, json)),
         Command::Completions { shell } => commands::completions::run(shell),

@@ -20,8 +20,12 @@ pub fn table(columns: &[&str]) -> Table {
 
 /// Prints a table. A reader that closed the pipe is not an error.
 pub fn print_table(table: &Table) -> io::Result<()> {
-    let text = table.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>().join("\n");
-    print_line(&text)
+    print_line(&lines(table).join("\n"))
+}
+
+/// A table's lines, without blanks at their ends.
+pub fn lines(table: &Table) -> Vec<String> {
+    table.lines().map(|line| line.trim_end().to_owned()).collect()
 }
 
 /// Prints one line, or several.

@@ -1,5 +1,7 @@
 //! The subcommands, a file each.
 
+pub mod account;
+pub mod alarms;
 pub mod audit;
 pub mod bench;
 pub mod completions;
@@ -9,4 +11,5 @@ pub mod group;
 pub mod produce;
 pub mod serve;
 pub mod topic;
+pub mod trace;
 pub mod verify;

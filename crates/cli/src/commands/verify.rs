@@ -8,7 +8,7 @@ use crate::{
     arguments::VerifyArguments,
     failure::Failure,
     output,
-    verify::{self, Finding, Progress, Report},
+    verify::{self, Finding, Lost, Progress, Report},
 };
 
 struct Bar(ProgressBar);
@@ -55,11 +55,20 @@ fn as_json(report: &Report) -> Value {
         "whole": report.damages.is_empty(),
         "damages": findings(&report.damages),
         "notes": findings(&report.notes),
+        "lost": report.lost.iter().map(lost).collect::<Vec<_>>(),
         "checked": {
             "checkpoints": counts.checkpoints, "wal_groups": counts.wal_groups, "wal_entries": counts.wal_entries,
             "partitions": counts.partitions, "segments": counts.segments, "batches": counts.batches,
+            "accounts": counts.accounts, "journal_events": counts.journal_events, "alarms": counts.alarms,
             "bytes": counts.bytes, "compared": counts.compared, "unchecked_bytes": counts.unchecked_bytes,
         },
+    })
+}
+
+fn lost(lost: &Lost) -> Value {
+    json!({
+        "topic": lost.topic, "topic_id": lost.tp.topic.to_string(), "partition": lost.tp.partition.0,
+        "from": lost.from.0, "to": lost.to.0, "has_copy": lost.has_copy, "groups": lost.groups,
     })
 }
 
@@ -75,6 +84,9 @@ fn print(report: &Report) -> Result<(), Failure> {
         ("batches", counts.batches),
         ("bytes of batches", counts.bytes),
         ("batches compared with the WAL", counts.compared),
+        ("accounts", counts.accounts),
+        ("events of their journals", counts.journal_events),
+        ("alarms", counts.alarms),
         ("bytes that could not be checked", counts.unchecked_bytes),
     ];
     for (name, count) in rows {
@@ -87,7 +99,9 @@ fn print(report: &Report) -> Result<(), Failure> {
         }
     }
     if report.damages.is_empty() {
-        output::print_line("whole: every checksum, offset and sequence holds")?;
+        output::print_line(
+            "whole: every checksum, offset and sequence holds, and every account is balanced",
+        )?;
     }
     Ok(())
 }

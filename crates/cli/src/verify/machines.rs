@@ -5,14 +5,18 @@ use std::collections::{BTreeMap, HashMap};
 use bytes::Bytes;
 use tallymq_broker::{
     ApplyContext, Parts,
+    account::{
+        JournalEvent,
+        journal::{self, JOURNAL_TOPIC, JournalAppend},
+    },
     data::{DataCommand, DataGroup, DataOutcome, Produced},
     metadata::{Metadata, MetadataCommand},
 };
-use tallymq_model::{BatchHeader, LeaderEpoch, Offset, TopicPartition};
+use tallymq_model::{BatchHeader, LeaderEpoch, Offset, RaftGroup, TopicPartition};
 use tallymq_replica::decode_data_checkpoint;
 use tallymq_storage::log::LogPosition;
 
-use super::{segments::Partition, wal::EntryPlace};
+use super::{accounts::Books, segments::Partition, wal::EntryPlace};
 
 /// A state that commands can be applied to.
 pub trait Machine: Sized {
@@ -77,11 +81,25 @@ pub struct DataMachine {
     state: DataGroup,
     positions: HashMap<TopicPartition, LogPosition>,
     expected: BTreeMap<TopicPartition, BTreeMap<Offset, Expected>>,
+    journal: JournalTail,
+}
+
+/// What the WAL makes for the accounts' journal.
+#[derive(Default)]
+struct JournalTail {
+    expected: BTreeMap<Offset, Expected>,
+    /// Those behind the newest checkpoint, by the offset of the first of a command.
+    events: BTreeMap<Offset, Vec<JournalEvent>>,
 }
 
 impl Machine for DataMachine {
     fn new() -> Self {
-        DataMachine { state: DataGroup::new(), positions: HashMap::new(), expected: BTreeMap::new() }
+        DataMachine {
+            state: DataGroup::new(),
+            positions: HashMap::new(),
+            expected: BTreeMap::new(),
+            journal: JournalTail::default(),
+        }
     }
 
     fn restore(state: Bytes) -> Result<Self, String> {
@@ -97,7 +115,15 @@ impl Machine for DataMachine {
                 ));
             }
         }
-        Ok(DataMachine { state, positions, expected: BTreeMap::new() })
+        let journal = journal_position(&positions);
+        let (bounds, by_position) = (state.journal_bounds(), (journal.log_start, journal.log_end));
+        if bounds != by_position {
+            return Err(format!(
+                "the journal holds events {} to {} by the state, {} to {} by the log's position",
+                bounds.0, bounds.1, by_position.0, by_position.1
+            ));
+        }
+        Ok(DataMachine { state, positions, expected: BTreeMap::new(), journal: JournalTail::default() })
     }
 
     fn apply(&mut self, at: ApplyContext, mut command: Bytes, place: &EntryPlace) -> Result<(), String> {
@@ -105,7 +131,10 @@ impl Machine for DataMachine {
         if let DataCommand::Produce(produce) = &command {
             produce.header.check_crc(&produce.batch).map_err(|error| error.to_string())?;
         }
-        let outcome = self.state.apply(at, &command);
+        let (outcome, noted) = self.state.apply_noting(at, &command);
+        if let Some(noted) = noted {
+            self.journal.note(noted, place);
+        }
         if let (
             DataOutcome::Produced(Ok(Produced::Appended { base_offset, leader_epoch, .. })),
             DataCommand::Produce(produce),
@@ -130,14 +159,48 @@ impl Machine for DataMachine {
 
     fn at_checkpoint(&mut self, checkpoint: Self) {
         self.positions = checkpoint.positions;
+        let synced = journal_position(&self.positions).log_end;
+        self.journal.events = self.journal.events.split_off(&synced);
     }
 }
 
+impl JournalTail {
+    fn note(&mut self, noted: JournalAppend, place: &EntryPlace) {
+        for batch in noted.batches() {
+            let (file, position) = (place.file.clone(), place.position);
+            let expected = Expected { header: batch.header, epoch: noted.leader_epoch, file, position };
+            self.expected.insert(batch.base_offset, expected);
+        }
+        self.events.insert(noted.base_offset, noted.events);
+    }
+}
+
+/// How far the journal is synced.
+fn journal_position(positions: &HashMap<TopicPartition, LogPosition>) -> LogPosition {
+    let journal = positions.iter().find(|(tp, _)| tp.topic == JOURNAL_TOPIC);
+    journal.map(|(_, position)| position.clone()).unwrap_or_default()
+}
+
 impl DataMachine {
-    /// What the log of each partition must hold: partitions of the newest checkpoint and those made since.
-    pub fn into_partitions(mut self, partitions: &mut BTreeMap<TopicPartition, Partition>) {
+    /// The books, as they have to be at the end of the log.
+    pub fn books(&self, group: RaftGroup) -> Books<'_> {
+        let position = journal_position(&self.positions);
+        Books { group, state: &self.state, position, behind: &self.journal.events }
+    }
+
+    /// What the log of each partition must hold: partitions of the newest checkpoint and those made since, and the journal's.
+    pub fn into_partitions(
+        mut self,
+        group: RaftGroup,
+        partitions: &mut BTreeMap<TopicPartition, Partition>,
+    ) -> DataGroup {
         let mut names: Vec<TopicPartition> = self.state.partitions().map(|(tp, _)| tp).collect();
         names.extend(self.positions.keys().copied());
+        if self.state.journal_bounds().1 > Offset::ZERO {
+            let journal = journal::partition(group);
+            names.push(journal);
+            self.expected.insert(journal, self.journal.expected);
+        }
         names.sort_unstable();
         names.dedup();
         for tp in names {
@@ -147,5 +210,6 @@ impl DataMachine {
             };
             partitions.insert(tp, known);
         }
+        self.state
     }
 }

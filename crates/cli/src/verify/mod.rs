@@ -7,12 +7,15 @@
 //!  WAL entries ─┴► replay: the state at each checkpoint must be what the checkpoint says
 //!                     │ expected batches, by partition and offset
 //!  segments ──────────┴► checksums, offsets without gaps, producer sequences, the same batches as in the WAL
+//!  journal ─► accounts: each equation, the balances by other code, each alarm and its loss
 //! ```
 //! What is behind a checkpoint's position in a segment is only a copy of what the WAL holds: it is cut off and written
 //! again at the next start, so nothing there is damage.
 
+mod accounts;
 mod checkpoints;
 mod identity;
+mod lost;
 mod machines;
 mod replay;
 mod report;
@@ -22,9 +25,11 @@ mod wal;
 
 use std::collections::BTreeMap;
 
-use tallymq_model::{RaftGroup, TopicPartition};
+use tallymq_broker::{account::journal::JOURNAL_TOPIC, data::DataGroup, metadata::Metadata};
+use tallymq_model::{Offset, RaftGroup, TopicPartition};
 use tallymq_storage::{disk::Disk, log::scan};
 
+pub use lost::Lost;
 pub use report::{Finding, Report};
 
 use machines::{DataMachine, MetadataMachine};
@@ -57,34 +62,64 @@ pub fn verify(disk: &dyn Disk, progress: &dyn Progress) -> Report {
     if let (Some(machine), Some(identity)) = (&machine, &identity) {
         identity::compare(identity, &machine.state, &mut report);
     }
+    let topics = machine.map(|machine| machine.state).unwrap_or_default();
     let mut partitions: BTreeMap<TopicPartition, Partition> = BTreeMap::new();
+    let mut states = Vec::new();
     for group in (1..=last).map(RaftGroup) {
         let Some(machine) = replay::group::<DataMachine>(disk, group, &log, &mut report) else {
             continue;
         };
-        machine.into_partitions(&mut partitions);
+        accounts::check(disk, &machine.books(group), &mut report);
+        states.push(machine.into_partitions(group, &mut partitions));
     }
-    check_partitions(disk, &partitions, progress, &mut report);
+    let lost = check_partitions(disk, &partitions, progress, &mut report);
+    name_lost(&lost, &partitions, (&topics, &states), &mut report);
     report
 }
+
+type LostRange = (TopicPartition, (Offset, Offset));
 
 fn check_partitions(
     disk: &dyn Disk,
     partitions: &BTreeMap<TopicPartition, Partition>,
     progress: &dyn Progress,
     report: &mut Report,
-) {
+) -> Vec<LostRange> {
+    let mut lost = Vec::new();
     let on_disk = match scan::partitions(disk) {
         Ok(on_disk) => on_disk,
-        Err(error) => return report.damage("topics", 0, format!("cannot be listed: {error}")),
+        Err(error) => {
+            report.damage("topics", 0, format!("cannot be listed: {error}"));
+            return lost;
+        }
     };
     progress.partitions(partitions.len() as u64);
     for (tp, partition) in partitions {
-        segments::check(disk, *tp, partition, report);
+        let ranges = segments::check(disk, *tp, partition, report);
+        lost.extend(ranges.into_iter().map(|range| (*tp, range)));
         progress.partition_done();
     }
     for tp in on_disk.iter().filter(|tp| !partitions.contains_key(tp)) {
         let place = format!("topics/{}/{}", tp.topic, tp.partition);
         report.note(&place, 0, "belongs to no partition: what is left of a deleted one");
+    }
+    lost
+}
+
+/// Lost records by the names that people know.
+fn name_lost(
+    lost: &[LostRange],
+    partitions: &BTreeMap<TopicPartition, Partition>,
+    (metadata, states): (&Metadata, &[DataGroup]),
+    report: &mut Report,
+) {
+    // The journal's own damage was told where the books were compared.
+    for (tp, range) in lost.iter().filter(|(tp, _)| tp.topic != JOURNAL_TOPIC) {
+        let Some(partition) = partitions.get(tp) else { continue };
+        let topic = metadata.topics().by_id(tp.topic).map(|topic| topic.name.clone());
+        let state = states.iter().find(|state| state.partition(*tp).is_some());
+        let lost = Lost::new(*tp, *range, partition, topic, state);
+        report.damage(&format!("topics/{}/{}", tp.topic, tp.partition), 0, lost.to_string());
+        report.lost.push(lost);
     }
 }

@@ -1,5 +1,7 @@
 //! What a check found, in the order it was found.
 
+use super::lost::Lost;
+
 /// One place, and what is to say about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
@@ -30,6 +32,12 @@ pub struct Counts {
     pub bytes: u64,
     /// Batches compared between segments and write-ahead log.
     pub compared: u64,
+    /// Accounts.
+    pub accounts: u64,
+    /// Events of their journals.
+    pub journal_events: u64,
+    /// Alarms that nobody acknowledged.
+    pub alarms: u64,
     /// Bytes that could not be looked at, because what is in front of them is damaged.
     pub unchecked_bytes: u64,
 }
@@ -39,6 +47,8 @@ pub struct Counts {
 pub struct Report {
     /// What must not be.
     pub damages: Vec<Finding>,
+    /// The records that cannot be read any more; each is a damage, too.
+    pub lost: Vec<Lost>,
     /// What is worth knowing and harmless.
     pub notes: Vec<Finding>,
     /// How much was looked at.

@@ -11,7 +11,7 @@ use tallymq_storage::{
     },
 };
 
-use super::{Report, machines::Expected, sequences::Sequences};
+use super::{Report, lost, machines::Expected, sequences::Sequences};
 
 /// What a partition's log must hold.
 pub struct Partition {
@@ -21,17 +21,22 @@ pub struct Partition {
     pub expected: BTreeMap<Offset, Expected>,
 }
 
-/// Checks one partition.
-pub fn check(disk: &dyn Disk, tp: TopicPartition, partition: &Partition, report: &mut Report) {
+/// Checks one partition. Gives back the offsets that cannot be read any more.
+pub fn check(
+    disk: &dyn Disk,
+    tp: TopicPartition,
+    partition: &Partition,
+    report: &mut Report,
+) -> Vec<(Offset, Offset)> {
     report.counts.partitions += 1;
     let mut sequences = Sequences::default();
-    let mut seen: BTreeSet<Offset> = BTreeSet::new();
+    let mut seen: BTreeSet<(Offset, Offset)> = BTreeSet::new();
     let scanned = scan::partition(disk, tp, Some(&partition.position), &mut |found| match found {
         Finding::Batch { file, position, header, behind_checkpoint, .. } => {
             let place = Place { file, position, behind_checkpoint };
             compare(partition, header, &place, report);
             if !behind_checkpoint {
-                seen.insert(header.base_offset);
+                seen.insert((header.base_offset, header.next_offset()));
                 if let Err(reason) = sequences.check(header) {
                     report.damage(file, position, reason);
                 }
@@ -51,7 +56,8 @@ pub fn check(disk: &dyn Disk, tp: TopicPartition, partition: &Partition, report:
         Ok(summary) => summary,
         Err(error) => {
             let directory = format!("topics/{}/{}", tp.topic, tp.partition);
-            return report.damage(&directory, 0, format!("cannot be read: {error}"));
+            report.damage(&directory, 0, format!("cannot be read: {error}"));
+            return Vec::new();
         }
     };
     report.counts.segments += summary.segments;
@@ -62,6 +68,7 @@ pub fn check(disk: &dyn Disk, tp: TopicPartition, partition: &Partition, report:
         check_complete(tp, partition, &seen, report);
     }
     check_behind(partition, &mut sequences, report);
+    if summary.damages == 0 { Vec::new() } else { lost::find(disk, tp, partition, &seen) }
 }
 
 struct Place<'a> {
@@ -102,11 +109,16 @@ fn compare(partition: &Partition, header: &BatchHeader, place: &Place<'_>, repor
 }
 
 /// What the WAL holds and the checkpoint calls synced must be in the segments.
-fn check_complete(tp: TopicPartition, partition: &Partition, seen: &BTreeSet<Offset>, report: &mut Report) {
+fn check_complete(
+    tp: TopicPartition,
+    partition: &Partition,
+    seen: &BTreeSet<(Offset, Offset)>,
+    report: &mut Report,
+) {
     let position = &partition.position;
     for (base, expected) in partition.expected.range(..position.log_end) {
         let behind = base.plus(i64::from(expected.header.last_offset_delta) + 1);
-        if behind > position.log_start && !seen.contains(base) {
+        if behind > position.log_start && !seen.contains(&(*base, behind)) {
             let reason = format!("its batch for offset {base} of partition {tp} is not in the segments");
             report.damage(&expected.file, expected.position, reason);
         }

@@ -109,9 +109,8 @@ pub fn alarms(node: &Node, filter: &AlarmFilter) -> AlarmsReport {
             let alarms = state.accounts().alarms();
             report.overflow_alarms += alarms.overflow().alarms;
             report.overflow_records += alarms.overflow().records;
-            let of_group = |alarm: &&Alarm| {
-                filter.group.as_deref().is_none_or(|group| group == alarm.group.as_str())
-            };
+            let of_group =
+                |alarm: &&Alarm| filter.group.as_deref().is_none_or(|group| group == alarm.group.as_str());
             alarms.iter().filter(of_group).cloned().collect()
         };
         report.alarms.extend(found.iter().map(|alarm| AlarmRow::new(node, handle.id, alarm)));

@@ -177,7 +177,8 @@ pub fn accounts(node: &Node, filter: &AccountFilter) -> AccountsReport {
     let mut rows: BTreeMap<(GroupId, String), GroupTopic> = BTreeMap::new();
     for chunk in keys.chunks(LOCKED_ACCOUNTS_MAX) {
         for ((group, topic, tp, _), view) in views(node, chunk) {
-            let row = rows.entry((group.clone(), topic.clone())).or_insert_with(|| GroupTopic::new(group, topic));
+            let row =
+                rows.entry((group.clone(), topic.clone())).or_insert_with(|| GroupTopic::new(group, topic));
             row.add(&view);
             row.partitions.push(PartitionAccount::new(tp, &view));
         }

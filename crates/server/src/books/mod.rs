@@ -12,5 +12,5 @@ pub use alarms::{AlarmFilter, AlarmId, AlarmIdError, AlarmRow, AlarmsReport, ack
 pub use balances::{AccountFilter, AccountsReport, GroupTopic, PartitionAccount, accounts};
 pub use class_name::{Classes, class_name};
 pub use opening::{OpenError, Opening, open};
-pub use summary::{AccountSummary, GroupTopicRecords};
 pub(crate) use summary::summary;
+pub use summary::{AccountSummary, GroupTopicRecords};

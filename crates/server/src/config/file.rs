@@ -90,8 +90,8 @@ pub fn from_environment<'a>(
 
 const PREFIX: &str = "TALLYMQ_";
 /// Variables with our prefix that are read elsewhere.
-const NOT_SETTINGS: [&str; 4] =
-    ["TALLYMQ_PLANTED", "TALLYMQ_CONFIG", "TALLYMQ_BOOTSTRAP", "TALLYMQ_POWER_CUTS"];
+const NOT_SETTINGS: [&str; 5] =
+    ["TALLYMQ_PLANTED", "TALLYMQ_CONFIG", "TALLYMQ_BOOTSTRAP", "TALLYMQ_POWER_CUTS", "TALLYMQ_HTTP"];
 
 /// The environment variable that sets `key`.
 pub fn variable_name(key: &str) -> String {

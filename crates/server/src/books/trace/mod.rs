@@ -75,7 +75,8 @@ pub enum TraceError {
 /// Answers.
 pub async fn trace(node: &Arc<Node>, question: &Question) -> Result<Trace, TraceError> {
     let deadline = Instant::now() + question.time_max;
-    let topic = node.topic(&question.topic).ok_or_else(|| TraceError::UnknownTopic(question.topic.clone()))?;
+    let topic =
+        node.topic(&question.topic).ok_or_else(|| TraceError::UnknownTopic(question.topic.clone()))?;
     let partitions = partitions(&topic, question)?;
     let mut search = Search::new(node, &topic, &partitions, question);
     let hits = match question.wanted {
@@ -83,7 +84,8 @@ pub async fn trace(node: &Arc<Node>, question: &Question) -> Result<Trace, Trace
         _ => search.run(deadline).await?,
     };
     // Of a place that is not in the log (any more) the journal may still know.
-    let mut places: Vec<(TopicPartition, Offset)> = hits.iter().map(|hit| (hit.tp, hit.record.offset)).collect();
+    let mut places: Vec<(TopicPartition, Offset)> =
+        hits.iter().map(|hit| (hit.tp, hit.record.offset)).collect();
     if let (Wanted::Place(offset), true) = (&question.wanted, places.is_empty()) {
         places.push((partitions[0], *offset));
     }

@@ -110,7 +110,9 @@ impl<'a> Search<'a> {
                 break;
             }
         }
-        hits.sort_by_key(|hit| std::cmp::Reverse((hit.record.timestamp, hit.tp.partition, hit.record.offset)));
+        hits.sort_by_key(|hit| {
+            std::cmp::Reverse((hit.record.timestamp, hit.tp.partition, hit.record.offset))
+        });
         hits.truncate(records_max);
         Ok(hits)
     }
@@ -178,8 +180,7 @@ impl<'a> Search<'a> {
         if !searched.complete {
             return format!("the time was up after {} records: not found so far", searched.records);
         }
-        let is_numbered =
-            matches!(self.question.wanted, Wanted::Sequence { .. } | Wanted::Label { .. });
+        let is_numbered = matches!(self.question.wanted, Wanted::Sequence { .. } | Wanted::Label { .. });
         let is_between = partitions.iter().any(|one| one.before.is_some() && one.after.is_some());
         let is_known = partitions.iter().any(|one| one.before.is_some() || one.after.is_some());
         let why = match (is_numbered, is_between, is_known) {
@@ -201,7 +202,8 @@ impl Walker {
             _ => return,
         };
         for neighbour in neighbours {
-            if neighbour.sequence < wanted && self.before.is_none_or(|one| one.sequence < neighbour.sequence) {
+            if neighbour.sequence < wanted && self.before.is_none_or(|one| one.sequence < neighbour.sequence)
+            {
                 self.before = Some(*neighbour);
             }
             if neighbour.sequence > wanted && self.after.is_none_or(|one| one.sequence > neighbour.sequence) {

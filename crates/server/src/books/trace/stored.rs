@@ -54,7 +54,8 @@ impl StoredRecord {
         let has_producer = header.has_producer();
         let sequence = i32::try_from(delta).ok().map(|delta| header.base_sequence.plus(delta).0);
         let label = label(record);
-        let key = |key: &bytes::Bytes| String::from_utf8_lossy(&key[..key.len().min(KEY_BYTES_MAX)]).into_owned();
+        let key =
+            |key: &bytes::Bytes| String::from_utf8_lossy(&key[..key.len().min(KEY_BYTES_MAX)]).into_owned();
         StoredRecord {
             timestamp: record.timestamp.0,
             timestamp_type: match header.timestamp_type() {

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tallymq_broker::account::{
-    Account, Class, CloseReason, Happening, JournalEvent, Ledger, MergedInto, ReceiptOutcome, Witness, journal,
+    Account, Class, CloseReason, Happening, JournalEvent, Ledger, MergedInto, ReceiptOutcome, Witness,
+    journal,
 };
 use tallymq_broker::data::LogStartReason;
 use tallymq_broker::group::GroupId;
@@ -345,8 +346,10 @@ mod tests {
 
     #[test]
     fn a_record_is_delivered_acknowledged_and_after_a_reset_delivered_again() {
-        let events = [delivered(1, 0, 10), committed(2, 10), committed(3, 0), delivered(4, 0, 4), committed(5, 4)];
-        let all = [(1, "delivered"), (2, "acknowledged"), (3, "reset"), (4, "redelivered"), (5, "acknowledged")];
+        let events =
+            [delivered(1, 0, 10), committed(2, 10), committed(3, 0), delivered(4, 0, 4), committed(5, 4)];
+        let all =
+            [(1, "delivered"), (2, "acknowledged"), (3, "reset"), (4, "redelivered"), (5, "acknowledged")];
         assert_eq!(told(&events, 3), all);
         assert_eq!(told(&events, 4), all[..3], "the second time it came not so far");
         assert_eq!(told(&events, 10), [], "others are none of its business");
@@ -360,7 +363,8 @@ mod tests {
 
     #[test]
     fn the_first_removal_is_told() {
-        let removed = |at, to| event(at, Happening::LogStart { to: Offset(to), why: LogStartReason::RetentionTime });
+        let removed =
+            |at, to| event(at, Happening::LogStart { to: Offset(to), why: LogStartReason::RetentionTime });
         let mut place = Place::default();
         for event in [removed(1, 3), removed(2, 9), removed(3, 12)] {
             place.feed(Offset(5), &event);

@@ -45,7 +45,8 @@ impl Rest {
                 continue;
             }
             let offsets = u64::try_from(segment.end.0 - segment.base.0).unwrap_or(1).max(1);
-            let per_window = u128::from(offsets) * u128::from(WINDOW_BYTES) / u128::from(segment.bytes.max(1));
+            let per_window =
+                u128::from(offsets) * u128::from(WINDOW_BYTES) / u128::from(segment.bytes.max(1));
             let per_window = i64::try_from(per_window).unwrap_or(i64::MAX).max(1);
             let from = Offset(to.0.saturating_sub(per_window)).max(segment.base).max(self.log_start);
             return Some(Window { from, to });

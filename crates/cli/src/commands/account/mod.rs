@@ -1,0 +1,82 @@
+//! `tallymq account`: what became of every record, group by group; and opening accounts by hand.
+
+mod report;
+mod show;
+
+use std::io::IsTerminal;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::{
+    arguments::{AccountArguments, AccountCommand, HttpConnection},
+    failure::Failure,
+    http::Http,
+    output,
+};
+use report::Report;
+use show::Style;
+
+/// Clears a terminal and goes to its upper left corner.
+const CLEAR: &str = "\x1b[2J\x1b[H";
+
+/// Runs it.
+pub async fn run(arguments: AccountArguments, json: bool) -> Result<(), Failure> {
+    if let Some(AccountCommand::Open { group, topic, from, connection }) = arguments.command {
+        return open(&group, topic.as_deref(), &from, &connection, json).await;
+    }
+    let http = Http::new(&arguments.connection.http, arguments.connection.timeout);
+    loop {
+        let parameters = [
+            ("topic", arguments.topic.clone()),
+            ("group", arguments.group.clone()),
+            ("limit", Some(arguments.limit.to_string())),
+        ];
+        let answer = http.get("/v1/account", &parameters).await?;
+        let balanced = show(&answer, &arguments, json)?;
+        if !arguments.watch {
+            return if balanced { Ok(()) } else { Err(unbalanced()) };
+        }
+        tokio::time::sleep(Duration::from_secs(arguments.interval)).await;
+    }
+}
+
+/// Prints it; gives back whether all equations come out.
+fn show(answer: &Value, arguments: &AccountArguments, json: bool) -> Result<bool, Failure> {
+    let report: Report = serde_json::from_value(answer.clone())
+        .map_err(|error| Failure::Failed(format!("the answer is not as expected: {error}")))?;
+    if json {
+        output::print_json(answer)?;
+        return Ok(report.balanced);
+    }
+    let color = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let style = Style { color, partitions: arguments.partitions };
+    let clear = if arguments.watch && std::io::stdout().is_terminal() { CLEAR } else { "" };
+    output::print_line(&format!("{clear}{}", show::text(&report, style)))?;
+    Ok(report.balanced)
+}
+
+fn unbalanced() -> Failure {
+    Failure::Failed("an equation does not come out: what the broker counted is not what it stored".to_owned())
+}
+
+async fn open(
+    group: &str,
+    topic: Option<&str>,
+    from: &str,
+    connection: &HttpConnection,
+    json: bool,
+) -> Result<(), Failure> {
+    let from = match from.parse::<u64>() {
+        Ok(offset) => json!(offset),
+        Err(_) => json!(from),
+    };
+    let body = json!({ "group": group, "topic": topic, "from": from, "by": std::env::var("USER").ok() });
+    let http = Http::new(&connection.http, connection.timeout);
+    let answer = http.post("/v1/account/open", &body).await?;
+    if json {
+        return Ok(output::print_json(&answer)?);
+    }
+    let opened = answer["opened"].as_u64().unwrap_or(0);
+    Ok(output::print_line(&format!("opened {opened} accounts of group {group}"))?)
+}

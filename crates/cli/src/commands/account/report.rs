@@ -1,0 +1,66 @@
+//! What `/v1/account` answers, as far as it is shown. Fields that are not known here are left alone.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+/// The answer.
+#[derive(Debug, Deserialize)]
+pub struct Report {
+    pub enabled: bool,
+    pub balanced: bool,
+    pub accounts: Vec<GroupTopic>,
+    pub more: bool,
+    pub unopened: u64,
+    pub alarms: u64,
+}
+
+/// Records by class.
+pub type Classes = BTreeMap<String, u64>;
+
+/// One group's account of a topic.
+#[derive(Debug, Deserialize)]
+pub struct GroupTopic {
+    pub group: String,
+    pub topic: String,
+    pub stored: u64,
+    pub classes: Classes,
+    pub possible: u64,
+    pub handled: u64,
+    pub tallies: Tallies,
+    pub balanced: bool,
+    pub partitions: Vec<Partition>,
+}
+
+/// One of its partitions.
+#[derive(Debug, Deserialize)]
+pub struct Partition {
+    pub partition: i32,
+    pub opened_at: i64,
+    pub position: Option<i64>,
+    pub stored: u64,
+    pub classes: Classes,
+    pub intervals: Vec<Interval>,
+    pub more: bool,
+    pub balanced: bool,
+    #[serde(default)]
+    pub imbalances: Vec<String>,
+}
+
+/// Offsets of one class.
+#[derive(Debug, Deserialize)]
+pub struct Interval {
+    pub from: i64,
+    pub to: i64,
+    pub class: String,
+}
+
+/// What is counted beside the equation.
+#[derive(Debug, Deserialize)]
+pub struct Tallies {
+    pub redelivered: u64,
+    pub recovered: u64,
+    pub refused: u64,
+    pub merged_records: u64,
+    pub intervals_folded: u64,
+}

@@ -1,0 +1,287 @@
+//! The account as a person reads it: a row per group and topic, a column per class that is not empty, the equation below,
+//! and the losses by their offsets. Pure.
+
+use comfy_table::{Cell, CellAlignment, Color, Table};
+use tallymq_broker::account::Class;
+use tallymq_server::books::class_name;
+
+use super::report::{Classes, GroupTopic, Interval, Partition, Report};
+use crate::output;
+
+/// Intervals that are named, of each kind.
+const NAMED_MAX: usize = 30;
+
+/// How it is shown.
+#[derive(Clone, Copy, Debug)]
+pub struct Style {
+    /// Losses in red.
+    pub color: bool,
+    /// A row per partition.
+    pub partitions: bool,
+}
+
+/// Everything, without a newline at the end.
+pub fn text(report: &Report, style: Style) -> String {
+    let mut lines = Vec::new();
+    if !report.enabled {
+        lines.push("accounts are switched off: account.enabled".to_owned());
+    }
+    if report.accounts.is_empty() {
+        lines.push(
+            "no account: one opens when a group takes its first position, or with `tallymq account open`"
+                .to_owned(),
+        );
+        return lines.join("\n");
+    }
+    let classes = shown(report);
+    lines.extend(output::lines(&table(report, &classes, style)));
+    lines.push(String::new());
+    lines.push(equation(report, &classes, style));
+    lines.extend(imbalances(report, style));
+    lines.extend(named(report, "losses", style, |class| class.is_loss()));
+    lines.extend(named(report, "not losses, and worth knowing", style, |class| !class.is_loss()));
+    lines.extend(remarks(report));
+    lines.join("\n")
+}
+
+/// The classes that have a column: those that are not empty, and always the one that must be.
+fn shown(report: &Report) -> Vec<Class> {
+    let is_empty = |class: Class| report.accounts.iter().all(|row| count(&row.classes, class) == 0);
+    Class::ALL.into_iter().filter(|class| *class == Class::Lost || !is_empty(*class)).collect()
+}
+
+fn count(classes: &Classes, class: Class) -> u64 {
+    classes.get(class_name(class)).copied().unwrap_or(0)
+}
+
+fn table(report: &Report, classes: &[Class], style: Style) -> Table {
+    let mut columns = vec!["group", "topic"];
+    if style.partitions {
+        columns.extend(["partition", "opened at", "position"]);
+    }
+    columns.push("stored");
+    columns.extend(classes.iter().map(|class| class.name()));
+    let mut table = output::table(&columns);
+    if style.color {
+        table.enforce_styling();
+    } else {
+        table.force_no_tty();
+    }
+    for row in &report.accounts {
+        if style.partitions {
+            for partition in &row.partitions {
+                table.add_row(partition_cells(row, partition, classes));
+            }
+        } else {
+            let mut cells = vec![Cell::new(&row.group), Cell::new(&row.topic), number(row.stored)];
+            cells.extend(classes.iter().map(|class| class_cell(&row.classes, *class)));
+            table.add_row(cells);
+        }
+    }
+    table
+}
+
+fn partition_cells(row: &GroupTopic, partition: &Partition, classes: &[Class]) -> Vec<Cell> {
+    let position = partition.position.map_or_else(|| "-".to_owned(), |position| position.to_string());
+    let mut cells = vec![
+        Cell::new(&row.group),
+        Cell::new(&row.topic),
+        number(partition.partition),
+        number(partition.opened_at),
+        number(position),
+        number(partition.stored),
+    ];
+    cells.extend(classes.iter().map(|class| class_cell(&partition.classes, *class)));
+    cells
+}
+
+fn number(number: impl ToString) -> Cell {
+    Cell::new(number).set_alignment(CellAlignment::Right)
+}
+
+fn class_cell(classes: &Classes, class: Class) -> Cell {
+    let count = count(classes, class);
+    let cell = number(count);
+    if class.is_loss() && count > 0 { cell.fg(Color::Red) } else { cell }
+}
+
+/// `stored = …`, summed over all rows.
+fn equation(report: &Report, classes: &[Class], style: Style) -> String {
+    let stored: u64 = report.accounts.iter().map(|row| row.stored).sum();
+    let mut terms = Vec::new();
+    let mut sum = 0_u64;
+    for class in classes {
+        let records: u64 = report.accounts.iter().map(|row| count(&row.classes, *class)).sum();
+        sum += records;
+        let term = format!("{records} {}", class.name());
+        terms.push(if class.is_loss() && records > 0 { red(&term, style) } else { term });
+    }
+    let (sign, verdict) = match report.balanced && stored == sum {
+        true => ("=", "balanced".to_owned()),
+        false => ("≠", red("NOT BALANCED", style)),
+    };
+    format!("{stored} stored {sign} {}   {verdict}", terms.join(" + "))
+}
+
+fn imbalances(report: &Report, style: Style) -> Vec<String> {
+    let mut lines = Vec::new();
+    for row in report.accounts.iter().filter(|row| !row.balanced) {
+        for partition in row.partitions.iter().filter(|partition| !partition.balanced) {
+            for imbalance in &partition.imbalances {
+                let place = place(row, partition);
+                lines.push(red(&format!("{place}, group {}: {imbalance}", row.group), style));
+            }
+        }
+    }
+    lines
+}
+
+/// The offsets of some classes.
+fn named(report: &Report, title: &str, style: Style, wanted: fn(Class) -> bool) -> Vec<String> {
+    let classes: Vec<Class> = Class::ALL.into_iter().filter(|class| wanted(*class)).collect();
+    let class_of = |interval: &Interval| classes.iter().find(|class| class_name(**class) == interval.class);
+    let mut lines = Vec::new();
+    let mut hidden = 0;
+    for row in &report.accounts {
+        for partition in &row.partitions {
+            for interval in &partition.intervals {
+                let Some(class) = class_of(interval) else { continue };
+                if lines.len() >= NAMED_MAX {
+                    hidden += 1;
+                    continue;
+                }
+                let (records, last) = (interval.to - interval.from, interval.to - 1);
+                let offsets = if records == 1 {
+                    format!("offset {last}")
+                } else {
+                    format!("offsets {} to {last}", interval.from)
+                };
+                let place = place(row, partition);
+                let line = format!("  {}: {place} {offsets} ({records}), group {}", class.name(), row.group);
+                lines.push(if class.is_loss() { red(&line, style) } else { line });
+            }
+        }
+    }
+    if hidden > 0 {
+        lines.push(format!("  and {hidden} more: --json names them"));
+    }
+    if !lines.is_empty() {
+        lines.insert(0, format!("\n{title}:"));
+    }
+    lines
+}
+
+fn remarks(report: &Report) -> Vec<String> {
+    let sum = |of: fn(&GroupTopic) -> u64| report.accounts.iter().map(of).sum::<u64>();
+    let counted = [
+        (sum(|row| row.tallies.redelivered), "records were delivered again"),
+        (
+            sum(|row| row.tallies.recovered),
+            "records that were skipped or unwitnessed came to their group after all",
+        ),
+        (sum(|row| row.tallies.refused), "commits of fenced members were refused"),
+        (sum(|row| row.possible), "records in flight may have gone to another group"),
+        (sum(|row| row.handled), "records have their handler's receipt"),
+        (sum(|row| row.tallies.merged_records), "records were blurred to keep accounts bounded"),
+        (
+            sum(|row| row.tallies.intervals_folded),
+            "intervals' offsets were forgotten to keep accounts bounded",
+        ),
+        (report.unopened, "accounts did not open because there are too many"),
+        (report.alarms, "alarms are not acknowledged: tallymq alarms list"),
+    ];
+    let mut lines: Vec<String> = counted
+        .iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, what)| format!("{count} {what}"))
+        .collect();
+    if report.accounts.iter().flat_map(|row| &row.partitions).any(|partition| partition.more) {
+        lines.push("older intervals are only counted".to_owned());
+    }
+    if report.more {
+        lines.push("there are more accounts than --limit".to_owned());
+    }
+    if !lines.is_empty() {
+        lines.insert(0, String::new());
+    }
+    lines
+}
+
+fn place(row: &GroupTopic, partition: &Partition) -> String {
+    format!("{}-{}", row.topic, partition.partition)
+}
+
+fn red(text: &str, style: Style) -> String {
+    if style.color { format!("\x1b[31m{text}\x1b[39m") } else { text.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn report(classes: Value, intervals: Value, balanced: bool) -> Report {
+        let tallies = json!({
+            "redelivered": 7, "recovered": 0, "refused": 0, "merged_records": 0, "intervals_folded": 0
+        });
+        let partition = json!({
+            "partition": 3, "opened_at": 0, "position": 10, "stored": 10, "classes": classes,
+            "intervals": intervals, "more": false, "balanced": balanced, "imbalances": ["10 and 9"]
+        });
+        let row = json!({
+            "group": "billing", "topic": "orders", "stored": 10, "classes": classes, "possible": 0, "handled": 0,
+            "tallies": tallies, "balanced": balanced, "partitions": [partition]
+        });
+        let report = json!({
+            "enabled": true, "balanced": balanced, "accounts": [row], "more": false, "unopened": 0, "alarms": 1
+        });
+        serde_json::from_value(report).unwrap()
+    }
+
+    const PLAIN: Style = Style { color: false, partitions: false };
+
+    #[test]
+    fn empty_classes_have_no_column_but_lost_has() {
+        let text = text(&report(json!({ "processed": 10, "pending": 0 }), json!([]), true), PLAIN);
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(
+            lines[0].split_whitespace().collect::<Vec<_>>(),
+            ["GROUP", "TOPIC", "STORED", "PROCESSED", "LOST"]
+        );
+        assert_eq!(lines[1].split_whitespace().collect::<Vec<_>>(), ["billing", "orders", "10", "10", "0"]);
+        assert_eq!(lines[3], "10 stored = 10 processed + 0 lost   balanced");
+        assert!(text.contains("7 records were delivered again"), "{text}");
+        assert!(text.contains("1 alarms are not acknowledged"), "{text}");
+        assert!(!text.contains('\x1b'), "{text}");
+    }
+
+    #[test]
+    fn losses_are_named_and_red_on_a_terminal_only() {
+        let intervals = json!([
+            { "from": 4, "to": 7, "class": "skipped" },
+            { "from": 8, "to": 9, "class": "unwitnessed" },
+        ]);
+        let report = report(json!({ "processed": 6, "skipped": 3, "unwitnessed": 1 }), intervals, true);
+        let plain = text(&report, PLAIN);
+        assert!(plain.contains("losses:\n  skipped: orders-3 offsets 4 to 6 (3), group billing"), "{plain}");
+        assert!(
+            plain.contains("worth knowing:\n  unwitnessed: orders-3 offset 8 (1), group billing"),
+            "{plain}"
+        );
+        let colored = text(&report, Style { color: true, partitions: true });
+        assert!(colored.contains("\x1b[31m  skipped: orders-3"), "{colored}");
+        assert!(!colored.contains("\x1b[31m  unwitnessed"), "{colored}");
+    }
+
+    #[test]
+    fn an_equation_that_does_not_come_out_is_not_called_balanced() {
+        for report in [
+            report(json!({ "processed": 9 }), json!([]), false),
+            report(json!({ "processed": 9 }), json!([]), true),
+        ] {
+            let text = text(&report, PLAIN);
+            assert!(text.contains("10 stored ≠ 9 processed + 0 lost   NOT BALANCED"), "{text}");
+        }
+    }
+}
