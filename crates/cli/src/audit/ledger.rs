@@ -113,7 +113,7 @@ impl Ledger {
         }
         let highest = self.highest();
         self.insert(number, before);
-        debug_assert!(self.runs_are_apart(), "runs neither overlap nor touch");
+        debug_assert!(self.is_apart(number), "runs neither overlap nor touch");
         match highest {
             Some(highest) if number < highest => {
                 self.late += 1;
@@ -138,8 +138,17 @@ impl Ledger {
         };
     }
 
-    fn runs_are_apart(&self) -> bool {
-        self.runs.iter().zip(self.runs.iter().skip(1)).all(|((_, to), (from, _))| to + 1 < *from)
+    /// Whether the run with this number is apart from its neighbours.
+    fn is_apart(&self, number: u64) -> bool {
+        let mut up_to = self.runs.range(..=number).rev();
+        let (own, below) = (up_to.next(), up_to.next());
+        let Some((from, to)) = own else {
+            return false;
+        };
+        let above = self.runs.range(number + 1..).next();
+        number <= *to
+            && below.is_none_or(|(_, below)| below + 1 < *from)
+            && above.is_none_or(|(above, _)| to + 1 < *above)
     }
 
     /// Records of the partition were removed before they were read: what is missing between the highest number so far and
