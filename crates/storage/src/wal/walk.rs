@@ -67,7 +67,8 @@ pub(super) enum WalkError {
 
 /// Walks all files.
 pub(super) fn walk(files: &[WalkFile], visit: &mut dyn FnMut(Event<'_>)) -> Result<ChainEnd, WalkError> {
-    let mut walk = Walk { visit, end: ChainEnd::default(), begun: false, broken: None };
+    let mut walk =
+        Walk { visit, end: ChainEnd::default(), begun: false, broken: None, headerless: Vec::new() };
     for (number, file) in files.iter().enumerate() {
         let failed = |error| WalkError::Io { path: file.path.clone(), error };
         let mut window = Window { file, start: 0, bytes: Vec::new() };
@@ -89,6 +90,8 @@ struct Walk<'v> {
     begun: bool,
     /// The end of the file before, in case the next file shows that something is missing there.
     broken: Option<Bad>,
+    /// Files with nothing in them that can be read, in case a later one shows that there must have been.
+    headerless: Vec<usize>,
 }
 
 impl Walk<'_> {
@@ -105,7 +108,11 @@ impl Walk<'_> {
         if file.size_bytes < 2 * PAGE_BYTES {
             self.bad(number, file.size_bytes, "the file is cut short", true);
         }
-        let Some(header) = header else { return };
+        let Some(header) = header else {
+            self.headerless.push(number);
+            return;
+        };
+        self.report_headerless();
         if header.size_bytes != file.size_bytes {
             let reason = format!("the file has {} bytes instead of {}", file.size_bytes, header.size_bytes);
             self.bad(number, file.size_bytes.min(header.size_bytes), reason, true);
@@ -202,6 +209,8 @@ impl Walk<'_> {
             Ok(records) => records,
             Err(why) => return Ok(Err(why.to_owned())),
         };
+        self.headerless.retain(|file| *file != number);
+        self.report_headerless();
         self.report_header(number, header_good);
         if self.begun && header.sequence > self.end.expected {
             self.report_broken();
@@ -213,6 +222,13 @@ impl Walk<'_> {
         self.end.epoch = self.end.epoch.max(header.epoch);
         (self.visit)(Event::Group { file: number, header, records: &records });
         Ok(Ok(size_bytes))
+    }
+
+    /// A file gets its header before the next one gets its name.
+    fn report_headerless(&mut self) {
+        for number in std::mem::take(&mut self.headerless) {
+            self.bad(number, 0, "the file header is damaged", true);
+        }
     }
 
     /// A file with groups and without a header: its header was synced before the first of them.

@@ -282,3 +282,24 @@ fn under_async_a_bad_group_is_damage_up_to_the_last_sync_and_a_tail_behind_it() 
         }
     }
 }
+
+#[test]
+fn a_file_of_which_nothing_can_be_read_is_named_and_not_the_one_before() {
+    let disk = MemoryDisk::new();
+    let (wal, mut committer, _) = Wal::open(Arc::new(disk.clone()), small_options()).unwrap();
+    let mut history = History::new(false);
+    // Entries that fill a file each, so that the ones between hold a snapshot and one group.
+    for index in 1..=4 {
+        history.submit(&wal, vec![entry(1, index, 1, 30_000)]);
+        committer.step(Nanos(0)).unwrap();
+    }
+    committer.finish(Nanos(0)).unwrap();
+    let live: Vec<String> = disk.paths().into_iter().filter(|path| path.ends_with(".wal")).collect();
+    assert!(live.len() > 2, "{live:?}");
+    let path = &live[live.len() - 2];
+    disk.damage(path, |bytes| bytes.fill(0)).unwrap();
+    match Wal::open(Arc::new(disk), small_options()) {
+        Err(WalOpenError::Damaged { file, position, .. }) => assert_eq!((&file, position), (path, 0)),
+        other => panic!("{:?}", other.map(|opened| opened.2)),
+    }
+}
