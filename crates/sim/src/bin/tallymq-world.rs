@@ -76,7 +76,7 @@ fn print(count: u64, seed: u64, total: &Outcome, elapsed: Duration) {
     println!(
         "{count} seeds, to {seed}: {} power cuts, {} kills, {} values sent, {} acknowledged, {} records read, \
          {} checkpoints, {} commands replayed, 0 lost that was synced, {} that was not; damage: {} refused, {} reported, \
-         {} in the last group, {} harmless; {:.0} s",
+         {} in the last group, {} harmless; groups: {} commits, {} members resumed, {} fenced again; {:.0} s",
         total.power_cuts,
         total.kills,
         total.sent,
@@ -89,6 +89,9 @@ fn print(count: u64, seed: u64, total: &Outcome, elapsed: Duration) {
         total.damage_reported,
         total.damage_last_group,
         total.damage_harmless,
+        total.member_commits,
+        total.resumed,
+        total.refused_again,
         elapsed.as_secs_f64()
     );
 }

@@ -13,7 +13,7 @@ use tallymq_broker::{
     },
 };
 use tallymq_gateway::kafka::records::read_records;
-use tallymq_model::{BatchHeader, LeaderEpoch, Offset, Timestamp, TopicPartition};
+use tallymq_model::{BatchHeader, LeaderEpoch, Offset, Timestamp};
 use tallymq_storage::log::{PartitionLog, ReadError};
 
 use super::{
@@ -164,31 +164,15 @@ impl Consumer {
         let group = Some(&self.group[..]);
         scene.journal.position(self.process, (Op::Commit, Kind::Invoke), place.spot(), offset, group);
         let waiting = Waiting::Commit { consumer: self.at, number, offset };
-        let command = self.command(scene, place, offset, self.generation);
+        let command = commit_command(scene, &self.group, Fence::Generation(self.generation), place, offset);
         scene.send(place.group, command, waiting);
     }
 
     /// A commit of an earlier generation arrives at last, to set the position back.
     pub(super) fn commit_late(&self, scene: &mut Scene) {
         let Some((generation, place)) = &self.acknowledged else { return };
-        let command = self.command(scene, place, 0, generation - 1);
+        let command = commit_command(scene, &self.group, Fence::Generation(generation - 1), place, 0);
         scene.send(place.group, command, Waiting::StaleCommit { place: place.clone() });
-    }
-
-    fn command(&self, scene: &Scene, place: &Place, offset: i64, generation: i32) -> Command {
-        let commit = CommitPosition {
-            partition: place.tp,
-            offset: Offset(offset),
-            leader_epoch: LeaderEpoch(-1),
-            metadata: "".into(),
-            committed_at: Timestamp((scene.journal.now_ns / 1_000_000) as i64),
-        };
-        Command::Data(DataCommand::Group(GroupCommand::CommitPositions {
-            group: GroupId::from(&self.group[..]),
-            fence: Fence::Generation(generation),
-            positions: vec![commit],
-            by: Committer::default(),
-        }))
     }
 
     /// Takes the answer to its commit.
@@ -196,13 +180,13 @@ impl Consumer {
         &mut self,
         scene: &mut Scene,
         (number, offset): (u64, i64),
-        refused: &[TopicPartition],
+        is_taken: bool,
     ) -> Result<(), String> {
         if self.committing.take_if(|waited| *waited == number).is_none() {
             return Ok(());
         }
         let Some(place) = &self.place else { return Ok(()) };
-        let kind = if refused.is_empty() { Kind::Ok } else { Kind::Fail };
+        let kind = if is_taken { Kind::Ok } else { Kind::Fail };
         if kind == Kind::Fail && !scene.is_doomed(place.tp) {
             return Err(format!("a commit in {} was refused", place.tp));
         }
@@ -214,4 +198,27 @@ impl Consumer {
         }
         Ok(())
     }
+}
+
+/// The commit of a position, as the coordinator's check fenced it.
+pub(super) fn commit_command(
+    scene: &Scene,
+    group: &str,
+    fence: Fence,
+    place: &Place,
+    offset: i64,
+) -> Command {
+    let commit = CommitPosition {
+        partition: place.tp,
+        offset: Offset(offset),
+        leader_epoch: LeaderEpoch(-1),
+        metadata: "".into(),
+        committed_at: Timestamp((scene.journal.now_ns / 1_000_000) as i64),
+    };
+    Command::Data(DataCommand::Group(GroupCommand::CommitPositions {
+        group: GroupId::from(group),
+        fence,
+        positions: vec![commit],
+        by: Committer::default(),
+    }))
 }

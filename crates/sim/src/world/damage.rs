@@ -16,6 +16,7 @@ use super::{
     inspect::as_sent,
     node::{Node, Setup, Votes},
     scene::{Promises, Scene},
+    team::check_recovered,
     unsettled::{Effect, missing},
 };
 
@@ -120,6 +121,9 @@ fn examine(node: &Node, scene: &Scene, path: &str, may_be_cut: bool) -> Result<V
         }
     }
     let lost = if may_be_cut { missing(node, scene, scene.unsettled.may_be_cut())? } else { Vec::new() };
+    if !may_be_cut {
+        check_recovered(node, scene)?;
+    }
     check_topics(node, scene, &lost)?;
     check_positions(node, scene, &lost)?;
     let mut excused = BTreeSet::new();

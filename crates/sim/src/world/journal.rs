@@ -82,6 +82,12 @@ impl Journal {
         self.push(event);
     }
 
+    /// A consumer has a partition no longer.
+    pub(super) fn revoke(&mut self, process: i64, spot: Spot<'_>) {
+        let event = self.event(process, Op::Revoke, Kind::Ok).topic(spot.topic).partition(spot.partition);
+        self.push(event);
+    }
+
     /// Records that a consumer was given.
     pub(super) fn poll(
         &mut self,

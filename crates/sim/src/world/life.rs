@@ -3,10 +3,6 @@
 
 use std::time::Duration;
 
-use tallymq_broker::{
-    data::{DataOutcome, ProduceRefusal, Produced},
-    metadata::MetadataOutcome,
-};
 use tallymq_model::RaftGroup;
 use tallymq_storage::{
     disk::{Fault, FaultyDisk, MemoryDisk, Operation, Random},
@@ -19,18 +15,16 @@ use super::{
     consumer::{Consumer, read_values},
     damage::{self, Verdict},
     inspect,
-    machine::Answer,
-    node::{Applied, Ended, Node, Setup, Votes, groups},
+    node::{Ended, Node, Setup, Votes, groups},
     producer::Producer,
-    scene::{Scene, Waiting},
-    unsettled::{self, Effect},
+    scene::Scene,
+    team::{self, Team},
+    unsettled,
 };
 use crate::history::{History, Kind, Op};
 
 /// Steps after which a healed node must have answered everything.
 const HEALING_STEPS: u32 = 20_000;
-/// One answer in so many finds its connection gone.
-const ANSWERS_PER_LOST_CONNECTION: u64 = 25;
 /// Copies of the disk that are damaged after each crash, and at the end.
 const COPIES_PER_CRASH: u32 = 1;
 const COPIES_AT_THE_END: u32 = 2;
@@ -43,14 +37,15 @@ pub(super) struct World {
     disk: FaultyDisk,
     setup: Setup,
     votes: Votes,
-    scene: Scene,
-    producers: Vec<Producer>,
-    consumers: Vec<Consumer>,
+    pub(super) scene: Scene,
+    pub(super) producers: Vec<Producer>,
+    pub(super) consumers: Vec<Consumer>,
+    pub(super) team: Team,
     outcome: Outcome,
     /// No fault is planned, so that no error is excused.
     healthy: bool,
     /// Nothing is lost on the way to clients any more.
-    healing: bool,
+    pub(super) healing: bool,
 }
 
 fn setup(random: &mut Random, mode: Mode) -> Setup {
@@ -95,6 +90,8 @@ impl World {
             (0..idempotent + random.below(2) as usize).map(|at| Producer::new(at, at < idempotent));
         let producers = producers.collect();
         let consumers = (0..1 + random.below(3) as usize).map(Consumer::new).collect();
+        // Under async a group may go back with what was not synced.
+        let team = if mode == Mode::Sync { Team::new(&mut random) } else { Team::empty() };
         World {
             disk: FaultyDisk::over_memory(memory.clone()),
             memory,
@@ -103,6 +100,7 @@ impl World {
             votes: Votes::new(),
             producers,
             consumers,
+            team,
             outcome: Outcome::default(),
             healthy: true,
             healing: false,
@@ -110,7 +108,9 @@ impl World {
     }
 
     pub(super) fn into_parts(self) -> (History, Outcome) {
-        let outcome = Outcome { trace: self.scene.journal.trace, ..self.outcome };
+        let mut outcome = Outcome { trace: self.scene.journal.trace, ..self.outcome };
+        self.team.count(&mut outcome);
+        outcome.refused_again = self.scene.refused_again;
         (self.scene.journal.history, outcome)
     }
 
@@ -187,6 +187,7 @@ impl World {
                 admin::set_up(&mut self.scene);
                 self.producers.iter_mut().for_each(|producer| producer.send_again(&mut self.scene));
                 admin::reconcile(&node, &mut self.scene)?;
+                self.team.started(&node, &mut self.scene)?;
                 Ok(Some(node))
             }
             Err(why) if self.is_excused(&why) => {
@@ -209,6 +210,7 @@ impl World {
             self.consumers.iter_mut().for_each(Consumer::forget);
         }
         self.scene.unsettled.clear();
+        team::check_recovered(node, &self.scene)?;
         inspect::all(node, &mut self.scene)
     }
 
@@ -247,6 +249,7 @@ impl World {
         self.scene.outbox.clear();
         self.scene.waiting.clear();
         self.consumers.iter_mut().for_each(Consumer::disconnected);
+        self.team.disconnected();
         if self.scene.random.one_in(4) {
             self.outcome.kills += 1;
             return;
@@ -267,6 +270,10 @@ impl World {
     /// One thing that happens. An error ends the process, or breaks a promise.
     fn happen(&mut self, node: &mut Node) -> Result<(), String> {
         let scene = &mut self.scene;
+        self.team.pass(node, scene);
+        if !self.team.is_empty() && scene.random.one_in(3) {
+            return self.team.happen(node, scene);
+        }
         let producer = scene.random.below(self.producers.len() as u64) as usize;
         let consumer = scene.random.below(self.consumers.len() as u64) as usize;
         match scene.random.below(100) {
@@ -310,72 +317,11 @@ impl World {
         for one in committed.applied {
             self.answer(one, node)?;
         }
+        self.team.remember(node, &mut self.scene)?;
         if ended.is_ok() {
             self.scene.unsettled.settle(now, committed.always_synced);
         }
         ended
-    }
-
-    /// Gives an answer to whom it belongs. An error says which promise it breaks.
-    fn answer(&mut self, applied: Applied, node: &Node) -> Result<(), String> {
-        let scene = &mut self.scene;
-        let Some(waiting) = scene.waiting.remove(&applied.ticket) else { return Ok(()) };
-        if let Some(effect) = effect(&waiting, &applied.answer) {
-            scene.unsettled.note(effect);
-        }
-        match (waiting, applied.answer) {
-            (
-                Waiting::Batch { producer, number, connection, .. },
-                Answer::Data(DataOutcome::Produced(produced)),
-            ) => {
-                if !self.healing && scene.random.one_in(ANSWERS_PER_LOST_CONNECTION) {
-                    self.producers[producer].lose_connection();
-                }
-                self.producers[producer].answered(scene, (number, connection), produced)
-            }
-            (Waiting::Late { must_be_fenced: true, .. }, Answer::Data(DataOutcome::Produced(answer))) => {
-                match answer {
-                    Err(ProduceRefusal::InvalidProducerEpoch { .. } | ProduceRefusal::UnknownPartition) => {
-                        Ok(())
-                    }
-                    other => Err(format!("a batch of an old epoch was answered with {other:?}")),
-                }
-            }
-            (
-                Waiting::Commit { consumer, number, offset },
-                Answer::Data(DataOutcome::PositionsCommitted { fenced, unknown }),
-            ) => {
-                let refused = [fenced, unknown].concat();
-                self.consumers[consumer].committed(scene, (number, offset), &refused)
-            }
-            (
-                Waiting::StaleCommit { place },
-                Answer::Data(DataOutcome::PositionsCommitted { fenced, unknown }),
-            ) if fenced.is_empty() && (unknown.is_empty() || !scene.is_doomed(place.tp)) => {
-                Err(format!("a commit of an old generation was taken in {}", place.tp))
-            }
-            (Waiting::Ids, Answer::Metadata(MetadataOutcome::ProducerIds(Ok(block)))) => {
-                admin::allocated(scene, block)
-            }
-            (Waiting::Trim { place, to }, Answer::Data(DataOutcome::LogStartMoved(Ok(_)))) => {
-                admin::trimmed(scene, &place, to);
-                Ok(())
-            }
-            (Waiting::Create { topic }, Answer::Metadata(MetadataOutcome::TopicCreated(Ok(_)))) => {
-                if let Some(topic) = scene.topics.get_mut(&topic) {
-                    topic.created = true;
-                }
-                admin::reconcile(node, scene)
-            }
-            (Waiting::Delete, Answer::Metadata(MetadataOutcome::TopicDeleted(Ok(_)))) => {
-                admin::reconcile(node, scene)
-            }
-            (Waiting::Open { places }, Answer::Data(DataOutcome::Opened(_))) => {
-                admin::opened(scene, places);
-                Ok(())
-            }
-            _ => Ok(()),
-        }
     }
 
     /// Goes on without new work until everybody is answered.
@@ -385,12 +331,15 @@ impl World {
         for _ in 0..HEALING_STEPS {
             self.propose(node);
             self.commit(node)?;
+            self.team.pass(node, &mut self.scene);
+            let all_work = self.team.settle(node, &mut self.scene)?;
             let done = self.producers.iter().all(Producer::is_done) && self.scene.waiting.is_empty();
-            if done && node.is_quiet() {
+            if done && all_work && node.is_quiet() {
                 return Ok(());
             }
         }
-        Err(format!("not live again after healing, {} unanswered", self.scene.waiting.len()))
+        let (unanswered, team) = (self.scene.waiting.len(), self.team.state());
+        Err(format!("not live again after healing, {unanswered} unanswered, {team}"))
     }
 
     /// New clients read everything from the beginning.
@@ -410,19 +359,5 @@ impl World {
             }
         }
         Ok(())
-    }
-}
-
-/// What an answer promises, as far as a power cut under async or damage to the last group could take it back.
-fn effect(waiting: &Waiting, answer: &Answer) -> Option<Effect> {
-    match (waiting, answer) {
-        (
-            Waiting::Batch { place, number, .. } | Waiting::Late { place, number, .. },
-            Answer::Data(DataOutcome::Produced(Ok(Produced::Appended { base_offset, .. }))),
-        ) => Some(Effect::Stored { place: place.clone(), base: base_offset.0, number: *number }),
-        (Waiting::Create { topic }, Answer::Metadata(MetadataOutcome::TopicCreated(Ok(_)))) => {
-            Some(Effect::Created { topic: *topic })
-        }
-        _ => None,
     }
 }

@@ -11,16 +11,21 @@
 //! vote stand in for `consensus`. Nothing here reads a clock, an environment or a random number that is not the seed's.
 
 mod admin;
+mod answers;
 mod consumer;
 mod damage;
+mod desk;
 mod inspect;
 mod journal;
 mod life;
 mod machine;
+mod member;
 mod node;
+mod portion;
 mod producer;
 mod samples;
 mod scene;
+mod team;
 mod unsettled;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -49,6 +54,12 @@ pub struct Outcome {
     pub checkpoints: u64,
     /// Commands replayed from the log by starts.
     pub replayed: u64,
+    /// Commits of members of consumer groups that were acknowledged.
+    pub member_commits: u64,
+    /// Restarts over which a member went on under its id and generation.
+    pub resumed: u64,
+    /// Commits of somebody who was over that were refused again.
+    pub refused_again: u64,
     /// Batches that were acknowledged under `flush = "async"`, not synced, and lost.
     pub lost_unsynced: u64,
     /// Damaged copies of a stopped node's disk that did not start and named the file.
@@ -82,6 +93,9 @@ impl Outcome {
         self.read += other.read;
         self.checkpoints += other.checkpoints;
         self.replayed += other.replayed;
+        self.member_commits += other.member_commits;
+        self.resumed += other.resumed;
+        self.refused_again += other.refused_again;
         self.lost_unsynced += other.lost_unsynced;
         self.damage_refused += other.damage_refused;
         self.damage_reported += other.damage_reported;

@@ -4,6 +4,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use bytes::Bytes;
+use tallymq_broker::group::{GroupId, GroupState, durable::Fence};
 use tallymq_model::{RaftGroup, TopicId, TopicPartition};
 use tallymq_storage::{disk::Random, wal::Flush};
 
@@ -11,8 +12,12 @@ use super::{
     journal::{Journal, Spot},
     machine::Command,
     node::Ticket,
+    portion::Ghost,
     unsettled::{Effect, Unsettled},
 };
+
+/// Refused committers that are remembered.
+const GHOSTS_MAX: usize = 16;
 
 /// A partition, as clients and as the node know it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,6 +44,12 @@ pub(super) enum Waiting {
     Commit { consumer: usize, number: u64, offset: i64 },
     /// Nobody any more: a commit of a generation that is over. The newer one has committed, so it must be fenced.
     StaleCommit { place: Place },
+    /// A member of a consumer group, for its committed position.
+    MemberCommit { member: usize, number: u64, offset: i64, fence: Fence, place: Place },
+    /// Nobody any more: a commit whose fence is below one that was acknowledged there.
+    FencedCommit { place: Place },
+    /// The coordinator of a data group.
+    Coordinator { home: RaftGroup, ticket: tallymq_broker::group::Ticket },
     /// The node itself, for a block of producer ids.
     Ids,
     /// The administrator, for records deleted below an offset.
@@ -83,6 +94,10 @@ pub(super) struct Promises {
     pub(super) trims: BTreeMap<TopicPartition, i64>,
     /// Producer ids below this were handed out.
     pub(super) ids_below: i64,
+    /// Consumer groups as they were applied last, and so acknowledged; with the data group that coordinates each.
+    pub(super) groups: BTreeMap<GroupId, (RaftGroup, Arc<GroupState>)>,
+    /// Per consumer group and partition the highest generation or epoch whose commit was acknowledged.
+    pub(super) fences: BTreeMap<(GroupId, TopicPartition), i32>,
     /// Per producer and partition the newest epoch that was acknowledged.
     pub(super) epochs: BTreeMap<(i64, TopicPartition), i16>,
 }
@@ -97,6 +112,10 @@ pub(super) struct Scene {
     pub(super) topics: BTreeMap<TopicId, Topic>,
     pub(super) promises: Promises,
     pub(super) unsettled: Unsettled,
+    /// Committers that were refused because they are over.
+    pub(super) ghosts: Vec<Ghost>,
+    /// How often a commit was refused that has to be.
+    pub(super) refused_again: u64,
     /// Something that was acknowledged and not synced was lost: clients may be refused for it.
     pub(super) has_lost: bool,
     numbers: u64,
@@ -113,6 +132,8 @@ impl Scene {
             topics: BTreeMap::new(),
             promises: Promises::default(),
             unsettled: Unsettled::new(flush),
+            ghosts: Vec::new(),
+            refused_again: 0,
             has_lost: false,
             numbers: 0,
         }
@@ -130,6 +151,13 @@ impl Scene {
         let ticket = Ticket(self.tickets);
         self.waiting.insert(ticket, waiting);
         self.outbox.entry(group).or_default().push((ticket, command));
+    }
+
+    /// A committer was refused, and has to be from now on.
+    pub(super) fn remember_ghost(&mut self, ghost: Ghost) {
+        if self.ghosts.len() < GHOSTS_MAX {
+            self.ghosts.push(ghost);
+        }
     }
 
     /// A partition that is there, by chance.
