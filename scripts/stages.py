@@ -1,6 +1,8 @@
 """The stages of the test command, in order. Each is a list of commands; a stage that fails does not stop the ones
 after it unless they stand on it. Nothing is skipped: what a stage needs is installed, or the stage fails."""
 
+import collections
+import glob
 import os
 import shutil
 import subprocess
@@ -8,6 +10,9 @@ import sys
 import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+# Of a failed command, said again at the end, where a long log is read first.
+TAIL_LINES = 40
 
 DEBIAN_PACKAGES = {
     "strace": "strace",
@@ -19,6 +24,9 @@ DEBIAN_PACKAGES = {
     "node": "nodejs",
     "npm": "npm",
     "go": "golang-go",
+    "redis-server": "redis-server",
+    "mariadbd": "mariadb-server",
+    "/usr/lib/postgresql/*/bin/postgres": "postgresql",
 }
 
 # name -> (what it needs to have passed, commands)
@@ -30,7 +38,9 @@ STAGES = {
         [sys.executable, "-m", "unittest", "discover", "-s", "scripts"],
         [sys.executable, "scripts/dependencies.py"],
     ]),
-    "unit": ((), [["cargo", "test", "--workspace", "--locked"]]),
+    "unit": ((), [["cargo", "test", "--workspace", "--exclude", "tallymq-client", "--locked"]]),
+    # Against the broker's debug build, and PostgreSQL, MariaDB and Redis that the tests start themselves.
+    "sdk": (("unit",), [["cargo", "test", "-p", "tallymq-client", "--locked"]]),
     "release": ((), [
         ["cargo", "build", "--release", "--locked", "-p", "tallymq-cli", "-p", "tallymq-sim",
          "--bin", "tallymq", "--bin", "tallymq-check"],
@@ -46,22 +56,36 @@ STAGES = {
 }
 
 
+def is_there(program):
+    """Whether a program is on the path, or a file matches its pattern."""
+    return bool(glob.glob(program)) if program.startswith("/") else bool(shutil.which(program))
+
+
 def install_tools():
     """Installs the Debian packages whose programs are missing; fails where that is not possible."""
-    missing = sorted({package for program, package in DEBIAN_PACKAGES.items() if not shutil.which(program)})
+    missing = sorted({package for program, package in DEBIAN_PACKAGES.items() if not is_there(program)})
     if not missing:
         return
     root = [] if os.geteuid() == 0 else ["sudo"]
-    subprocess.run([*root, "apt-get", "update", "-qq"], check=True)
-    subprocess.run([*root, "apt-get", "install", "-y", "-qq", *missing], check=True)
+    quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    subprocess.run([*root, "apt-get", "update", "-qq"], check=True, env=quiet)
+    subprocess.run([*root, "apt-get", "install", "-y", "-qq", *missing], check=True, env=quiet)
 
 
 def run(name, commands):
+    """Runs a stage's commands until one fails. Returns None, or the end of what the failed one printed."""
     for command in commands:
         print(f"\n=== {name}: {' '.join(command)}", flush=True)
-        if subprocess.run(command, cwd=ROOT).returncode != 0:
-            return False
-    return True
+        last = collections.deque(maxlen=TAIL_LINES)
+        with subprocess.Popen(
+            command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
+        ) as child:
+            for line in child.stdout:
+                print(line, end="", flush=True)
+                last.append(line)
+        if child.returncode != 0:
+            return f"{' '.join(command)}: exit code {child.returncode}\n{''.join(last)}"
+    return None
 
 
 def main():
@@ -70,20 +94,25 @@ def main():
     if unknown:
         sys.exit(f"unknown stage {unknown[0]}; there are: {' '.join(STAGES)}")
     install_tools()
-    results = {}
+    failures, passed = {}, []
     for name in wanted:
         needs, commands = STAGES[name]
-        if any(results.get(need) is False for need in needs):
-            print(f"\n=== {name}: not run, it stands on a stage that failed", flush=True)
-            results[name] = False
-            continue
         began = time.monotonic()
-        results[name] = run(name, commands)
-        print(f"=== {name}: {'passed' if results[name] else 'FAILED'} in {time.monotonic() - began:.0f} s", flush=True)
-    failed = [name for name, passed in results.items() if not passed]
-    print("\n" + ", ".join(f"{name} {'passed' if passed else 'FAILED'}" for name, passed in results.items()))
-    print(f"stages: {len(results) - len(failed)} passed, {len(failed)} failed", flush=True)
-    sys.exit(1 if failed else 0)
+        if any(need in failures for need in needs):
+            failure = "not run, it stands on a stage that failed"
+            print(f"\n=== {name}: {failure}", flush=True)
+        else:
+            failure = run(name, commands)
+        if failure is None:
+            passed.append(name)
+        else:
+            failures[name] = failure
+        print(f"=== {name}: {'FAILED' if failure else 'passed'} in {time.monotonic() - began:.0f} s", flush=True)
+    for name, failure in failures.items():
+        print(f"\n=== {name} failed: {failure}", flush=True)
+    print("\n" + ", ".join(f"{name} {'FAILED' if name in failures else 'passed'}" for name in wanted))
+    print(f"stages: {len(passed)} passed, {len(failures)} failed", flush=True)
+    sys.exit(1 if failures else 0)
 
 
 if __name__ == "__main__":
