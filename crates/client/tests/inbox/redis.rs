@@ -54,7 +54,8 @@ async fn the_second_time_nothing_is_done() {
 
 #[tokio::test]
 async fn work_that_failed_is_free_at_once() {
-    let inbox = open().inbox(Concurrent::Skip).await;
+    let redis = open();
+    let inbox = redis.inbox(Concurrent::Skip).await;
     let failed = inbox.once::<(), _>(&id("a"), async { Err("no".into()) }).await;
     assert!(matches!(failed, Err(RedisInboxError::Work(_))), "{failed:?}");
     assert_eq!(inbox.once(&id("a"), async { Ok(()) }).await.unwrap(), Once::Done(()));

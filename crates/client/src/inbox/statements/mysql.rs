@@ -17,9 +17,8 @@ impl Statements for MySql {
     shared_statements!(
         "../sql/mysql.sql",
         "",
-        "DELETE FROM tally_inbox WHERE consumer = ? \
-         AND done_at <= (TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(3)) DIV 1000) - ? \
-         ORDER BY done_at LIMIT ?",
+        "SELECT CONVERT(message_id USING utf8mb4) FROM tally_inbox WHERE consumer = ? \
+         AND done_at <= (TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(3)) DIV 1000) - ? ORDER BY done_at LIMIT ?",
         "SELECT COUNT(*), CAST(COALESCE(SUM(repeats), 0) AS SIGNED) FROM tally_inbox WHERE consumer = ?"
     );
 

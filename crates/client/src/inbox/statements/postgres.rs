@@ -14,9 +14,8 @@ impl Statements for Postgres {
     shared_statements!(
         "../sql/postgres.sql",
         "SELECT pg_advisory_xact_lock(hashtext('tally_inbox schema'));",
-        "DELETE FROM tally_inbox WHERE (consumer, message_id) IN (SELECT consumer, message_id FROM tally_inbox \
-         WHERE consumer = $1 AND done_at <= (EXTRACT(EPOCH FROM clock_timestamp()) * 1000)::BIGINT - $2 \
-         ORDER BY done_at LIMIT $3 FOR UPDATE SKIP LOCKED)",
+        "SELECT message_id FROM tally_inbox WHERE consumer = $1 \
+         AND done_at <= (EXTRACT(EPOCH FROM clock_timestamp()) * 1000)::BIGINT - $2 ORDER BY done_at LIMIT $3",
         "SELECT COUNT(*), COALESCE(SUM(repeats), 0)::BIGINT FROM tally_inbox WHERE consumer = $1"
     );
     upsert_on_conflict!();

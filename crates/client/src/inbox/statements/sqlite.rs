@@ -15,9 +15,8 @@ impl Statements for Sqlite {
     shared_statements!(
         "../sql/sqlite.sql",
         "",
-        "DELETE FROM tally_inbox WHERE (consumer, message_id) IN (SELECT consumer, message_id FROM tally_inbox \
-         WHERE consumer = $1 AND done_at <= CAST(unixepoch('subsec') * 1000 AS INTEGER) - $2 \
-         ORDER BY done_at LIMIT $3)",
+        "SELECT message_id FROM tally_inbox WHERE consumer = $1 \
+         AND done_at <= CAST(unixepoch('subsec') * 1000 AS INTEGER) - $2 ORDER BY done_at LIMIT $3",
         "SELECT COUNT(*), COALESCE(SUM(repeats), 0) FROM tally_inbox WHERE consumer = $1"
     );
     upsert_on_conflict!();

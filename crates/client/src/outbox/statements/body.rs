@@ -123,8 +123,17 @@ macro_rules! statements {
             }
 
             async fn clean(conn: &mut Self::Connection, age_ms: i64, rows_max: i64) -> sqlx::Result<u64> {
-                let query = sqlx::query($texts.clean).bind(age_ms).bind(rows_max);
-                query.execute(conn).await.map(|done| done.rows_affected())
+                // Read first, without a lock, and then delete by primary key: a DELETE with a range would wait, in InnoDB, for
+                // the rows beside it that somebody is just marking.
+                let old = sqlx::query_scalar($texts.old).bind(age_ms).bind(rows_max);
+                let old: Vec<i64> = old.fetch_all(&mut *conn).await?;
+                if old.is_empty() {
+                    return Ok(0);
+                }
+                let mut clean =
+                    QueryBuilder::<$database>::new("DELETE FROM tally_outbox WHERE state = 1 AND id IN (");
+                list!(clean, &old);
+                clean.build().execute(conn).await.map(|done| done.rows_affected())
             }
 
             async fn counts(conn: &mut Self::Connection) -> sqlx::Result<Counts> {

@@ -93,7 +93,7 @@ struct Texts {
     hold: &'static str,
     park: &'static str,
     unpark: &'static str,
-    clean: &'static str,
+    old: &'static str,
     counts: &'static str,
     held: &'static str,
     parked: &'static str,

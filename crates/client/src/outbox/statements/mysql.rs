@@ -31,8 +31,8 @@ const TEXTS: Texts = Texts {
         VALUES(reason)",
     park: "UPDATE tally_outbox SET state = 2, reason = ? WHERE state = 0 AND id = ?",
     unpark: "UPDATE tally_outbox SET state = 0, reason = NULL WHERE state = 2 AND message_id = ?",
-    clean: "DELETE FROM tally_outbox WHERE state = 1 AND sent_at <= (TIMESTAMPDIFF(MICROSECOND, '1970-01-01', \
-        UTC_TIMESTAMP(3)) DIV 1000) - ? ORDER BY sent_at LIMIT ?",
+    old: "SELECT id FROM tally_outbox WHERE state = 1 \
+        AND sent_at <= (TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(3)) DIV 1000) - ? ORDER BY sent_at LIMIT ?",
     counts: "SELECT (SELECT COUNT(*) FROM tally_outbox WHERE state = 0), (SELECT COUNT(*) FROM tally_outbox WHERE \
         state = 1), (SELECT COUNT(*) FROM tally_outbox WHERE state = 2), (SELECT COUNT(*) FROM \
         tally_outbox_hold), (SELECT (TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(3)) DIV 1000) - \

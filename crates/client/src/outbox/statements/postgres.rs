@@ -30,9 +30,8 @@ const TEXTS: Texts = Texts {
         reason = excluded.reason",
     park: "UPDATE tally_outbox SET state = 2, reason = $1 WHERE state = 0 AND id = $2",
     unpark: "UPDATE tally_outbox SET state = 0, reason = NULL WHERE state = 2 AND message_id = $1",
-    clean: "DELETE FROM tally_outbox WHERE id IN (SELECT id FROM tally_outbox WHERE state = 1 AND sent_at <= \
-        (EXTRACT(EPOCH FROM clock_timestamp()) * 1000)::BIGINT - $1 ORDER BY sent_at LIMIT $2 FOR UPDATE SKIP \
-        LOCKED)",
+    old: "SELECT id FROM tally_outbox WHERE state = 1 \
+        AND sent_at <= (EXTRACT(EPOCH FROM clock_timestamp()) * 1000)::BIGINT - $1 ORDER BY sent_at LIMIT $2",
     counts: "SELECT (SELECT COUNT(*) FROM tally_outbox WHERE state = 0), (SELECT COUNT(*) FROM tally_outbox WHERE \
         state = 1), (SELECT COUNT(*) FROM tally_outbox WHERE state = 2), (SELECT COUNT(*) FROM \
         tally_outbox_hold), (SELECT (EXTRACT(EPOCH FROM clock_timestamp()) * 1000)::BIGINT - MIN(created_at) \

@@ -29,8 +29,8 @@ const TEXTS: Texts = Texts {
         excluded.reason",
     park: "UPDATE tally_outbox SET state = 2, reason = $1 WHERE state = 0 AND id = $2",
     unpark: "UPDATE tally_outbox SET state = 0, reason = NULL WHERE state = 2 AND message_id = $1",
-    clean: "DELETE FROM tally_outbox WHERE id IN (SELECT id FROM tally_outbox WHERE state = 1 AND sent_at <= \
-        CAST(unixepoch('subsec') * 1000 AS INTEGER) - $1 ORDER BY sent_at LIMIT $2)",
+    old: "SELECT id FROM tally_outbox WHERE state = 1 \
+        AND sent_at <= CAST(unixepoch('subsec') * 1000 AS INTEGER) - $1 ORDER BY sent_at LIMIT $2",
     counts: "SELECT (SELECT COUNT(*) FROM tally_outbox WHERE state = 0), (SELECT COUNT(*) FROM tally_outbox WHERE \
         state = 1), (SELECT COUNT(*) FROM tally_outbox WHERE state = 2), (SELECT COUNT(*) FROM \
         tally_outbox_hold), (SELECT CAST(unixepoch('subsec') * 1000 AS INTEGER) - MIN(created_at) FROM \
