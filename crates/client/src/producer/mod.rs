@@ -41,6 +41,8 @@ use self::{
 };
 use crate::{cluster::Cluster, record::Record, spool::Spool};
 
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
+
 /// Sends records. Clones share everything; the last one that goes lets what is on its way end by itself.
 ///
 /// ```no_run
@@ -155,7 +157,8 @@ impl Producer {
                 if core.counters.read().unsettled == 0 {
                     return;
                 }
-                drop(tokio::time::timeout(Duration::from_millis(50), changed).await);
+                // The limit makes up for a bell that rang between the look and the wait.
+                drop(tokio::time::timeout(LOOK_AGAIN, changed).await);
             }
         };
         let result = tokio::time::timeout(within, settled).await;
@@ -169,6 +172,16 @@ impl Producer {
             // What it has sent and not struck off is sent again the next time, under its old number.
             resender.abort();
             drop(resender.await);
+        }
+        // The tasks of the last records may be about to end; the spool is free for the next producer once they have.
+        let ended = async {
+            let mut looks = tokio::time::interval(LOOK_AGAIN);
+            while Arc::strong_count(core) > 1 {
+                looks.tick().await;
+            }
+        };
+        if result.is_ok() {
+            drop(tokio::time::timeout(within, ended).await);
         }
         result.map_err(|_| Unsettled { unsettled: core.counters.read().unsettled })
     }

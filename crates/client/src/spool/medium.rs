@@ -34,7 +34,7 @@ pub(super) struct Directory {
     path: PathBuf,
     current: Option<File>,
     appended: Vec<u8>, // not yet in `current`
-    _lock: File,
+    lock: File,
 }
 
 impl Directory {
@@ -50,11 +50,20 @@ impl Directory {
         if let Some(parent) = path.canonicalize()?.parent() {
             File::open(parent)?.sync_all()?;
         }
-        Ok(Directory { path: path.to_owned(), current: None, appended: Vec::new(), _lock: lock })
+        Ok(Directory { path: path.to_owned(), current: None, appended: Vec::new(), lock })
     }
 
     fn name(&self, file: u64) -> PathBuf {
         self.path.join(format!("{file:020}.spool"))
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        // Closing would do, but for a child process that is just being started and shares the open file until its exec.
+        if let Err(error) = self.lock.unlock() {
+            tracing::warn!(%error, "the spool's lock is not given up");
+        }
     }
 }
 
