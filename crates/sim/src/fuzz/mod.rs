@@ -7,6 +7,7 @@
 //!                                              └─────► panic, memory: a Finding with its input
 //! ```
 
+mod accounts;
 mod engine;
 mod images;
 mod kafka;
@@ -33,7 +34,7 @@ pub type Run = Box<dyn Fn(&[u8]) -> bool>;
 type Make = fn() -> Target;
 
 /// Every target by name.
-pub const TARGETS: [(&str, Make); 16] = [
+pub const TARGETS: [(&str, Make); 18] = [
     ("kafka-request", kafka::request),
     ("kafka-response", kafka::response),
     ("kafka-session", kafka::session),
@@ -45,6 +46,8 @@ pub const TARGETS: [(&str, Make); 16] = [
     ("data-command", stored::data_command),
     ("metadata-state", stored::metadata_state),
     ("data-checkpoint", stored::data_checkpoint),
+    ("account-state", accounts::state),
+    ("account-journal", accounts::journal),
     ("consensus-entry", stored::consensus_entry),
     ("config-value", stored::config_value),
     ("wal", images::wal),

@@ -101,6 +101,9 @@ pub(super) fn data_command() -> Target {
     let more = more.into_iter().map(DataCommand::Group);
     let expire = DataCommand::ExpireProducers { idle_before: Timestamp(5) };
     seeds.extend(more.chain([expire]).map(|command| encoded(|out| command.encode(out)).to_vec()));
+    seeds.extend(
+        super::accounts::commands().iter().map(|command| encoded(|out| command.encode(out)).to_vec()),
+    );
     let run = |input: &[u8]| {
         let mut bytes = Bytes::copy_from_slice(input);
         let Ok(command) = DataCommand::decode(&mut bytes) else { return false };
