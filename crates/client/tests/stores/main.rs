@@ -1,6 +1,8 @@
 //! Outbox and inbox on real PostgreSQL, MariaDB, SQLite and Redis. The servers come from Debian's packages `postgresql`,
 //! `mariadb-server` and `redis-server`; a test whose server is missing fails and says so.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 #[allow(dead_code, reason = "shared with the other tests, which use more of it")]
 #[path = "../it/broker.rs"]
 mod broker;

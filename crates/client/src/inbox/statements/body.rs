@@ -57,6 +57,7 @@ macro_rules! shared_statements {
 }
 
 /// `ON CONFLICT`, for PostgreSQL and SQLite.
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
 macro_rules! upsert_on_conflict {
     () => {
         async fn upsert_if_newer(
