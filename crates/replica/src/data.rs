@@ -55,6 +55,11 @@ impl DataReplica {
         DataReplica { group, view, appended: Vec::new(), told: Vec::new(), mark: None }
     }
 
+    /// Which data group it is.
+    pub fn group(&self) -> RaftGroup {
+        self.group
+    }
+
     /// The readers' side.
     pub fn view(&self) -> Arc<DataView> {
         self.view.clone()

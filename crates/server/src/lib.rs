@@ -1,6 +1,7 @@
 //! The server: configuration, listeners, the node and its groups, handlers, HTTP. A shell: it moves values between the
 //! crates below and decides no rule of theirs.
 
+pub mod account;
 pub mod books;
 pub mod config;
 pub mod http;

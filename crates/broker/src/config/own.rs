@@ -5,6 +5,11 @@ use super::key::{ConfigKey, ConfigType};
 
 /// Our own keys, by name. All are set at start.
 pub static OWN_KEYS: &[ConfigKey] = &[
+    ConfigKey::boolean("account.enabled", "true")
+        .doc("Whether the broker accounts for what became of every record, per partition and consumer group; switched off, all accounts end."),
+    ConfigKey::long("account.journal.bytes", "268435456")
+        .at_least(16_777_216)
+        .doc("How much of the accounts' journal (who got and acknowledged what, and when) each data group keeps."),
     ConfigKey::long("catchup.read.bytes.per.second", "0")
         .at_least(0)
         .doc("How fast records that left memory are read from disk, over all readers, so that reading cannot slow writing; 0 is no limit."),

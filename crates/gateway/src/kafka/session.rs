@@ -191,6 +191,11 @@ impl Session {
         Ok(())
     }
 
+    /// Whether the answer to a call has been given to the socket by [`Session::poll_transmit`].
+    pub fn is_transmitted(&self, id: CallId) -> bool {
+        id.0 < self.slots_from
+    }
+
     /// The next answer to write, as pieces to be written one after the other; `None` while the oldest request waits.
     pub fn poll_transmit(&mut self) -> Option<Vec<Bytes>> {
         loop {

@@ -59,6 +59,10 @@ pub struct Startup {
     pub catchup_bytes_per_second: u64,
     /// `max.incremental.fetch.session.cache.slots`.
     pub fetch_sessions_max: usize,
+    /// `account.enabled`.
+    pub account_enabled: bool,
+    /// `account.journal.bytes`.
+    pub account_journal_bytes: u64,
     /// Bounds of each connection.
     pub connection: ConnectionLimits,
 }
@@ -101,6 +105,8 @@ impl Startup {
             fetch_buffer_bytes: bytes("fetch.buffer.bytes"),
             catchup_bytes_per_second: bytes("catchup.read.bytes.per.second"),
             fetch_sessions_max: bytes("max.incremental.fetch.session.cache.slots") as usize,
+            account_enabled: layers.flag("account.enabled"),
+            account_journal_bytes: bytes("account.journal.bytes"),
             connection: connection(&layers),
         })
     }

@@ -34,7 +34,7 @@ pub(super) async fn metrics(
 ) -> ([(&'static str, &'static str); 1], String) {
     let node = &shared.node;
     node.metrics.observe_storage(&node.storage_reading());
-    node.metrics.observe_accounts(&books::summary(node));
+    node.metrics.observe_books(&books::summary(node));
     (
         [("content-type", "application/openmetrics-text; version=1.0.0; charset=utf-8")],
         node.metrics.exposition(),

@@ -25,6 +25,8 @@ pub struct CallContext {
     pub client: SocketAddr,
     /// The address that it connected to.
     pub local: SocketAddr,
+    /// The connection's number.
+    pub connection: u64,
 }
 
 /// Handles the calls of all Kafka connections of a node.
@@ -47,7 +49,7 @@ impl KafkaCalls {
         let node = self.node.clone();
         let response: Response = match request {
             Request::Produce(request) => return produce::begin(node, context, request).await,
-            Request::Fetch(request) => return Step::Answered(fetch::handle(&self, request).await),
+            Request::Fetch(request) => return Step::Answered(fetch::handle(&self, &context, request).await),
             Request::ListOffsets(request) => list_offsets::handle(&node, &context, request).await.into(),
             Request::Metadata(request) => metadata::handle(&node, &context, request).await.into(),
             Request::OffsetCommit(request) => offset_commit::handle(&node, &context, request).await.into(),
@@ -97,7 +99,27 @@ impl KafkaCalls {
     }
 }
 
+/// The group in which the caller is a member, or wants to be.
+fn spoken_for(request: &Request) -> Option<&str> {
+    match request {
+        Request::JoinGroup(join) => Some(&join.group_id),
+        Request::SyncGroup(sync) => Some(&sync.group_id),
+        Request::Heartbeat(heartbeat) => Some(&heartbeat.group_id),
+        Request::ConsumerGroupHeartbeat(heartbeat) => Some(&heartbeat.group_id),
+        Request::OffsetCommit(commit) if commit.generation_id_or_member_epoch >= 0 => Some(&commit.group_id),
+        _ => None,
+    }
+}
+
 impl Calls for KafkaCalls {
+    fn connected(&self) -> u64 {
+        self.node.accounting.connected()
+    }
+
+    fn disconnected(&self, connection: u64) {
+        self.node.accounting.disconnected(connection);
+    }
+
     fn begin(self: &Arc<Self>, peer: Peer, call: Call) -> Pending<Step> {
         let began = Instant::now();
         let api = call.header.api.name();
@@ -106,7 +128,11 @@ impl Calls for KafkaCalls {
             client_id: call.header.client_id.unwrap_or_default(),
             client: peer.client,
             local: peer.local,
+            connection: peer.connection,
         };
+        if let Some(group) = spoken_for(&call.request) {
+            self.node.accounting.spoke(peer.connection, group);
+        }
         let node = self.node.clone();
         let handling = self.clone().handle(context, call.request);
         Box::pin(async move {

@@ -12,7 +12,7 @@ use tallymq_broker::{
         request::CommitCheck,
     },
 };
-use tallymq_consensus::ProposeError;
+use tallymq_consensus::{Proposal, ProposeError};
 use tallymq_gateway::kafka::{
     error_code::ErrorCode,
     messages::offset_commit::{
@@ -27,7 +27,7 @@ use super::{
     errors::{coordinator_refusal, group_refusal},
     group_words::instance,
 };
-use crate::node::Node;
+use crate::{account::CommitBy, node::Node};
 
 /// From this version on the committer may be a member of a consumer group (KIP-848).
 const MEMBER_EPOCH_VERSION: i16 = 9;
@@ -81,11 +81,8 @@ pub async fn handle(
         transactional: false,
         supports_member_epoch: context.version >= MEMBER_EPOCH_VERSION,
     };
-    let committed = if is_needed {
-        commit(node, context.version, check, batch.by_group).await
-    } else {
-        Ok(HashMap::new())
-    };
+    let committed =
+        if is_needed { commit(node, context, check, batch.by_group).await } else { Ok(HashMap::new()) };
     let topics = topics.into_iter().zip(fates).map(|((name, topic_id, indexes), fates)| {
         let answers = indexes.into_iter().zip(fates).map(|(partition_index, fate)| {
             let error_code = error_code(&fate, &committed);
@@ -151,40 +148,41 @@ fn admit(
     admitted.collect()
 }
 
+fn offsets(positions: &[CommitPosition]) -> Vec<(TopicPartition, Offset)> {
+    positions.iter().map(|position| (position.partition, position.offset)).collect()
+}
+
 /// Commits in every data group at once, and says per partition what came of it; or why the group refuses all of them.
 async fn commit(
     node: &Node,
-    version: i16,
+    context: &CallContext,
     check: CommitCheck,
     by_group: BTreeMap<RaftGroup, Vec<CommitPosition>>,
 ) -> Result<HashMap<TopicPartition, ErrorCode>, ErrorCode> {
     let (group, member) = (check.group.clone(), check.member.clone());
     let hold = node.hold_group(group.as_str()).await;
+    let by = CommitBy {
+        group: &group,
+        member: member.as_str(),
+        is_member: check.generation >= 0,
+        client_id: &context.client_id,
+        client: context.client,
+    };
+    let all = by_group.iter().flat_map(|(data, some)| some.iter().map(|one| (*data, one.partition)));
+    let committer = node.committer(&by, all);
     // Whoever is no member may commit in the name of a group that does not exist yet.
     let may_create = check.generation < 0;
     let fence = match node.ask_held_group(&hold, Request::CommitCheck(check), may_create).await {
         Response::CommitCheck(Ok(fence)) => fence,
-        Response::CommitCheck(Err(error)) => return Err(group_refusal(&error)),
+        Response::CommitCheck(Err(error)) => {
+            let refused = by_group.iter().map(|(data, some)| (*data, offsets(some)));
+            node.commit_refused(&by, &committer, &error, refused).await;
+            return Err(group_refusal(&error));
+        }
         _ => return Err(group_refusal(&GroupError::CoordinatorNotAvailable)),
     };
+    let pending = enqueue(node, &by, (fence, committer), &by_group).await;
     let mut codes = HashMap::new();
-    let mut pending = Vec::new();
-    for (data_group, positions) in by_group {
-        for some in positions.chunks(POSITIONS_PER_COMMAND) {
-            let tps: Vec<TopicPartition> = some.iter().map(|position| position.partition).collect();
-            let command = GroupCommand::CommitPositions {
-                group: group.clone(),
-                fence,
-                positions: some.to_vec(),
-                by: Committer::default(),
-            };
-            let enqueued = match node.data(data_group) {
-                Some(handle) => handle.enqueue(DataCommand::Group(command)).await,
-                None => Err(ProposeError::NotLeader { leader: None }),
-            };
-            pending.push((tps, enqueued));
-        }
-    }
     for (tps, enqueued) in pending {
         let outcome = match enqueued {
             Ok(proposal) => proposal.await,
@@ -195,8 +193,9 @@ async fn commit(
                 if let DataOutcome::PositionsCommitted { fenced, unknown } = committed.outcome() {
                     codes.extend(tps.iter().map(|&tp| (tp, ErrorCode::None)));
                     codes.extend(unknown.iter().map(|&tp| (tp, ErrorCode::UnknownTopicOrPartition)));
-                    let code =
-                        |&tp: &TopicPartition| (tp, fenced_code(node, version, &group, &member, fence));
+                    let code = |&tp: &TopicPartition| {
+                        (tp, fenced_code(node, context.version, &group, &member, fence))
+                    };
                     codes.extend(fenced.iter().map(code));
                 }
             }
@@ -204,6 +203,40 @@ async fn commit(
         }
     }
     Ok(codes)
+}
+
+/// The partitions of one command, and its place in the log.
+type Enqueued = (Vec<TopicPartition>, Result<Proposal<DataOutcome>, ProposeError>);
+
+/// Gives every commit its place in its data group's log, behind the deliveries that it relies on.
+async fn enqueue(
+    node: &Node,
+    by: &CommitBy<'_>,
+    (fence, committer): (Fence, Committer),
+    by_group: &BTreeMap<RaftGroup, Vec<CommitPosition>>,
+) -> Vec<Enqueued> {
+    let mut pending = Vec::new();
+    for (data_group, positions) in by_group {
+        for some in positions.chunks(POSITIONS_PER_COMMAND) {
+            let marked = offsets(some);
+            let command = GroupCommand::CommitPositions {
+                group: by.group.clone(),
+                fence,
+                positions: some.to_vec(),
+                by: committer.clone(),
+            };
+            let enqueued = match node.data(*data_group) {
+                Some(handle) => match node.mark_before_commit(handle, by, &marked).await {
+                    Ok(()) => handle.enqueue(DataCommand::Group(command)).await,
+                    Err(error) => Err(error),
+                },
+                None => Err(ProposeError::NotLeader { leader: None }),
+            };
+            let tps: Vec<TopicPartition> = marked.into_iter().map(|(tp, _)| tp).collect();
+            pending.push((tps, enqueued));
+        }
+    }
+    pending
 }
 
 /// What a member is told that was overtaken between its check and its commit: members that use the classic protocol have

@@ -1,7 +1,8 @@
 //! What the broker counts and measures, in one registry per broker (never a global, so that several brokers can live
 //! in one process). Recording must stay cheap: a counter or one histogram step, no formatting and no allocation.
 
-mod accounts;
+mod account;
+mod books;
 mod commit;
 mod requests;
 mod storage;
@@ -11,6 +12,7 @@ use prometheus_client::{encoding::text::encode, registry::Registry};
 
 use crate::books::AccountSummary;
 
+pub use account::AccountMetrics;
 pub use commit::CommitMetrics;
 pub use requests::RequestMetrics;
 pub use storage::{GroupLag, StorageReading};
@@ -21,8 +23,10 @@ pub struct Metrics {
     pub requests: RequestMetrics,
     /// The write-ahead log's committer.
     pub commit: CommitMetrics,
+    /// Losses that the accounts found.
+    pub account: AccountMetrics,
     storage: storage::StorageMetrics,
-    accounts: accounts::AccountMetrics,
+    books: books::BookMetrics,
     registry: Mutex<Registry>,
 }
 
@@ -32,14 +36,15 @@ impl Metrics {
         let mut registry = Registry::with_prefix("tallymq");
         let requests = RequestMetrics::register(&mut registry);
         let commit = CommitMetrics::register(&mut registry);
+        let account = AccountMetrics::register(&mut registry);
         let storage = storage::StorageMetrics::register(&mut registry);
-        let accounts = accounts::AccountMetrics::register(&mut registry);
+        let books = books::BookMetrics::register(&mut registry);
         registry.register(
             "broker",
             "Version, durability mode and other facts of this broker",
             prometheus_client::metrics::info::Info::new(facts),
         );
-        Metrics { requests, commit, storage, accounts, registry: Mutex::new(registry) }
+        Metrics { requests, commit, account, storage, books, registry: Mutex::new(registry) }
     }
 
     /// Takes over the gauges that are read only when somebody asks.
@@ -48,8 +53,8 @@ impl Metrics {
     }
 
     /// The same for the accounts.
-    pub fn observe_accounts(&self, summary: &AccountSummary) {
-        self.accounts.set(summary);
+    pub fn observe_books(&self, summary: &AccountSummary) {
+        self.books.set(summary);
     }
 
     /// The Prometheus text exposition of everything.

@@ -75,7 +75,10 @@ impl<C: Calls> Acceptor<C> {
         metrics.connections.inc();
         connections.spawn(async move {
             let _places = (place, address_place);
-            match serve(stream, Peer { client, local }, calls, limits, stop).await {
+            let connection = calls.connected();
+            let served = serve(stream, Peer { client, local, connection }, calls.clone(), limits, stop).await;
+            calls.disconnected(connection);
+            match served {
                 // A client that goes away is no news.
                 Ok(()) | Err(ConnectionError::Io(_)) => {}
                 Err(error) => {

@@ -4,7 +4,7 @@
 //! Calls of a connection are handled one after the other, as Kafka does, except produces: those are *submitted* one after
 //! the other, so that their order is kept, and then wait for the disk together.
 
-use std::{io, io::IoSlice, net::SocketAddr, pin::Pin, sync::Arc, time::Duration};
+use std::{collections::VecDeque, io, io::IoSlice, net::SocketAddr, pin::Pin, sync::Arc, time::Duration};
 
 use bytes::{Buf, Bytes, BytesMut};
 use futures_util::{FutureExt, StreamExt, stream::FuturesUnordered};
@@ -51,10 +51,18 @@ pub enum Answer {
     Response(Response),
     /// Send this, and give the memory back when it is sent.
     Held(Response, Held),
+    /// Send this, give the memory back when it is sent, and tell the watcher.
+    Watched(Response, Option<Held>, Box<dyn Watcher>),
     /// Send nothing (Produce with acks=0).
     Silence,
     /// Close the connection: the only way to tell a client that waits for no answer.
     Close(String),
+}
+
+/// Wants to know whether an answer left. Dropped, it did not.
+pub trait Watcher: Send {
+    /// The socket took all of its bytes.
+    fn left(self: Box<Self>);
 }
 
 /// A call after its orderly part: answered, or waiting for something that later calls need not wait for.
@@ -67,6 +75,10 @@ pub enum Step {
 
 /// Handles the calls of all connections.
 pub trait Calls: Send + Sync + 'static {
+    /// A client connected; gives a number that no other connection has.
+    fn connected(&self) -> u64;
+    /// Its connection ended.
+    fn disconnected(&self, connection: u64);
     /// Begins a call. The next one of the same connection begins when the returned future is ready.
     fn begin(self: &Arc<Self>, peer: Peer, call: Call) -> Pending<Step>;
     /// Notes bytes read from and written to clients.
@@ -80,6 +92,8 @@ pub struct Peer {
     pub client: SocketAddr,
     /// The address that it connected to.
     pub local: SocketAddr,
+    /// The connection's number.
+    pub connection: u64,
 }
 
 /// Bounds of one connection.
@@ -170,6 +184,10 @@ struct Output {
     pieces: std::collections::VecDeque<Bytes>,
     /// Length of all `pieces`.
     bytes: usize,
+    /// Bytes that were ever pushed.
+    pushed: u64,
+    /// Bytes of them that the socket took.
+    taken: u64,
     /// Small pieces that are not in `pieces` yet; empty whenever something is written.
     open: BytesMut,
 }
@@ -186,6 +204,7 @@ impl Output {
 
     /// Small pieces are copied together: a write of many of them costs more than the copy.
     fn push(&mut self, piece: Bytes) {
+        self.pushed += piece.len() as u64;
         if piece.len() >= COPY_BYTES_MAX {
             self.seal();
             self.bytes += piece.len();
@@ -207,6 +226,7 @@ impl Output {
 
     fn advance(&mut self, mut sent: usize) {
         self.bytes -= sent;
+        self.taken += sent as u64;
         while let Some(piece) = self.pieces.front_mut() {
             if sent < piece.len() {
                 return piece.advance(sent);
@@ -215,6 +235,14 @@ impl Output {
             self.pieces.pop_front();
         }
     }
+}
+
+/// An answer whose leaving somebody watches.
+struct Watched {
+    id: CallId,
+    /// Where it ends among all bytes pushed; None before it is.
+    end: Option<u64>,
+    watcher: Box<dyn Watcher>,
 }
 
 struct Connection<C> {
@@ -232,6 +260,8 @@ struct Connection<C> {
     held: Option<Held>,
     /// Memory of answers that are not sent yet.
     answers_held: Vec<Held>,
+    /// In the order in which they leave.
+    watched: VecDeque<Watched>,
     ended: bool,
 }
 
@@ -248,6 +278,7 @@ impl<C: Calls> Connection<C> {
             budget: limits.budget,
             held: None,
             answers_held: Vec::new(),
+            watched: VecDeque::new(),
             ended: false,
         }
     }
@@ -337,6 +368,12 @@ impl<C: Calls> Connection<C> {
     fn sent(&mut self, bytes: usize) {
         self.calls.moved(0, bytes);
         self.output.advance(bytes);
+        let taken = self.output.taken;
+        while let Some(watched) =
+            self.watched.pop_front_if(|watched| watched.end.is_some_and(|end| end <= taken))
+        {
+            watched.watcher.left();
+        }
         if self.output.is_empty() && self.session.bytes_in_flight() == 0 {
             self.answers_held.clear();
         }
@@ -369,6 +406,11 @@ impl<C: Calls> Connection<C> {
                 self.session.complete(id, Some(response))?;
                 self.answers_held.push(held);
             }
+            Answer::Watched(response, held, watcher) => {
+                self.session.complete(id, Some(response))?;
+                self.answers_held.extend(held);
+                self.watched.push_back(Watched { id, end: None, watcher });
+            }
             Answer::Silence => self.session.complete(id, None)?,
             Answer::Close(why) => return Err(ConnectionError::Refused(why)),
         }
@@ -380,6 +422,11 @@ impl<C: Calls> Connection<C> {
             && let Some(pieces) = self.session.poll_transmit()
         {
             pieces.into_iter().for_each(|piece| self.output.push(piece));
+            let pushed = self.output.pushed;
+            let unplaced = self.watched.iter_mut().filter(|watched| watched.end.is_none());
+            for watched in unplaced.take_while(|watched| self.session.is_transmitted(watched.id)) {
+                watched.end = Some(pushed);
+            }
         }
         self.output.seal();
     }

@@ -17,7 +17,10 @@ use tokio::{
 };
 
 use super::{DataHandle, Dead, Node};
-use crate::stop::stopped;
+use crate::{
+    account::{alarms, journal},
+    stop::stopped,
+};
 
 /// How often the write-ahead log's fill is looked at.
 const PRESSURE_CHECK: Duration = Duration::from_millis(200);
@@ -40,6 +43,9 @@ pub async fn run(node: Arc<Node>, mut stop: watch::Receiver<bool>) {
         () = producer_expiry(&node) => {}
         () = group_expiry(&node) => {}
         () = disk_checks(&node) => {}
+        () = node.accounting.flush_forever(&node) => {}
+        () = alarms::watch(&node) => {}
+        () = journal::keep_bounded(&node) => {}
         () = stopped(&mut stop) => {}
     }
     // It has said what there was to say, and a panic in it was logged.

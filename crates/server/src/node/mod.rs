@@ -39,6 +39,7 @@ use tallymq_storage::wal::{Flush, Wal};
 use tokio::sync::{Notify, Semaphore};
 
 use crate::{
+    account::Accounting,
     config::{Config, Startup},
     identity::Identity,
     metrics::Metrics,
@@ -92,6 +93,8 @@ pub struct Node {
     recovered: String,
     topic_changes: tokio::sync::Mutex<()>,
     group_gates: consumer_groups::GroupGates,
+    /// What is known of deliveries.
+    pub accounting: Arc<Accounting>,
 }
 
 /// One data group of this node.

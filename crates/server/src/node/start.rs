@@ -34,6 +34,7 @@ use super::{
     wakeups::Wakeups,
 };
 use crate::{
+    account::{Accounting, Owners},
     config::{Config, Startup, StartupError},
     identity::{Identity, IdentityError},
     metrics::Metrics,
@@ -114,8 +115,16 @@ pub async fn open_on(disk: Arc<dyn Disk>, config: Config) -> Result<NodeParts, S
     let wakeups = Arc::new(Wakeups::default());
     let (stop, stopped) = watch::channel(false);
 
-    let groups =
-        Groups { startup: &startup, identity: &identity, wal: &wal, recovered: &recovered, disk: &disk };
+    let ids = (1..=identity.data_groups).map(RaftGroup);
+    let accounting = Arc::new(Accounting::new(startup.account_enabled, ids));
+    let groups = Groups {
+        startup: &startup,
+        identity: &identity,
+        wal: &wal,
+        recovered: &recovered,
+        disk: &disk,
+        owners: &accounting.owners,
+    };
     let metadata = MetadataReplica::new();
     let metadata_view = metadata.view();
     let metadata_group =
@@ -149,7 +158,9 @@ pub async fn open_on(disk: Arc<dyn Disk>, config: Config) -> Result<NodeParts, S
         settings: parking_lot::RwLock::default(),
         topic_changes: tokio::sync::Mutex::new(()),
         group_gates: super::consumer_groups::GroupGates::default(),
+        accounting,
     });
+    node.begin_accounts().await?;
     node.reconcile_topics().await?;
     node.reconcile_groups().await;
     let background = tokio::spawn(background::run(node.clone(), stopped));
@@ -164,6 +175,7 @@ struct Groups<'a> {
     wal: &'a Wal,
     recovered: &'a Recovered,
     disk: &'a Arc<dyn Disk>,
+    owners: &'a Arc<Owners>,
 }
 
 impl Groups<'_> {
@@ -190,7 +202,9 @@ impl Groups<'_> {
         for id in (1..=self.identity.data_groups).map(RaftGroup) {
             let replica = DataReplica::new(id, store.clone());
             let view = replica.view();
-            let group = self.start(id, DataMachine::new(replica, around.wakeups.clone())).await?;
+            let group = self
+                .start(id, DataMachine::new(replica, around.wakeups.clone(), self.owners.clone()))
+                .await?;
             started.push((id, group, view));
         }
         let mut handles = BTreeMap::new();
@@ -296,6 +310,7 @@ impl NodeParts {
         stop.send_replace(true);
         // Its result says only that it ended.
         drop(background.await);
+        node.end_accounts().await;
         node.checkpoint_all().await;
         for handle in node.data.values() {
             handle.group.shutdown().await;

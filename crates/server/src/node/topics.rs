@@ -62,6 +62,7 @@ impl Node {
         };
         let (topic, first_new) = grown?;
         self.open_partitions(&topic, first_new).await?;
+        self.open_added_accounts(&topic, first_new).await?;
         Ok(topic)
     }
 

@@ -41,6 +41,7 @@ pub struct Client {
     arrived: BytesMut,
     asked: VecDeque<(i32, ApiKey, i16)>,
     last: i32,
+    name: String,
 }
 
 macro_rules! answer {
@@ -57,7 +58,13 @@ impl Client {
     pub async fn connect(address: SocketAddr) -> Client {
         let stream = soon(TcpStream::connect(address)).await.unwrap();
         stream.set_nodelay(true).unwrap();
-        Client { stream, arrived: BytesMut::new(), asked: VecDeque::new(), last: 0 }
+        Client { stream, arrived: BytesMut::new(), asked: VecDeque::new(), last: 0, name: "test".to_owned() }
+    }
+
+    /// The same with another client id.
+    pub fn called(mut self, name: &str) -> Client {
+        self.name = name.to_owned();
+        self
     }
 
     /// Sends a request in the newest version that names topics by name, and does not wait.
@@ -78,7 +85,7 @@ impl Client {
         let request = request.into();
         self.last += 1;
         self.asked.push_back((self.last, request.api(), version));
-        let frame = encode_request(version, self.last, Some("test"), &request).unwrap().concat();
+        let frame = encode_request(version, self.last, Some(&self.name), &request).unwrap().concat();
         self.send_bytes(&frame).await;
     }
 

@@ -4,7 +4,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+mod accounts;
 mod client;
+mod consumers;
 mod consuming;
 mod disks;
 mod groups;

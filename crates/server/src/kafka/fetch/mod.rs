@@ -14,14 +14,14 @@ use tallymq_gateway::kafka::{
 };
 use tokio::time::{Instant, timeout_at};
 
-use super::KafkaCalls;
-use crate::net::connection::Answer;
+use super::{CallContext, KafkaCalls};
+use crate::{account::FetchedRange, net::connection::Answer, node::Node};
 
 /// The longest wait, whatever the client says, so that a connection is looked at now and then.
 const WAIT_MAX: Duration = Duration::from_secs(300);
 
 /// Answers a fetch.
-pub async fn handle(calls: &Arc<KafkaCalls>, request: FetchRequest) -> Answer {
+pub async fn handle(calls: &Arc<KafkaCalls>, context: &CallContext, request: FetchRequest) -> Answer {
     let node = &calls.node;
     let mut fetch = match calls.fetch_sessions.begin(&request) {
         Ok(fetch) => fetch,
@@ -37,15 +37,37 @@ pub async fn handle(calls: &Arc<KafkaCalls>, request: FetchRequest) -> Answer {
         node.with_layers(|layers| layers.number("fetch.max.bytes")).min(i64::from(request.max_bytes));
     let reads = Reads::plan(node, &fetch, bytes_max.max(0) as usize);
     let bytes_min = request.min_bytes.max(0) as usize;
-    let (partitions, held) = reads.run_until(node, bytes_min, deadline).await;
+    let (mut partitions, held) = reads.run_until(node, bytes_min, deadline).await;
     node.metrics.requests.fetched_bytes.inc_by(partitions.iter().map(|read| read.bytes as u64).sum());
+    let ranges = ranges(node, &mut fetch, &mut partitions);
+    let reader = (context.connection, context.client);
+    let handed = node.hand_over(reader, &context.client_id, &ranges).await;
     let responses = answer(node, &mut fetch, partitions, request.isolation_level);
     let session_id = calls.fetch_sessions.keep(fetch);
     let response = FetchResponse { responses, session_id, ..Default::default() };
-    match held {
-        Some(held) => Answer::Held(response.into(), held),
-        None => Answer::Response(response.into()),
+    match (handed, held) {
+        (Some(handed), held) => Answer::Watched(response.into(), held, Box::new(handed)),
+        (None, Some(held)) => Answer::Held(response.into(), held),
+        (None, None) => Answer::Response(response.into()),
     }
+}
+
+/// What the account has to know of: records, first positions, and damage, of which it is told here.
+fn ranges(node: &Arc<Node>, fetch: &mut FetchContext, partitions: &mut [PartitionRead]) -> Vec<FetchedRange> {
+    if !node.accounting.is_on() {
+        return Vec::new();
+    }
+    let mut ranges = Vec::new();
+    for read in partitions {
+        if let Some(damaged) = read.damaged.take() {
+            node.found_damage(damaged.data, damaged.log, damaged.at);
+        }
+        let Some(range) = read.range else { continue };
+        if fetch.takes_position(read.at) || range.from < range.to {
+            ranges.push(range);
+        }
+    }
+    ranges
 }
 
 /// Waits until woken or until `deadline`; false if the time is up.
@@ -54,7 +76,7 @@ async fn woken_before(registration: &crate::node::wakeups::Registration, deadlin
 }
 
 fn answer(
-    node: &crate::node::Node,
+    node: &Node,
     fetch: &mut FetchContext,
     partitions: Vec<PartitionRead>,
     isolation_level: i8,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tallymq_broker::data::check_epoch;
 use tallymq_gateway::kafka::error_code::ErrorCode;
-use tallymq_model::{LeaderEpoch, Offset, PartitionIndex, TopicId, TopicPartition};
+use tallymq_model::{LeaderEpoch, Offset, PartitionIndex, RaftGroup, TopicId, TopicPartition};
 use tallymq_storage::log::{PartitionLog, ReadError};
 use tokio::time::Instant;
 
@@ -14,7 +14,7 @@ use super::{
     sessions::{FetchContext, Followed, PartitionKey, TopicKey},
     woken_before,
 };
-use crate::{kafka::errors::read_refusal, net::budget::Held, node::Node};
+use crate::{account::FetchedRange, kafka::errors::read_refusal, net::budget::Held, node::Node};
 
 /// The most that one fetch takes from disk at a time.
 const DISK_BYTES_MAX: usize = 16 << 20;
@@ -31,6 +31,17 @@ pub(super) struct PartitionRead {
     pub(super) log_start: i64,
     pub(super) records: Vec<Bytes>,
     pub(super) bytes: usize,
+    /// What that is, for the account; None if it could not be read.
+    pub(super) range: Option<FetchedRange>,
+    /// The log, if what is read there is damaged.
+    pub(super) damaged: Option<Damaged>,
+}
+
+/// Where a read found damage.
+pub(super) struct Damaged {
+    pub(super) data: RaftGroup,
+    pub(super) log: Arc<PartitionLog>,
+    pub(super) at: Offset,
 }
 
 /// One partition to read.
@@ -40,7 +51,7 @@ struct Planned {
     key: PartitionKey,
     from: Offset,
     bytes_max: usize,
-    log: Result<Arc<PartitionLog>, ErrorCode>,
+    log: Result<(RaftGroup, Arc<PartitionLog>), ErrorCode>,
 }
 
 /// All partitions of a fetch, in the order in which they get their share of the bytes.
@@ -74,7 +85,7 @@ impl Reads {
         }
         drop((reads, held));
         let logs = self.planned.iter().filter_map(|planned| planned.log.as_ref().ok());
-        let registration = node.wakeups.register(logs.map(|log| log.topic_partition()).collect());
+        let registration = node.wakeups.register(logs.map(|(_, log)| log.topic_partition()).collect());
         loop {
             // Once more, because something may have come before the registration.
             let (reads, held) = self.run(node).await;
@@ -86,7 +97,7 @@ impl Reads {
 
     async fn run(&self, node: &Node) -> (Vec<PartitionRead>, Option<Held>) {
         let from_memory = self.planned.iter().all(|planned| match &planned.log {
-            Ok(log) => log.is_in_memory(planned.from),
+            Ok((_, log)) => log.is_in_memory(planned.from),
             Err(_) => true,
         });
         let planned = self.planned.clone();
@@ -117,7 +128,11 @@ fn is_enough(reads: &[PartitionRead], bytes_min: usize) -> bool {
     bytes >= bytes_min
 }
 
-fn find(node: &Node, key: &PartitionKey, followed: &Followed) -> Result<Arc<PartitionLog>, ErrorCode> {
+fn find(
+    node: &Node,
+    key: &PartitionKey,
+    followed: &Followed,
+) -> Result<(RaftGroup, Arc<PartitionLog>), ErrorCode> {
     let topic = match &key.topic {
         TopicKey::Name(name) => node.topic(name).ok_or(ErrorCode::UnknownTopicOrPartition)?,
         TopicKey::Id(id) => node.topic_by_id(TopicId(*id)).ok_or(ErrorCode::UnknownTopicId)?,
@@ -129,7 +144,7 @@ fn find(node: &Node, key: &PartitionKey, followed: &Followed) -> Result<Arc<Part
         check_epoch(LeaderEpoch(followed.current_leader_epoch), current)
             .map_err(super::super::errors::epoch_refusal)?;
     }
-    Ok(log)
+    Ok((handle.id, log))
 }
 
 fn read_all(planned: &[Planned], bytes_max: usize) -> Vec<PartitionRead> {
@@ -154,15 +169,19 @@ fn read_one(planned: &Planned, left: usize, at_least_one: bool) -> PartitionRead
         log_start: -1,
         records: Vec::new(),
         bytes: 0,
+        range: None,
+        damaged: None,
     };
-    let log = match &planned.log {
-        Ok(log) => log,
+    let (data, log) = match &planned.log {
+        Ok((data, log)) => (*data, log),
         Err(error) => return nothing(*error),
     };
     match log.read(planned.from, planned.bytes_max.min(left), at_least_one) {
         Ok(batches) => {
             let (log_start, log_end) = log.bounds();
+            let (from, to) = (planned.from, batches.next.max(planned.from));
             PartitionRead {
+                range: Some(FetchedRange { data, tp: log.topic_partition(), from, to }),
                 high_watermark: log_end.0,
                 log_start: log_start.0,
                 records: batches.pieces,
@@ -174,7 +193,9 @@ fn read_one(planned: &Planned, left: usize, at_least_one: bool) -> PartitionRead
             if !matches!(error, ReadError::OffsetOutOfRange { .. } | ReadError::Deleted) {
                 tracing::error!(partition = %log.topic_partition(), offset = %planned.from, %error, "a read failed");
             }
-            nothing(read_refusal(&error))
+            let is_damage = matches!(error, ReadError::Corrupt(_));
+            let damaged = is_damage.then(|| Damaged { data, log: log.clone(), at: planned.from });
+            PartitionRead { damaged, ..nothing(read_refusal(&error)) }
         }
     }
 }

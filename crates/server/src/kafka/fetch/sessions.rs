@@ -48,6 +48,8 @@ pub struct Followed {
     pub current_leader_epoch: i32,
     /// Epoch of the last record that it has, or -1.
     pub last_fetched_epoch: i32,
+    /// The account knows of the position, or of records from there on.
+    positioned: bool,
     told: Told,
 }
 
@@ -174,12 +176,15 @@ impl FetchContext {
             let key = topic_key(&topic.topic, topic.topic_id);
             for partition in &topic.partitions {
                 let key = PartitionKey { topic: key.clone(), partition: partition.partition };
-                let told = self.partitions.get(&key).map_or(TOLD_NOTHING, |followed| followed.told);
+                let before = self.partitions.get(&key);
+                let told = before.map_or(TOLD_NOTHING, |followed| followed.told);
+                let positioned = before.is_some_and(|followed| followed.positioned);
                 let followed = Followed {
                     fetch_offset: partition.fetch_offset,
                     bytes_max: partition.partition_max_bytes,
                     current_leader_epoch: partition.current_leader_epoch,
                     last_fetched_epoch: partition.last_fetched_epoch,
+                    positioned,
                     told,
                 };
                 self.partitions.insert(key, followed);
@@ -203,6 +208,12 @@ impl FetchContext {
             let at = (start + step) % count;
             self.partitions.get_index(at).map(|(key, followed)| (at, key, followed))
         })
+    }
+
+    /// The partition at `at` was read without an error; whether that is the first time in this session.
+    pub fn takes_position(&mut self, at: usize) -> bool {
+        let followed = self.partitions.get_index_mut(at);
+        followed.is_some_and(|(_, followed)| !std::mem::replace(&mut followed.positioned, true))
     }
 
     /// Whether the client has to hear of the partition at `at`, which is answered with these values; notes that it does.

@@ -23,7 +23,7 @@ struct AccountLabel {
     topic: String,
 }
 
-pub(super) struct AccountMetrics {
+pub(super) struct BookMetrics {
     records: Family<ClassLabel, Gauge>,
     stored: Family<AccountLabel, Gauge>,
     unbalanced: Gauge,
@@ -31,8 +31,8 @@ pub(super) struct AccountMetrics {
     unopened: Gauge,
 }
 
-impl AccountMetrics {
-    pub(super) fn register(registry: &mut Registry) -> AccountMetrics {
+impl BookMetrics {
+    pub(super) fn register(registry: &mut Registry) -> BookMetrics {
         let records = Family::default();
         let about = "Records since a group's accounts of a topic opened, by what became of them";
         registry.register("account_records", about, records.clone());
@@ -44,10 +44,13 @@ impl AccountMetrics {
             registry.register(name, about, gauge.clone());
             gauge
         };
-        AccountMetrics {
+        BookMetrics {
             records,
             stored,
-            unbalanced: gauge("account_unbalanced", "Accounts whose classes do not add up to what was stored"),
+            unbalanced: gauge(
+                "account_unbalanced",
+                "Accounts whose classes do not add up to what was stored",
+            ),
             alarms: gauge("account_alarms_unacknowledged", "Losses that nobody acknowledged yet"),
             unopened: gauge("account_unopened", "Accounts that did not open because there are too many"),
         }

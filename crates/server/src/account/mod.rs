@@ -1,0 +1,30 @@
+//! The account's eyes: what the broker sees of deliveries, and whose they are. The balance and its rules are the broker's; here
+//! its facts are found, and brought into each data group's log before the commit that relies on them.
+//!
+//! ```text
+//!  fetch answered ─► owners, connections ─► attribution ─► Marks (unwritten) ─ socket took it ─► Marks (ready), Reads
+//!                                                                │ dropped: withdrawn                │
+//!  OffsetCommit ─── what its group was given, and what nobody owned but its peer read ──────────────┤
+//!  every 250 ms ────────────────────────────────────────────────────────────────────────────────────┴─► Deliver
+//! ```
+//! All of it is soft: after a crash the account says which records it cannot tell about. *Absent: any class of a record.*
+
+mod accounting;
+pub mod alarms;
+mod attribution;
+mod connections;
+mod damage;
+mod flush;
+mod handed;
+pub mod journal;
+mod leader;
+mod marks;
+mod owners;
+mod reads;
+mod ready;
+
+pub use accounting::Accounting;
+pub use flush::CommitBy;
+pub use handed::{FetchedRange, HandedOver};
+pub use owners::Owners;
+pub use reads::Peer;

@@ -1,0 +1,36 @@
+//! Metrics of the accounts: losses, as they are found.
+
+use prometheus_client::{
+    encoding::EncodeLabelSet,
+    metrics::{counter::Counter, family::Family},
+    registry::Registry,
+};
+
+/// The class that the records ended in.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ClassLabel {
+    class: &'static str,
+}
+
+/// Counters of losses; clones share them.
+#[derive(Clone)]
+pub struct AccountMetrics {
+    alarms: Family<ClassLabel, Counter>,
+}
+
+impl AccountMetrics {
+    pub(super) fn register(registry: &mut Registry) -> AccountMetrics {
+        let metrics = AccountMetrics { alarms: Family::default() };
+        registry.register(
+            "account_alarms",
+            "Losses that the accounts found, per class",
+            metrics.alarms.clone(),
+        );
+        metrics
+    }
+
+    /// Notes one alarm.
+    pub fn alarmed(&self, class: &'static str) {
+        self.alarms.get_or_create(&ClassLabel { class }).inc();
+    }
+}
