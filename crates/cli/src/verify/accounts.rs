@@ -174,3 +174,125 @@ fn named(alarm: &Alarm) -> String {
         alarm.to.0 - 1
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use tallymq_broker::{
+        ApplyContext,
+        account::{AccountCommand, OpenFrom, Who},
+        data::{DataCommand, OpenPartition, Produce},
+    };
+    use tallymq_gateway::kafka::records::{BatchOptions, Record, build_batch};
+    use tallymq_model::{BatchHeader, LeaderEpoch, LogIndex, PartitionIndex, Term, Timestamp, TopicId};
+    use tallymq_storage::disk::MemoryDisk;
+
+    use super::*;
+
+    type Journal = BTreeMap<Offset, Vec<JournalEvent>>;
+
+    const AT: Timestamp = Timestamp(1000);
+
+    /// Five records, of which the group's account calls two lost.
+    fn two_of_five_lost() -> (DataGroup, Journal) {
+        let tp = TopicPartition { topic: TopicId::default(), partition: PartitionIndex(0) };
+        let batch: Bytes = build_batch(&vec![Record::default(); 5], &BatchOptions::default());
+        let header = BatchHeader::parse(&batch).unwrap();
+        let (group, by) = ("g".into(), Who::default());
+        let from = OpenFrom::Earliest;
+        let lost = |from, to| {
+            let (from, to) = (Offset(from), Offset(to));
+            AccountCommand::Lost { tp, from, to, why: "damage".into(), at: AT }
+        };
+        let commands = [
+            DataCommand::OpenPartitions {
+                partitions: vec![OpenPartition { tp, leader_epoch: LeaderEpoch(0) }],
+            },
+            DataCommand::Produce(Produce { tp, header, batch, now: AT }),
+            DataCommand::Account(AccountCommand::OpenAccount {
+                group,
+                partitions: vec![tp],
+                from,
+                by,
+                at: AT,
+            }),
+            DataCommand::Account(lost(1, 2)),
+            DataCommand::Account(lost(3, 4)),
+        ];
+        let (mut state, mut journal) = (DataGroup::new(), Journal::new());
+        for (index, command) in (1..).zip(&commands) {
+            let at = ApplyContext { index: LogIndex(index), term: Term(1) };
+            if let Some(noted) = state.apply_noting(at, command).1 {
+                journal.insert(noted.base_offset, noted.events);
+            }
+        }
+        (state, journal)
+    }
+
+    fn found(state: &DataGroup, behind: &Journal) -> Vec<String> {
+        let books = Books { group: RaftGroup(1), state, position: LogPosition::default(), behind };
+        let mut report = Report::default();
+        check(&MemoryDisk::default(), &books, &mut report);
+        report.damages.into_iter().map(|damage| damage.reason).collect()
+    }
+
+    #[test]
+    fn books_that_agree_are_whole() {
+        let (state, journal) = two_of_five_lost();
+        assert_eq!(found(&state, &journal), Vec::<String>::new());
+    }
+
+    #[test]
+    fn an_alarm_without_its_loss_and_a_loss_without_its_alarm_are_found() {
+        let (state, mut journal) = two_of_five_lost();
+        for event in journal.values_mut().flatten() {
+            if let Happening::Settled { from, to, .. } = &mut event.what
+                && *from == Offset(1)
+            {
+                (*from, *to) = (Offset(0), Offset(1));
+            }
+        }
+        let reasons = found(&state, &journal);
+        assert!(
+            reasons.iter().any(|reason| reason.contains("about a loss that the journal has not")),
+            "{reasons:?}"
+        );
+
+        let (_, mut journal) = two_of_five_lost();
+        let acknowledged = Happening::Acknowledged { alarms: 0, who: Who::default() };
+        for event in journal.values_mut().flatten() {
+            if matches!(event.what, Happening::Settled { from: Offset(3), .. }) {
+                event.what = acknowledged.clone();
+            }
+        }
+        let reasons = found(&state, &journal);
+        let told = "2 alarms were raised, and the journal tells 1 losses";
+        assert!(reasons.iter().any(|reason| reason == told), "{reasons:?}");
+    }
+
+    #[test]
+    fn a_balance_that_the_journal_does_not_give_is_found_by_class() {
+        let (state, mut journal) = two_of_five_lost();
+        for event in journal.values_mut().flatten() {
+            if let Happening::Lost { to, .. } = &mut event.what {
+                *to = to.plus(1);
+            }
+        }
+        let reasons = found(&state, &journal);
+        let told = "the balance counts 2 records as lost, the journal 4";
+        assert!(reasons.iter().any(|reason| reason.contains(told)), "{reasons:?}");
+    }
+
+    #[test]
+    fn a_journal_with_a_hole_is_not_compared_but_told() {
+        let (state, mut journal) = two_of_five_lost();
+        journal.pop_last();
+        let reasons = found(&state, &journal);
+        assert!(reasons.iter().any(|reason| reason.contains("the balances are not compared")), "{reasons:?}");
+        let (_, mut journal) = two_of_five_lost();
+        let first = *journal.keys().nth(1).unwrap();
+        journal.remove(&first);
+        let reasons = found(&state, &journal);
+        assert!(reasons.iter().any(|reason| reason.contains("are missing")), "{reasons:?}");
+    }
+}

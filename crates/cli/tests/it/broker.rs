@@ -2,7 +2,8 @@
 //! lines, never for time.
 
 use std::{
-    io::{BufRead, BufReader, Lines, Write},
+    io::{BufRead, BufReader, Lines, Read, Write},
+    net::TcpStream,
     path::Path,
     process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Output, Stdio},
 };
@@ -131,6 +132,7 @@ pub struct Broker {
     process: Process,
     /// Where it listens.
     pub address: String,
+    http: String,
 }
 
 impl Broker {
@@ -150,8 +152,9 @@ impl Broker {
         let serve = ["serve", "--listen", address, "--http-listen", "127.0.0.1:0", "--data-dir", data_dir];
         let mut process = Process::start(&[&serve[..], flags].concat());
         let address = process.line_after("kafka listening on ");
+        let http = process.line_after("http listening on ");
         process.line_after("ready");
-        Broker { process, address }
+        Broker { process, address, http }
     }
 
     /// Runs a command against it.
@@ -164,6 +167,21 @@ impl Broker {
         let output = self.run(arguments);
         assert!(output.status.success(), "{arguments:?}: {}", stderr(&output));
         output
+    }
+
+    /// Runs a command against its HTTP listener.
+    pub fn books(&self, arguments: &[&str]) -> Output {
+        run(&[arguments, &["--http", &self.http]].concat())
+    }
+
+    /// The metrics as text.
+    pub fn metrics(&self) -> String {
+        let mut stream = TcpStream::connect(&self.http).unwrap();
+        let request = format!("GET /metrics HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n\r\n", self.http);
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut text = String::new();
+        stream.read_to_string(&mut text).unwrap();
+        text
     }
 
     /// Runs a command with this standard input.

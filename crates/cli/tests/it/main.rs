@@ -2,11 +2,13 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+mod account;
 mod audit;
 mod broker;
 mod commands;
 mod doctor;
 mod older_brokers;
+mod openapi;
 mod recorded;
 mod swallowing;
 mod tidy;

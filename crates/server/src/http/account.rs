@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum::{
     Json,
-    extract::{ConnectInfo, RawQuery, State},
+    extract::{ConnectInfo, RawQuery, State, rejection::JsonRejection},
     http::HeaderMap,
 };
 use serde::{Deserialize, Serialize};
@@ -60,9 +60,10 @@ pub(super) async fn open(
     State(shared): State<Arc<Shared>>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
     headers: HeaderMap,
-    Json(request): Json<OpenRequest>,
+    request: Result<Json<OpenRequest>, JsonRejection>,
 ) -> Result<Json<OpenAnswer>, Refusal> {
     check_origin(&headers)?;
+    let Json(request) = request?;
     let from = match (&request.from, request.from.as_i64()) {
         (Value::String(text), _) if text == "earliest" => OpenFrom::Earliest,
         (_, Some(offset)) if offset >= 0 => OpenFrom::Offset(Offset(offset)),

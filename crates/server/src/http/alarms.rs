@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum::{
     Json,
-    extract::{ConnectInfo, RawQuery, State},
+    extract::{ConnectInfo, RawQuery, State, rejection::JsonRejection},
     http::HeaderMap,
 };
 use serde::{Deserialize, Serialize};
@@ -48,9 +48,10 @@ pub(super) async fn acknowledge(
     State(shared): State<Arc<Shared>>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
     headers: HeaderMap,
-    Json(request): Json<AcknowledgeRequest>,
+    request: Result<Json<AcknowledgeRequest>, JsonRejection>,
 ) -> Result<Json<AcknowledgeAnswer>, Refusal> {
     check_origin(&headers)?;
+    let Json(request) = request?;
     if request.all != request.ids.is_empty() {
         return Err(Refusal::bad("either `ids` or `all`"));
     }

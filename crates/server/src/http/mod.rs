@@ -19,18 +19,22 @@ use tokio::{
 
 use crate::{node::Node, stop::stopped};
 
-/// Searches and large readings at a time; further ones wait.
+/// Readings of all accounts or alarms at a time; further ones wait.
 const READINGS_MAX: usize = 2;
+/// Searches through the logs at a time; further ones wait.
+const SEARCHES_MAX: usize = 2;
 
 /// What the handlers share.
 struct Shared {
     node: Arc<Node>,
     readings: Semaphore,
+    searches: Semaphore,
 }
 
 /// Serves until `stop` turns true.
 pub async fn serve(listener: TcpListener, node: Arc<Node>, mut stop: watch::Receiver<bool>) {
-    let shared = Arc::new(Shared { node, readings: Semaphore::new(READINGS_MAX) });
+    let (readings, searches) = (Semaphore::new(READINGS_MAX), Semaphore::new(SEARCHES_MAX));
+    let shared = Arc::new(Shared { node, readings, searches });
     let service = routes::router(shared).into_make_service_with_connect_info::<SocketAddr>();
     let stopped = async move { stopped(&mut stop).await };
     if let Err(error) = axum::serve(listener, service).with_graceful_shutdown(stopped).await {

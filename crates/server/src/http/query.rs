@@ -20,7 +20,10 @@ impl Query {
         let mut found = BTreeMap::new();
         for (name, value) in form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
             if !names.contains(&name.as_ref()) {
-                return Err(Refusal::bad(format!("parameter {name} is unknown; there are: {}", names.join(", "))));
+                return Err(Refusal::bad(format!(
+                    "parameter {name} is unknown; there are: {}",
+                    names.join(", ")
+                )));
             }
             if found.insert(name.to_string(), value.into_owned()).is_some() {
                 return Err(Refusal::bad(format!("parameter {name} is given more than once")));
@@ -57,7 +60,7 @@ pub(super) fn check_origin(headers: &HeaderMap) -> Result<(), Refusal> {
 
 /// A person, as the journal names them.
 pub(super) fn person(by: Option<&str>, from: SocketAddr) -> Who {
-    Who::new("", by.unwrap_or_default(), &from.ip().to_string())
+    Who::new("", by.unwrap_or_default(), &from.to_string())
 }
 
 #[cfg(test)]
@@ -71,7 +74,11 @@ mod tests {
         assert_eq!(query.parsed::<i64>("offset"), Ok(Some(7)));
         assert_eq!(query.parsed::<i64>("offset"), Ok(None));
         for bad in ["other=1", "key=1&key=2"] {
-            assert_eq!(Query::parse(Some(bad), &["key"]).unwrap_err().status, StatusCode::BAD_REQUEST, "{bad}");
+            assert_eq!(
+                Query::parse(Some(bad), &["key"]).unwrap_err().status,
+                StatusCode::BAD_REQUEST,
+                "{bad}"
+            );
         }
         let mut query = Query::parse(Some("offset=x"), &["offset"]).unwrap();
         assert!(query.parsed::<i64>("offset").unwrap_err().error.contains("offset"));

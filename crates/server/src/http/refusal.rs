@@ -2,6 +2,7 @@
 
 use axum::{
     Json,
+    extract::rejection::JsonRejection,
     http::StatusCode,
     response::{IntoResponse, Response},
 };
@@ -35,6 +36,12 @@ impl Refusal {
 impl From<ProposeError> for Refusal {
     fn from(error: ProposeError) -> Refusal {
         Refusal::unavailable(error)
+    }
+}
+
+impl From<JsonRejection> for Refusal {
+    fn from(rejection: JsonRejection) -> Refusal {
+        Refusal::bad(rejection.body_text())
     }
 }
 

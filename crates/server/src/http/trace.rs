@@ -15,7 +15,17 @@ use super::refusal::Refusal;
 use crate::books::trace::{self, Question, RECORDS_MAX, Trace, TraceError, Wanted};
 
 const NAMES: [&str; 11] = [
-    "topic", "partition", "offset", "key", "producer", "seq", "header", "since", "until", "limit", "seconds",
+    "topic",
+    "partition",
+    "offset",
+    "key",
+    "producer",
+    "seq",
+    "header",
+    "since",
+    "until",
+    "limit",
+    "seconds",
 ];
 /// Records in an answer if nobody says how many.
 const RECORDS_DEFAULT: usize = 10;
@@ -29,7 +39,7 @@ pub(super) async fn read(
     RawQuery(query): RawQuery,
 ) -> Result<Json<Trace>, Refusal> {
     let question = question(query.as_deref())?;
-    let _turn = shared.readings.acquire().await.map_err(Refusal::unavailable)?;
+    let _turn = shared.searches.acquire().await.map_err(Refusal::unavailable)?;
     let answer = trace::trace(&shared.node, &question).await;
     Ok(Json(answer.map_err(|error| match error {
         TraceError::UnknownTopic(_) | TraceError::UnknownPartition { .. } => Refusal::not_found(error),

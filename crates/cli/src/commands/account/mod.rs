@@ -32,10 +32,16 @@ pub async fn run(arguments: AccountArguments, json: bool) -> Result<(), Failure>
             ("group", arguments.group.clone()),
             ("limit", Some(arguments.limit.to_string())),
         ];
-        let answer = http.get("/v1/account", &parameters).await?;
-        let balanced = show(&answer, &arguments, json)?;
-        if !arguments.watch {
-            return if balanced { Ok(()) } else { Err(unbalanced()) };
+        match http.get("/v1/account", &parameters).await {
+            Ok(answer) => {
+                let balanced = show(&answer, &arguments, json)?;
+                if !arguments.watch {
+                    return if balanced { Ok(()) } else { Err(unbalanced()) };
+                }
+            }
+            // Whoever watches wants to see it come back.
+            Err(failure @ Failure::Unreachable(_)) if arguments.watch => eprintln!("tallymq: {failure}"),
+            Err(failure) => return Err(failure),
         }
         tokio::time::sleep(Duration::from_secs(arguments.interval)).await;
     }

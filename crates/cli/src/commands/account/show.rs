@@ -174,26 +174,19 @@ fn named(report: &Report, title: &str, style: Style, wanted: fn(Class) -> bool) 
 fn remarks(report: &Report) -> Vec<String> {
     let sum = |of: fn(&GroupTopic) -> u64| report.accounts.iter().map(of).sum::<u64>();
     let counted = [
-        (sum(|row| row.tallies.redelivered), "records were delivered again"),
-        (
-            sum(|row| row.tallies.recovered),
-            "records that were skipped or unwitnessed came to their group after all",
-        ),
-        (sum(|row| row.tallies.refused), "commits of fenced members were refused"),
-        (sum(|row| row.possible), "records in flight may have gone to another group"),
-        (sum(|row| row.handled), "records have their handler's receipt"),
-        (sum(|row| row.tallies.merged_records), "records were blurred to keep accounts bounded"),
-        (
-            sum(|row| row.tallies.intervals_folded),
-            "intervals' offsets were forgotten to keep accounts bounded",
-        ),
-        (report.unopened, "accounts did not open because there are too many"),
-        (report.alarms, "alarms are not acknowledged: tallymq alarms list"),
+        (sum(|row| row.tallies.redelivered), "delivered again", "record"),
+        (sum(|row| row.tallies.recovered), "skipped or unwitnessed, and read after all", "record"),
+        (sum(|row| row.tallies.refused), "refused, since their member was fenced", "commit"),
+        (sum(|row| row.possible), "in flight, but perhaps to another group", "record"),
+        (sum(|row| row.handled), "with their handler's receipt", "record"),
+        (sum(|row| row.tallies.merged_records), "blurred to keep accounts bounded", "record"),
+        (sum(|row| row.tallies.intervals_folded), "without offsets to keep accounts bounded", "interval"),
+        (report.unopened, "not opened because there are too many", "account"),
+        (report.alarms, "not acknowledged (tallymq alarms list)", "alarm"),
     ];
+    let counted = counted.iter().filter(|(count, ..)| *count > 0);
     let mut lines: Vec<String> = counted
-        .iter()
-        .filter(|(count, _)| *count > 0)
-        .map(|(count, what)| format!("{count} {what}"))
+        .map(|(count, what, unit)| format!("{what}: {count} {unit}{}", if *count == 1 { "" } else { "s" }))
         .collect();
     if report.accounts.iter().flat_map(|row| &row.partitions).any(|partition| partition.more) {
         lines.push("older intervals are only counted".to_owned());
@@ -251,8 +244,8 @@ mod tests {
         );
         assert_eq!(lines[1].split_whitespace().collect::<Vec<_>>(), ["billing", "orders", "10", "10", "0"]);
         assert_eq!(lines[3], "10 stored = 10 processed + 0 lost   balanced");
-        assert!(text.contains("7 records were delivered again"), "{text}");
-        assert!(text.contains("1 alarms are not acknowledged"), "{text}");
+        assert!(text.contains("delivered again: 7 records"), "{text}");
+        assert!(text.contains("not acknowledged (tallymq alarms list): 1 alarm"), "{text}");
         assert!(!text.contains('\x1b'), "{text}");
     }
 

@@ -81,7 +81,10 @@ fn happened(record: &Value) -> Vec<String> {
 }
 
 fn event(event: &Value) -> String {
-    let what = event["what"].as_str().unwrap_or_default().replace('_', " ");
+    let what = match event["what"].as_str().unwrap_or_default() {
+        "settled" => "became".to_owned(),
+        what => what.replace('_', " "),
+    };
     let mut parts = vec![format!("{}  {what}", time(&event["at"]))];
     if let Some(class) = event["class"].as_str() {
         parts.push(class.replace('_', " "));

@@ -224,8 +224,9 @@ impl Place {
 
     fn told(self) -> Story {
         let groups = self.groups.into_values().map(|track| track.shown);
-        // A group that only has an account somewhere else in the partition has nothing to tell.
-        let groups = groups.filter(|group| group.class.is_some() || !group.events.is_empty());
+        // A group that only has an account elsewhere in the partition has nothing to tell.
+        let groups = groups
+            .filter(|group| group.class.is_some() || group.events.iter().any(|event| event.what != "opened"));
         Story { log: self.log, groups: groups.collect() }
     }
 }

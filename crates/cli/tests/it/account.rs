@@ -1,0 +1,292 @@
+//! The account from outside: `account`, `alarms` and `trace` against a real broker, and `verify` on what it leaves behind.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use serde_json::{Value, json};
+use tallymq_broker::account::{
+    Happening,
+    journal::{self, JOURNAL_TOPIC, JournalAppend},
+};
+use tallymq_model::BatchHeader;
+
+use crate::broker::{Broker, code, json_lines, run, stderr, stdout};
+use crate::openapi;
+
+/// A group's account of a topic.
+fn account(broker: &Broker, group: &str) -> Value {
+    let output = broker.books(&["account", "--group", group, "--json"]);
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    let report = json_lines(&output).remove(0);
+    openapi::check("get", "/v1/account", &report);
+    assert_eq!(report["balanced"], json!(true), "{report}");
+    report["accounts"].as_array().unwrap().first().cloned().unwrap_or_default()
+}
+
+/// The classes that are not empty.
+fn classes(account: &Value) -> Vec<(String, u64)> {
+    let classes = account["classes"].as_object().unwrap().iter();
+    let classes = classes.map(|(name, count)| (name.clone(), count.as_u64().unwrap()));
+    classes.filter(|(_, count)| *count > 0).collect()
+}
+
+fn of(pairs: &[(&str, u64)]) -> Vec<(String, u64)> {
+    pairs.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect()
+}
+
+fn produce(broker: &Broker, lines: std::ops::Range<u32>) {
+    let input: String = lines.map(|number| format!("key{number}:value {number}\n")).collect();
+    let produced = broker.run_with_input(&["produce", "t", "-q", "-k", ":", "-H", "h=v"], input.as_bytes());
+    assert_eq!(code(&produced), 0, "{}", stderr(&produced));
+}
+
+fn verify(dir: &Path) -> (i32, Value) {
+    let output = run(&["verify", "--data-dir", dir.to_str().unwrap(), "--json"]);
+    let report = json_lines(&output).into_iter().next();
+    (code(&output), report.unwrap_or_else(|| panic!("{}", stderr(&output))))
+}
+
+fn reasons(report: &Value) -> Vec<String> {
+    let damages = report["damages"].as_array().unwrap().iter();
+    damages.map(|damage| damage["reason"].as_str().unwrap().to_owned()).collect()
+}
+
+/// The first segment of the journal or of another topic that has records.
+fn segment(dir: &Path, of_journal: bool) -> PathBuf {
+    let mut found = Vec::new();
+    for topic in fs::read_dir(dir.join("topics")).unwrap().map(|entry| entry.unwrap().path()) {
+        if topic.ends_with(JOURNAL_TOPIC.to_string()) == of_journal {
+            for partition in fs::read_dir(&topic).unwrap().map(|entry| entry.unwrap().path()) {
+                found.extend(fs::read_dir(partition).unwrap().map(|entry| entry.unwrap().path()));
+            }
+        }
+    }
+    let is_log = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "log");
+    found.retain(|path| is_log(path) && fs::metadata(path).unwrap().len() > 0);
+    found.sort();
+    found.remove(0)
+}
+
+#[test]
+fn a_group_that_reads_all_has_a_balanced_account_and_no_alarm() {
+    let dir = tempfile::tempdir().unwrap();
+    let broker = Broker::start(dir.path());
+    broker.ok(&["topic", "create", "t", "-p", "2"]);
+    let nothing = broker.books(&["account"]);
+    assert_eq!(code(&nothing), 0, "{}", stderr(&nothing));
+    assert!(stdout(&nothing).starts_with("no account"), "{}", stdout(&nothing));
+
+    produce(&broker, 0..50);
+    broker.ok(&["consume", "t", "-g", "g"]);
+    assert_eq!(classes(&account(&broker, "g")), of(&[("processed", 50)]));
+    produce(&broker, 50..60);
+    assert_eq!(classes(&account(&broker, "g")), of(&[("pending", 10), ("processed", 50)]));
+
+    let table = stdout(&broker.books(&["account"]));
+    assert!(table.contains("60 stored = 10 pending + 50 processed + 0 lost   balanced"), "{table}");
+    let alarms = broker.books(&["alarms", "list", "--fail"]);
+    assert_eq!((code(&alarms), stdout(&alarms).as_str()), (0, "no alarms\n"));
+    let metrics = broker.metrics();
+    let line = r#"tallymq_account_records{group="g",topic="t",class="processed"} 50"#;
+    assert!(metrics.contains(line), "{metrics}");
+    broker.stop();
+    let (code, report) = verify(dir.path());
+    assert_eq!(code, 0, "{report}");
+    assert_eq!(report["checked"]["accounts"], json!(2), "{report}");
+    assert!(report["checked"]["journal_events"].as_u64().unwrap() >= 6, "{report}");
+}
+
+#[test]
+fn a_position_set_past_unread_records_is_a_loss_with_names() {
+    let dir = tempfile::tempdir().unwrap();
+    let broker = Broker::start(dir.path());
+    broker.ok(&["topic", "create", "t", "-p", "1"]);
+    produce(&broker, 0..10);
+    broker.ok(&["consume", "t", "-g", "g"]);
+    produce(&broker, 10..25);
+    broker.ok(&["group", "reset", "g", "--topic", "t", "--to", "latest", "--execute"]);
+
+    let skipped = account(&broker, "g");
+    assert_eq!(classes(&skipped), of(&[("processed", 10), ("skipped", 15)]));
+    let intervals = &skipped["partitions"][0]["intervals"];
+    assert_eq!(*intervals, json!([{ "from": 10, "to": 25, "class": "skipped" }]));
+    let table = stdout(&broker.books(&["account"]));
+    assert!(table.contains("skipped: t-0 offsets 10 to 24 (15), group g"), "{table}");
+
+    let alarms = json_lines(&broker.books(&["alarms", "list", "--json"])).remove(0);
+    openapi::check("get", "/v1/alarms", &alarms);
+    let alarm = &alarms["alarms"][0];
+    let named = ["class", "group", "topic", "from", "to", "client_id"].map(|name| alarm[name].clone());
+    let expected = [json!("skipped"), json!("g"), json!("t"), json!(10), json!(25), json!("tallymq-cli")];
+    assert_eq!(named, expected, "{alarms}");
+    assert!(alarm["address"].as_str().unwrap().starts_with("127.0.0.1"), "{alarms}");
+    assert_eq!(code(&broker.books(&["alarms", "list", "--fail"])), 5);
+    let wrong = broker.books(&["alarms", "acknowledge", "--id", "x"]);
+    assert_eq!(code(&wrong), 2, "{}", stderr(&wrong));
+
+    let story = json_lines(&broker.books(&["trace", "-t", "t", "-o", "0:12", "--json"])).remove(0);
+    openapi::check("get", "/v1/trace", &story);
+    let group = &story["records"][0]["groups"][0];
+    assert_eq!(group["class"], json!("skipped"), "{story}");
+    let events = group["events"].as_array().unwrap();
+    assert!(events.iter().any(|event| event["what"] == "passed" && event["by"] == "admin"), "{story}");
+    assert!(events.iter().all(|event| event["what"] != "delivered"), "{story}");
+
+    let id = alarm["id"].as_str().unwrap();
+    let acknowledged = broker.books(&["alarms", "acknowledge", "--id", id]);
+    assert_eq!(stdout(&acknowledged), "acknowledged 1 alarms\n", "{}", stderr(&acknowledged));
+    assert_eq!(code(&broker.books(&["alarms", "list", "--fail"])), 0);
+    assert_eq!(
+        classes(&account(&broker, "g")),
+        of(&[("processed", 10), ("skipped", 15)]),
+        "they stay skipped"
+    );
+    broker.stop();
+    let (code, report) = verify(dir.path());
+    assert_eq!(code, 0, "{report}");
+}
+
+#[test]
+fn one_message_is_found_by_place_key_header_and_sequence() {
+    let dir = tempfile::tempdir().unwrap();
+    let broker = Broker::start(dir.path());
+    broker.ok(&["topic", "create", "t", "-p", "3"]);
+    produce(&broker, 0..40);
+    broker.ok(&["consume", "t", "-g", "g"]);
+    let trace = |arguments: &[&str]| {
+        let output = broker.books(&[&["trace", "-t", "t", "--json"], arguments].concat());
+        let answer = json_lines(&output).into_iter().next();
+        let answer = answer.unwrap_or_else(|| panic!("{}", stderr(&output)));
+        openapi::check("get", "/v1/trace", &answer);
+        (code(&output), answer)
+    };
+    let (found, by_key) = trace(&["--key", "key17"]);
+    assert_eq!(found, 0, "{by_key}");
+    let record = &by_key["records"][0];
+    assert_eq!(record["stored"]["key"], json!("key17"), "{by_key}");
+    assert_eq!(by_key["searched"]["partitions"], json!(1), "the hash says where: {by_key}");
+    let group = &record["groups"][0];
+    assert_eq!((&group["group"], &group["class"]), (&json!("g"), &json!("processed")), "{by_key}");
+    let events: Vec<_> = group["events"].as_array().unwrap().iter().map(|event| &event["what"]).collect();
+    assert_eq!(events, ["opened", "delivered", "acknowledged"], "{by_key}");
+
+    let place = format!("{}:{}", record["partition"], record["offset"]);
+    let (_, by_place) = trace(&["--offset", &place]);
+    assert_eq!(by_place["records"][0], *record);
+    let stored = &record["stored"];
+    let (producer, sequence) = (stored["producer_id"].to_string(), stored["sequence"].to_string());
+    let (partition, by) = (record["partition"].to_string(), ["--producer", &producer, "--seq", &sequence]);
+    let (_, by_sequence) = trace(&[&by[..], &["--partition", &partition]].concat());
+    assert_eq!(by_sequence["records"][0], *record);
+    let (_, by_header) = trace(&["--header", "h=v", "--limit", "3"]);
+    assert_eq!(by_header["records"].as_array().unwrap().len(), 3, "{by_header}");
+    assert_eq!(by_header["searched"]["complete"], json!(false), "there are more: {by_header}");
+
+    for (arguments, why) in [
+        (vec!["--key", "nobody"], "no record in the log matches"),
+        (vec!["--offset", "0:4000"], "is not written yet"),
+        (vec!["--producer", &producer, "--seq", "4000"], "outside of what its producer has"),
+        (vec!["--header", "h=w"], "no record in the log matches"),
+    ] {
+        let (found, answer) = trace(&arguments);
+        assert_eq!(found, 1, "{arguments:?}");
+        assert!(answer["not_here"]["why"].as_str().unwrap().contains(why), "{answer}");
+    }
+    let unknown = broker.books(&["trace", "-t", "nowhere", "--key", "k"]);
+    assert_eq!(code(&unknown), 1);
+    assert!(stderr(&unknown).contains("there is no topic nowhere"), "{}", stderr(&unknown));
+    broker.stop();
+}
+
+#[test]
+fn an_account_opens_when_a_person_asks_for_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let broker = Broker::start(dir.path());
+    broker.ok(&["topic", "create", "t", "-p", "2"]);
+    produce(&broker, 0..10);
+    let open = ["account", "open", "--group", "later", "--from", "earliest"];
+    let nowhere = broker.books(&open);
+    assert_eq!(code(&nowhere), 1);
+    assert!(stderr(&nowhere).contains("name the topic"), "{}", stderr(&nowhere));
+    let opened = broker.books(&[&open[..], &["--topic", "t"]].concat());
+    assert_eq!(stdout(&opened), "opened 2 accounts of group later\n", "{}", stderr(&opened));
+    assert_eq!(classes(&account(&broker, "later")), of(&[("pending", 10)]));
+    assert_eq!(stdout(&broker.books(&open)), "opened 0 accounts of group later\n", "they are open");
+    let wrong = broker.books(&["account", "open", "--group", "later", "--from", "soon"]);
+    assert_eq!(code(&wrong), 2, "{}", stderr(&wrong));
+    broker.stop();
+}
+
+#[test]
+fn verify_finds_a_journal_that_tells_another_story() {
+    let dir = tempfile::tempdir().unwrap();
+    let broker = Broker::start(dir.path());
+    broker.ok(&["topic", "create", "t", "-p", "1"]);
+    produce(&broker, 0..10);
+    broker.ok(&["consume", "t", "-g", "g"]);
+    broker.stop();
+    assert_eq!(verify(dir.path()).0, 0);
+    // One delivered record less, with checksums that hold.
+    let file = segment(dir.path(), true);
+    let bytes = fs::read(&file).unwrap();
+    let mut changed = Vec::new();
+    let (mut rest, mut changes) = (&bytes[..], 0);
+    while !rest.is_empty() {
+        let header = BatchHeader::parse(rest).unwrap();
+        let (batch, behind) = rest.split_at(header.size_bytes);
+        rest = behind;
+        let mut events: Vec<_> =
+            journal::decode(batch).unwrap().into_iter().map(|(_, event)| event).collect();
+        for event in &mut events {
+            if let Happening::Delivered { from, to, .. } = &mut event.what
+                && from < to
+                && changes == 0
+            {
+                *to = to.plus(-1);
+                changes += 1;
+            }
+        }
+        let (base_offset, leader_epoch) = (header.base_offset, header.leader_epoch);
+        let mut again =
+            JournalAppend { base_offset, leader_epoch, events }.batches().remove(0).bytes.to_vec();
+        again[12..16].copy_from_slice(&header.leader_epoch.0.to_be_bytes());
+        assert_eq!(again.len(), batch.len());
+        changed.extend_from_slice(&again);
+    }
+    assert_eq!(changes, 1);
+    fs::write(&file, &changed).unwrap();
+    let (code, report) = verify(dir.path());
+    assert_eq!(code, 4, "{report}");
+    let reasons = reasons(&report);
+    let difference = "the balance counts 10 records as processed, the journal 9";
+    assert!(reasons.iter().any(|reason| reason.contains(difference)), "{reasons:?}");
+}
+
+#[test]
+fn a_record_removed_from_a_segment_is_lost_by_name() {
+    let dir = tempfile::tempdir().unwrap();
+    let broker = Broker::start(dir.path());
+    broker.ok(&["topic", "create", "t", "-p", "1"]);
+    for batch in 0..3 {
+        produce(&broker, batch * 4..batch * 4 + 4);
+    }
+    broker.books(&["account", "open", "--group", "g", "--topic", "t"]);
+    broker.stop();
+    let file = segment(dir.path(), false);
+    let bytes = fs::read(&file).unwrap();
+    let first = BatchHeader::parse(&bytes).unwrap();
+    let second = BatchHeader::parse(&bytes[first.size_bytes..]).unwrap();
+    let removed = [&bytes[..first.size_bytes], &bytes[first.size_bytes + second.size_bytes..]].concat();
+    fs::write(&file, removed).unwrap();
+    let (code, report) = verify(dir.path());
+    assert_eq!(code, 4, "{report}");
+    let (from, to) = (second.base_offset.0, second.next_offset().0);
+    let lost = &report["lost"][0];
+    let named = (&lost["topic"], &lost["partition"], &lost["from"], &lost["to"], &lost["groups"]);
+    assert_eq!(named, (&json!("t"), &json!(0), &json!(from), &json!(to), &json!(["g"])), "{report}");
+    assert_eq!(report["lost"].as_array().unwrap().len(), 1, "what is behind it is whole: {report}");
+    let told = format!("{} records of t-0 are lost: offsets {from} to {}", to - from, to - 1);
+    assert!(reasons(&report).iter().any(|reason| reason.starts_with(&told)), "{report}");
+}
