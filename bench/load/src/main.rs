@@ -90,7 +90,7 @@ enum Run {
         #[arg(long)]
         partitions: i32,
     },
-    /// Sends one record every 5 ms, and on end of input reports the longest silence between acks.
+    /// Sends one record every 5 ms until the end of input, and tells of each silence between acks.
     Outage {
         #[command(flatten)]
         producing: Producing,
