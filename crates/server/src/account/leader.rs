@@ -21,12 +21,12 @@ impl Node {
         let mut pending = Vec::new();
         for handle in self.data_groups() {
             let was_on = handle.view.state().accounts().is_on();
-            let command = match (was_on, on) {
-                (false, false) => continue,
-                (true, true) => AccountCommand::MarksMayBeMissing { at },
-                _ => AccountCommand::Switch { on, at },
-            };
-            pending.push(handle.enqueue(DataCommand::Account(command)).await?);
+            let switch = (was_on != on).then_some(AccountCommand::Switch { on, at });
+            // Also after switching on: what was said at the last orderly stop does not hold for what is opened from now on.
+            let missing = on.then_some(AccountCommand::MarksMayBeMissing { at });
+            for command in switch.into_iter().chain(missing) {
+                pending.push(handle.enqueue(DataCommand::Account(command)).await?);
+            }
         }
         for proposal in pending {
             proposal.await?;

@@ -149,6 +149,20 @@ async fn a_seek_to_the_end_and_a_commit_is_skipped_and_names_the_member() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_member_that_goes_on_reading_while_its_group_rebalances_has_processed_it() {
+    let disk = TestDisk::new();
+    let broker = start_on(&disk, &[]).await;
+    filled(&broker, "t", 2, 10).await;
+    let mut member = classic(&broker, "c", "g", ("t", &[0, 1])).await;
+    member.join("t").await;
+    assert_eq!(member.read("t", 0, 0).await, 10, "between a join and its answer, as cooperative members do");
+    member.sync(("t", &[0])).await;
+    assert_eq!(member.commit("t", 0, 10).await, ErrorCode::None);
+    assert_eq!(classes(&broker, "g"), [("processed", 10)]);
+    broker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_position_is_taken_before_the_first_record_comes() {
     let disk = TestDisk::new();
     let broker = start_on(&disk, &[]).await;
@@ -419,7 +433,21 @@ async fn switched_off_there_is_no_account() {
     let mut member = classic(&again, "c", "h", ("t", &[0])).await;
     consume(&mut member, "t", 0, 5).await;
     assert_eq!((classes(&again, "h"), journal(&again)), (vec![], before));
+    let mut client = called(&again, "c").await;
+    fill(&mut client, "t", 0, 5).await;
     again.stop().await;
+    // On again, and a crash at once: what the orderly stop long ago said of marks does not hold any more.
+    let on = start_on(&disk, &[]).await;
+    let mut client = called(&on, "c").await;
+    assert_eq!(client.commit("i", "t", 5).await, ErrorCode::None);
+    assert_eq!(values_of(&client.fetch(fetch("t", 5)).await).len(), 5);
+    let cut = disk.power_cut(1);
+    on.stop().await;
+    let after = start_on(&cut, &[]).await;
+    let mut client = called(&after, "c").await;
+    assert_eq!(client.commit("i", "t", 10).await, ErrorCode::None);
+    assert_eq!(classes(&after, "i"), [("unwitnessed", 5)]);
+    after.stop().await;
 }
 
 /// Changes one byte of the second batch in a topic's only segment.

@@ -51,26 +51,36 @@ impl Member {
 
     /// Joins by the classic protocol, and gives itself these partitions.
     pub async fn classic(mut speaker: Client, client: Client, group: &str, held: (&str, &[i32])) -> Member {
-        let (topic, partitions) = held;
-        let first = join(&mut speaker, group, topic, "").await;
-        let joined = join(&mut speaker, group, topic, &first.member_id).await;
+        let id = join(&mut speaker, group, held.0, "").await.member_id;
+        let mut member = Member { speaker, client, group: group.to_owned(), id, generation: -1 };
+        member.join(held.0).await;
+        member.sync(held).await;
+        member
+    }
+
+    /// Joins, again for all that it knows: its group rebalances.
+    pub async fn join(&mut self, topic: &str) {
+        let joined = join(&mut self.speaker, &self.group, topic, &self.id).await;
         assert_eq!(joined.error_code, ErrorCode::None);
+        self.generation = joined.generation_id;
+    }
+
+    /// Gives itself these partitions.
+    pub async fn sync(&mut self, (topic, partitions): (&str, &[i32])) {
         let given = SyncGroupRequestAssignment {
-            member_id: joined.member_id.clone(),
+            member_id: self.id.clone(),
             assignment: assignment(topic, partitions),
         };
         let request = SyncGroupRequest {
-            group_id: group.to_owned(),
-            generation_id: joined.generation_id,
-            member_id: joined.member_id.clone(),
+            group_id: self.group.clone(),
+            generation_id: self.generation,
+            member_id: self.id.clone(),
             protocol_type: Some("consumer".to_owned()),
             protocol_name: Some("range".to_owned()),
             assignments: vec![given],
             ..Default::default()
         };
-        assert_eq!(answer!(speaker.call(request).await, SyncGroup).error_code, ErrorCode::None);
-        let (id, generation) = (joined.member_id, joined.generation_id);
-        Member { speaker, client, group: group.to_owned(), id, generation }
+        assert_eq!(answer!(self.speaker.call(request).await, SyncGroup).error_code, ErrorCode::None);
     }
 
     /// Joins by the consumer protocol (KIP-848), and waits until it holds something.
