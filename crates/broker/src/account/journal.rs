@@ -152,6 +152,11 @@ pub fn decode(batches: &[u8]) -> Result<Vec<(Offset, JournalEvent)>, JournalErro
     while !rest.is_empty() {
         let header = BatchHeader::parse(rest)?;
         header.check_crc(rest)?;
+        header.check_count()?;
+        let is_possible = header.base_offset.0.checked_add(i64::from(header.record_count)).is_some();
+        if header.base_offset.0 < 0 || !is_possible {
+            return Err(JournalError::Record(header.base_offset));
+        }
         let (batch, behind) = rest.split_at(header.size_bytes);
         rest = behind;
         let mut records = &batch[HEADER_BYTES..];
