@@ -199,7 +199,7 @@ fn keys(node: &Node, filter: &AccountFilter, report: &mut AccountsReport) -> Vec
     let mut keys = Vec::new();
     for handle in node.data_groups() {
         let journal = handle.view.journal();
-        let found: Vec<(TopicPartition, GroupId)> = {
+        let partitions: Vec<TopicPartition> = {
             let state = handle.view.state();
             let accounts = state.accounts();
             report.enabled &= accounts.is_on();
@@ -208,16 +208,20 @@ fn keys(node: &Node, filter: &AccountFilter, report: &mut AccountsReport) -> Vec
             let (from, to) = state.journal_bounds();
             let bytes = journal.map_or(0, |log| log.size_bytes());
             report.journals.push(JournalBounds { data_group: handle.id.0, from: from.0, to: to.0, bytes });
-            let is_wanted = |tp: TopicPartition, group: &GroupId| {
-                wanted_topic.is_none_or(|topic| topic == Some(tp.topic))
-                    && filter.group.as_deref().is_none_or(|wanted| wanted == group.as_str())
-            };
-            let wanted = accounts.iter().filter(|(tp, group, _)| is_wanted(*tp, group));
-            wanted.map(|(tp, group, _)| (tp, group.clone())).collect()
+            let is_wanted = |tp: &TopicPartition| wanted_topic.is_none_or(|topic| topic == Some(tp.topic));
+            state.partitions().map(|(tp, _)| tp).filter(is_wanted).collect()
         };
-        keys.extend(found.into_iter().map(|(tp, group)| (group, name(tp.topic), tp, handle.id)));
+        for tp in partitions {
+            // One partition per lock, since apply waits for it.
+            let state = handle.view.state();
+            let groups = state.accounts().of_partition(tp).map(|(group, _)| group);
+            let is_wanted =
+                |group: &&GroupId| filter.group.as_deref().is_none_or(|wanted| wanted == group.as_str());
+            keys.extend(groups.filter(is_wanted).map(|group| (group.clone(), tp, handle.id)));
+        }
     }
-    keys
+    let keys = keys.into_iter().map(|(group, tp, data_group)| (group, name(tp.topic), tp, data_group));
+    keys.collect()
 }
 
 /// Some accounts, as far as they are still there.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use tallymq_broker::account::{Class, Counts};
 use tallymq_broker::group::GroupId;
-use tallymq_model::TopicId;
+use tallymq_model::{TopicId, TopicPartition};
 
 use crate::node::Node;
 
@@ -47,17 +47,24 @@ pub(crate) fn summary(node: &Node) -> AccountSummary {
     let mut summary = AccountSummary::default();
     let mut by_id: BTreeMap<(GroupId, TopicId), (u64, Counts)> = BTreeMap::new();
     for handle in node.data_groups() {
-        let state = handle.view.state();
-        let accounts = state.accounts();
-        summary.unopened += accounts.unopened();
-        summary.alarms += accounts.alarms().iter().count() as u64 + accounts.alarms().overflow().alarms;
-        for (tp, group, account) in accounts.iter() {
+        let partitions: Vec<TopicPartition> = {
+            let state = handle.view.state();
+            let accounts = state.accounts();
+            summary.unopened += accounts.unopened();
+            summary.alarms += accounts.alarms().iter().count() as u64 + accounts.alarms().overflow().alarms;
+            state.partitions().map(|(tp, _)| tp).collect()
+        };
+        for tp in partitions {
+            // One partition per lock, since apply waits for it.
+            let state = handle.view.state();
             let Some(ledger) = state.ledger(tp) else { continue };
-            let (stored, classes) = (account.stored(ledger), account.classes(ledger));
-            summary.unbalanced += u64::from(classes.total() != stored);
-            let entry = by_id.entry((group.clone(), tp.topic)).or_default();
-            entry.0 = entry.0.saturating_add(stored);
-            entry.1.merge(&classes);
+            for (group, account) in state.accounts().of_partition(tp) {
+                let (stored, classes) = (account.stored(ledger), account.classes(ledger));
+                summary.unbalanced += u64::from(classes.total() != stored);
+                let entry = by_id.entry((group.clone(), tp.topic)).or_default();
+                entry.0 = entry.0.saturating_add(stored);
+                entry.1.merge(&classes);
+            }
         }
     }
     for ((group, topic), (stored, classes)) in by_id {
