@@ -15,7 +15,7 @@ use super::{Accounting, Peer, accounting::DataMarks, marks::Commit, reads::Known
 use crate::node::{DataHandle, Node};
 
 /// How long a mark waits for its command if nothing brings it along: what a crash may take of them.
-const FLUSH_INTERVAL: Duration = Duration::from_millis(250);
+const FLUSH_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Who commits positions, as the request says.
 pub struct CommitBy<'a> {
