@@ -170,6 +170,7 @@ impl<'a> Reader<'a> {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use tallymq_model::parts::LINK_BYTES_MIN;
 
     use super::*;
 
