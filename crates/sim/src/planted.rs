@@ -51,7 +51,7 @@ const LOST: &[Class] = &[Class::LostWrite, Class::Unseen];
 const DOUBLED: &[Class] = &[Class::InconsistentOffsets];
 
 /// Every planted bug.
-pub const PLANTED: [PlantedBug; 23] = [
+pub const PLANTED: [PlantedBug; 26] = [
     bug(
         "ack-before-fsync",
         Harness::StorageCuts,
@@ -189,6 +189,24 @@ pub const PLANTED: [PlantedBug; 23] = [
         Harness::Sdk,
         LOST,
         "The producer's spool answers before its records are on the disk.",
+    ),
+    bug(
+        "outbox-marked-before-sent",
+        Harness::Sdk,
+        LOST,
+        "The outbox's relay marks a message as sent before the broker acknowledged it.",
+    ),
+    bug(
+        "inbox-outside-transaction",
+        Harness::Sdk,
+        &[Class::Duplicate],
+        "The inbox keeps a message's id outside of the transaction that does its work.",
+    ),
+    bug(
+        "redis-key-without-owner",
+        Harness::Sdk,
+        &[Class::Duplicate],
+        "Whoever finishes may take a Redis inbox's key from another who works on the message by now.",
     ),
 ];
 

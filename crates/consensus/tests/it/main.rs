@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod checkpoints;
+mod crashes;
 mod failures;
 mod large;
 mod many;
