@@ -4,12 +4,13 @@ use std::{
     collections::BTreeMap,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU32, AtomicU64, Ordering},
     },
 };
 
 use parking_lot::Mutex;
 use tallymq_model::RaftGroup;
+use tokio::sync::Notify;
 
 use super::{connections::Connections, damage::Told, marks::Marks, owners::Owners};
 
@@ -21,6 +22,8 @@ pub struct Accounting {
     pub(super) connections: Connections,
     pub(super) data: BTreeMap<RaftGroup, DataMarks>,
     pub(super) damage: Told,
+    /// Told when there is something to flush.
+    pub(super) waiting: Notify,
     responses: AtomicU64,
 }
 
@@ -30,6 +33,8 @@ pub(super) struct DataMarks {
     pub(super) marks: Mutex<Marks>,
     /// Held from taking marks until their command has its place in the log, so that no commit gets between.
     pub(super) turn: tokio::sync::Mutex<()>,
+    /// Looks of the flusher since they were flushed last.
+    pub(super) looks: AtomicU32,
 }
 
 impl Accounting {
@@ -41,6 +46,7 @@ impl Accounting {
             connections: Connections::default(),
             data: groups.map(|group| (group, DataMarks::default())).collect(),
             damage: Told::default(),
+            waiting: Notify::new(),
             responses: AtomicU64::new(0),
         }
     }

@@ -1,6 +1,6 @@
 //! Brings marks into the log: before a commit that may rely on them, and now and then. Waits for no disk.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, sync::atomic::Ordering, time::Duration};
 
 use tallymq_broker::{
     account::{AccountCommand, Committer, CommitterKind, Who},
@@ -9,13 +9,17 @@ use tallymq_broker::{
 };
 use tallymq_consensus::ProposeError;
 use tallymq_model::{Offset, RaftGroup, TopicPartition};
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::sleep;
 
 use super::{Accounting, Peer, accounting::DataMarks, marks::Commit, reads::Known, ready::Batch};
 use crate::node::{DataHandle, Node};
 
-/// How long a mark waits for its command if nothing brings it along: what a crash may take of them.
-const FLUSH_INTERVAL: Duration = Duration::from_millis(100);
+/// How soon marks are looked at, when there are any: what a crash may take of them at least.
+const LOOK_INTERVAL: Duration = Duration::from_millis(25);
+/// Marks that are worth a command after one look; more wait for more looks.
+const READY_PER_LOOK: usize = 25;
+/// Looks after which they are flushed in any case.
+const LOOKS_MAX: u32 = 10;
 
 /// Who commits positions, as the request says.
 pub struct CommitBy<'a> {
@@ -61,18 +65,25 @@ impl Accounting {
         }
     }
 
-    /// Does so again and again.
+    /// Does so soon after there is something, and the later the more there is: a mark is short-lived where a crash would take
+    /// many of few, and the journal stays small where there are thousands of partitions.
     pub async fn flush_forever(&self, node: &Node) {
-        if !self.is_on() {
-            return std::future::pending().await;
-        }
-        let mut ticks = interval(FLUSH_INTERVAL);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            ticks.tick().await;
+            self.waiting.notified().await;
+            sleep(LOOK_INTERVAL).await;
             for handle in node.data_groups() {
-                let is_flushed = self.data.get(&handle.id).is_none_or(|own| own.marks.lock().is_flushed());
-                if !is_flushed && let Err(error) = self.flush(handle).await {
+                let Some(own) = self.data.get(&handle.id) else { continue };
+                let ready = own.marks.lock().ready();
+                let looks = own.looks.fetch_add(1, Ordering::Relaxed) + 1;
+                if ready == 0 || looks >= LOOKS_MAX || looks as usize * READY_PER_LOOK >= ready {
+                    own.looks.store(0, Ordering::Relaxed);
+                } else {
+                    self.waiting.notify_one();
+                    continue;
+                }
+                if ready > 0
+                    && let Err(error) = self.flush(handle).await
+                {
                     tracing::warn!(%error, group = %handle.id, "deliveries could not be entered in the account");
                 }
             }

@@ -124,6 +124,7 @@ impl Watcher for HandedOver {
                 own.marks.lock().written(self.number);
             }
         }
+        self.accounting.waiting.notify_one();
     }
 }
 

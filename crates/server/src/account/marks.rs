@@ -180,9 +180,9 @@ impl Marks {
         self.ready.give_back(batch);
     }
 
-    /// Whether nothing waits for its command.
-    pub fn is_flushed(&self) -> bool {
-        self.ready.is_empty()
+    /// How many deliveries wait for their command.
+    pub fn ready(&self) -> usize {
+        self.ready.len()
     }
 
     /// Whether more should not come before some has gone.
@@ -241,13 +241,13 @@ mod tests {
         let mut marks = Marks::default();
         marks.register(1, response(0, 10, Some("g")));
         marks.register(2, response(10, 20, Some("g")));
-        assert!(marks.is_flushed() && !marks.is_complete());
+        assert!(marks.ready() == 0 && !marks.is_complete());
         marks.written(1);
         marks.withdrawn(2);
         assert!(marks.is_complete());
         assert_eq!(taken(&mut marks), [(0, 10)]);
         marks.written(2);
-        assert!(marks.is_flushed());
+        assert_eq!(marks.ready(), 0);
     }
 
     #[test]
@@ -255,13 +255,13 @@ mod tests {
         let mut marks = Marks::default();
         marks.register(1, response(0, 10, Some("g")));
         commit(&mut marks, "h", 10);
-        assert!(marks.is_flushed(), "another group's commit says nothing of it");
+        assert_eq!(marks.ready(), 0, "another group's commit says nothing of it");
         commit(&mut marks, "g", 0);
-        assert!(marks.is_flushed(), "nor does a position before it");
+        assert_eq!(marks.ready(), 0, "nor does a position before it");
         commit(&mut marks, "g", 5);
         assert_eq!(taken(&mut marks), [(0, 10)]);
         marks.written(1);
-        assert!(marks.is_flushed(), "and it is not told twice");
+        assert_eq!(marks.ready(), 0, "and it is not told twice");
     }
 
     #[test]

@@ -5,7 +5,7 @@
 //!  fetch answered ─► owners, connections ─► attribution ─► Marks (unwritten) ─ socket took it ─► Marks (ready), Reads
 //!                                                                │ dropped: withdrawn                │
 //!  OffsetCommit ─── what its group was given, and what nobody owned but its peer read ──────────────┤
-//!  every 100 ms ────────────────────────────────────────────────────────────────────────────────────┴─► Deliver
+//!  25 to 250 ms ────────────────────────────────────────────────────────────────────────────────────┴─► Deliver
 //! ```
 //! All of it is soft: after a crash the account says which records it cannot tell about. *Absent: any class of a record.*
 

@@ -66,9 +66,9 @@ impl Ready {
         }
     }
 
-    /// Whether nothing waits.
-    pub fn is_empty(&self) -> bool {
-        self.batches.is_empty()
+    /// How many deliveries wait.
+    pub fn len(&self) -> usize {
+        self.batches.iter().map(|batch| batch.deliveries.len()).sum()
     }
 
     /// Whether so much waits that more should not come before it is gone.
@@ -143,7 +143,7 @@ mod tests {
         let batch = ready.take().unwrap();
         assert_eq!((batch.readers.len(), batch.deliveries.len()), (2, 4));
         assert_eq!((batch.deliveries[0].from, batch.deliveries[0].to), (Offset(0), Offset(1000)));
-        assert!(ready.is_empty());
+        assert_eq!(ready.len(), 0);
     }
 
     #[test]
