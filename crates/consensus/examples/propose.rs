@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bytes::{BufMut, Bytes};
+use bytes::Bytes;
 use tallymq_consensus::{
     BuildState, Command, DecodeError, EntryId, Group, GroupOptions, Parts, StateMachine,
 };

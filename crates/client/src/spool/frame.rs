@@ -1,7 +1,7 @@
 //! The bytes of the spool. A file is a head and a row of frames; nothing else stands in it.
 //!
 //! ```text
-//!   head: "TMQSPOOL" · format version u32
+//!   head: "TMQSPOOL" · format version u32 · crc32c of both
 //!
 //!   0        4        8         12    13
 //!   │ marker │ length │ crc32c  │kind │ body …            numbers little-endian
@@ -34,25 +34,31 @@ pub(super) const FRAME_BYTES_MAX: usize = 128 * 1024 * 1024;
 const FILE_MAGIC: &[u8; 8] = b"TMQSPOOL";
 /// The only format there is.
 const FORMAT: u32 = 1;
-/// Magic and version.
-pub(super) const FILE_HEAD_BYTES: usize = 12;
+/// Magic, version and checksum.
+pub(super) const FILE_HEAD_BYTES: usize = 16;
 
 /// The head of a new file.
 pub(super) fn file_head() -> [u8; FILE_HEAD_BYTES] {
+    head_of(FORMAT)
+}
+
+/// The head of a file of any format.
+pub(super) fn head_of(format: u32) -> [u8; FILE_HEAD_BYTES] {
     let mut head = [0; FILE_HEAD_BYTES];
     head[..8].copy_from_slice(FILE_MAGIC);
-    head[8..].copy_from_slice(&FORMAT.to_le_bytes());
+    head[8..12].copy_from_slice(&format.to_le_bytes());
+    let checksum = crc32c(&head[..12]);
+    head[12..].copy_from_slice(&checksum.to_le_bytes());
     head
 }
 
-/// Where a file's frames begin: 0 if its head is damaged, so that it counts as damage. Err with the version if that is
-/// not ours.
+/// Where a file's frames begin: 0 if its head is torn or damaged, so that it counts as that. Err with the version if it
+/// is not ours.
 pub(super) fn frames_begin(file: &[u8]) -> Result<usize, u32> {
     let Some((head, _)) = file.split_first_chunk::<FILE_HEAD_BYTES>() else { return Ok(0) };
-    if &head[..8] != FILE_MAGIC {
-        return Ok(0);
-    }
-    match u32::from_le_bytes([head[8], head[9], head[10], head[11]]) {
+    let format = u32::from_le_bytes([head[8], head[9], head[10], head[11]]);
+    match format {
+        _ if *head != head_of(format) => Ok(0),
         FORMAT => Ok(FILE_HEAD_BYTES),
         other => Err(other),
     }

@@ -201,7 +201,7 @@ fn damage_in_the_middle_costs_only_itself_and_is_counted() {
 fn a_format_of_another_release_is_refused_and_not_touched() {
     let memory = Memory::default();
     open(memory.clone()).append(vec![record(0)]).unwrap();
-    memory.files.lock().get_mut(&1).unwrap().written[8] = 2;
+    memory.files.lock().get_mut(&1).unwrap().written[..FILE_HEAD_BYTES].copy_from_slice(&frame::head_of(2));
     let before = memory.read(1).unwrap();
     let error = Journal::open(memory.clone(), 200).map(drop).unwrap_err();
     assert!(error.to_string().contains("format 2"), "{error}");
