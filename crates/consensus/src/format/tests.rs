@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use bytes::{Buf, BufMut, Bytes};
+use bytes::{Buf, Bytes};
 use openraft::{BasicNode, EntryPayload};
 use proptest::prelude::*;
 use tallymq_model::{LogIndex, NodeId, Term};
