@@ -306,8 +306,9 @@ impl<C: Calls> Connection<C> {
         });
         let spare = self.input.capacity() - self.input.len();
         let wanted = rest.min(OWN_BYTES.max(self.input.len()));
-        let is_narrow = if rest > 0 { spare < wanted.min(OWN_BYTES) } else { spare < READ_BYTES / 4 };
-        if is_narrow {
+        // Not before it is needed: who sends a large frame in small pieces would have it copied for each of them.
+        let needed = if rest > 0 { rest.min(READ_BYTES / 4) } else { READ_BYTES / 4 };
+        if spare < needed {
             let mut roomy = BytesMut::with_capacity(self.input.len() + wanted.max(READ_BYTES));
             roomy.extend_from_slice(&self.input);
             self.input = roomy;
@@ -368,6 +369,9 @@ impl<C: Calls> Connection<C> {
     fn sent(&mut self, bytes: usize) {
         self.calls.moved(0, bytes);
         self.output.advance(bytes);
+        if self.ended {
+            self.watched.clear(); // the socket takes them, but there is nobody to read them
+        }
         let taken = self.output.taken;
         while let Some(watched) =
             self.watched.pop_front_if(|watched| watched.end.is_some_and(|end| end <= taken))

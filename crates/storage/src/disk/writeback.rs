@@ -2,7 +2,11 @@
 //! durable (`sync_file_range(2)` writes no metadata and flushes no device cache).
 #![allow(unsafe_code)]
 
-use std::{fs::File, io, os::fd::AsRawFd};
+use std::{
+    fs::File,
+    io::{self, ErrorKind},
+    os::fd::AsRawFd,
+};
 
 use libc::{SYNC_FILE_RANGE_WAIT_AFTER, SYNC_FILE_RANGE_WAIT_BEFORE, SYNC_FILE_RANGE_WRITE};
 
@@ -17,8 +21,8 @@ pub(super) fn start(file: &File, position: u64, length: u64) {
 pub(super) fn finish(file: &File, position: u64, length: u64) -> io::Result<()> {
     let flags = SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER;
     match sync_file_range(file, position, length, flags) {
-        // Not every file system offers it.
-        Err(error) if error.kind() == io::ErrorKind::Unsupported => Ok(()),
+        // Not every file system and sandbox offers it. These refuse the call, and say nothing of the data.
+        Err(error) if matches!(error.kind(), ErrorKind::Unsupported | ErrorKind::PermissionDenied) => Ok(()),
         outcome => outcome,
     }
 }

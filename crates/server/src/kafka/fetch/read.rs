@@ -16,10 +16,10 @@ use super::{
 };
 use crate::{account::FetchedRange, kafka::errors::read_refusal, net::budget::Held, node::Node};
 
-/// The most that one fetch takes from disk at a time.
-const DISK_BYTES_MAX: usize = 16 << 20;
-/// What a fetch takes from disk when the budget is used up.
-const DISK_BYTES_MIN: usize = 256 << 10;
+/// The most that one fetch takes at a time.
+const READ_BYTES_MAX: usize = 16 << 20;
+/// What a fetch takes when the budget is used up, and may take of the memory that is there anyway.
+const READ_BYTES_MIN: usize = 256 << 10;
 
 /// What one partition has to give.
 pub(super) struct PartitionRead {
@@ -72,7 +72,7 @@ impl Reads {
         Reads { planned: Arc::new(planned.collect()), bytes_max }
     }
 
-    /// Reads until there are `bytes_min` bytes, an error, or `deadline`. What came from disk holds memory of the budget.
+    /// Reads until there are `bytes_min` bytes, an error, or `deadline`. What is large holds memory of the budget.
     pub(super) async fn run_until(
         self,
         node: &Node,
@@ -101,11 +101,21 @@ impl Reads {
             Err(_) => true,
         });
         let planned = self.planned.clone();
-        if from_memory {
+        if from_memory && self.bytes_max <= READ_BYTES_MIN {
             return (read_all(&planned, self.bytes_max), None);
         }
-        let mut held = node.fetch_budget.try_hold(self.bytes_max.min(DISK_BYTES_MAX));
-        let bytes_max = self.bytes_max.min(held.as_ref().map_or(DISK_BYTES_MIN, Held::bytes));
+        let mut held = node.fetch_budget.try_hold(self.bytes_max.min(READ_BYTES_MAX));
+        let bytes_max = self.bytes_max.min(held.as_ref().map_or(READ_BYTES_MIN, Held::bytes));
+        if from_memory {
+            // Shared with the tail cache, but a client that does not read keeps it after the cache let go of it.
+            let reads = read_all(&planned, bytes_max);
+            let bytes: usize = reads.iter().map(|read| read.bytes).sum();
+            if bytes <= READ_BYTES_MIN {
+                return (reads, None);
+            }
+            held.iter_mut().for_each(|held| held.shrink_to(bytes));
+            return (reads, held);
+        }
         let reading = tokio::task::spawn_blocking(move || read_all(&planned, bytes_max));
         let reads = reading.await.expect("reading does not panic");
         let bytes = reads.iter().map(|read| read.bytes).sum();
