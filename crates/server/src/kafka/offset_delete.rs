@@ -99,7 +99,11 @@ async fn delete(
     for (home, tps) in by_group {
         let command = GroupCommand::DeletePositions { group: group.clone(), partitions: Some(tps.clone()) };
         let enqueued = match node.data(home) {
-            Some(handle) => handle.enqueue(DataCommand::Group(command)).await,
+            // Or the last deliveries would open the accounts again.
+            Some(handle) => match node.accounting.flush(handle).await {
+                Ok(()) => handle.enqueue(DataCommand::Group(command)).await,
+                Err(error) => Err(error),
+            },
             None => Err(ProposeError::NotLeader { leader: None }),
         };
         pending.push((tps, enqueued));

@@ -142,6 +142,7 @@ pub async fn serve<C: Calls>(
             return Ok(());
         }
         let starved = !connection.balance_memory();
+        idle_at = idle_at.min(Instant::now() + connection.patience(idle_max));
         let wants_input = connection.wants_input() && !stopping;
         let budget = connection.budget.clone();
         let is_idle = connection.is_idle();

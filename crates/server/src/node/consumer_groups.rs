@@ -221,6 +221,8 @@ impl Node {
     async fn delete_positions(&self, group: &GroupId) -> Result<usize, ProposeError> {
         let mut pending = Vec::new();
         for handle in self.data_groups() {
+            // Or its last deliveries would open its accounts again.
+            self.accounting.flush(handle).await?;
             let command = GroupCommand::DeletePositions { group: group.clone(), partitions: None };
             pending.push(handle.enqueue(DataCommand::Group(command)).await?);
         }
