@@ -80,11 +80,25 @@ def play(broker, directory, quick):
     everything = ["test/integration"]
     known = {f"test/integration/{test}" for test in listed}
     served = everything + [f"--deselect={test}" for test in sorted(known)]
+    failed = []
     for test, outcome, message, seconds in _pytest(client.argv[0], suite, broker, served, 120):
+        if outcome == "failure":
+            failed.append(test)
+            continue
         problem = None if outcome == "passed" else f"{outcome}: {message}"
         yield SUITE, client.version, test, problem, seconds
+    yield from _once_more(client, suite, broker, failed)
     if broker.name == "tallymq":
         yield from _still_not_served(client, suite, broker, listed, known)
+
+
+def _once_more(client, suite, broker, failed):
+    """The suite waits one or two seconds for things that take longer when other clients' tests load the machine: what
+    failed has to pass alone, and its row says so."""
+    for test in failed:
+        [(_, outcome, message, seconds)] = _pytest(client.argv[0], suite, broker, [f"test/integration/{test}"], 120)
+        problem = None if outcome == "passed" else f"{outcome}, twice: {message}"
+        yield SUITE, client.version, f"{test} (second try)", problem, seconds
 
 
 def _still_not_served(client, suite, broker, listed, known):
