@@ -7,7 +7,7 @@
 use std::{collections::VecDeque, io, io::IoSlice, net::SocketAddr, pin::Pin, sync::Arc, time::Duration};
 
 use bytes::{Buf, Bytes, BytesMut};
-use futures_util::{FutureExt, StreamExt, stream::FuturesUnordered};
+use futures_util::{StreamExt, stream::FuturesUnordered};
 use tallymq_gateway::kafka::{
     request::Response,
     session::{Call, CallId, Session, SessionError, SessionLimits},
@@ -156,7 +156,7 @@ pub async fn serve<C: Calls>(
             step = async { serial.as_mut().expect("checked by the guard").1.as_mut().await }, if serial.is_some() => {
                 connection.stepped(step)?;
             }
-            Some((id, answer)) = waiting.next(), if !waiting.is_empty() => connection.answered_together(id, answer)?,
+            Some((id, answer)) = waiting.next(), if !waiting.is_empty() => connection.answered(id, answer)?,
             sent = write(&mut writer, output), if !output.is_empty() => {
                 idle_at = Instant::now() + idle_max;
                 connection.sent(sent?);
@@ -393,15 +393,6 @@ impl<C: Calls> Connection<C> {
                 Ok(())
             }
         }
-    }
-
-    /// A commit group answers many calls at once: those that are ready go out in one write.
-    fn answered_together(&mut self, id: CallId, answer: Answer) -> Result<(), ConnectionError> {
-        self.answered(id, answer)?;
-        while let Some(Some((id, answer))) = self.waiting.next().now_or_never() {
-            self.answered(id, answer)?;
-        }
-        Ok(())
     }
 
     fn answered(&mut self, id: CallId, answer: Answer) -> Result<(), ConnectionError> {
