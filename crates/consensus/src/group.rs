@@ -13,7 +13,7 @@ use tallymq_storage::{
     disk::Disk,
     wal::{RecoveredGroup, Wal},
 };
-use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 
 use crate::{
     CheckpointFailed, Command, Committed, EntryId, GroupOptions, ProposeError, StartError, StateMachine,
@@ -78,6 +78,28 @@ impl<T> Future for Proposal<T> {
     }
 }
 
+/// A command's share of the bytes in flight; given back when dropped.
+#[derive(Debug)]
+pub struct Room {
+    size_bytes: usize,
+    bytes: OwnedSemaphorePermit,
+}
+
+impl Room {
+    /// How large a command may be that is placed in it.
+    pub fn size_bytes(&self) -> usize {
+        self.size_bytes
+    }
+
+    fn check(&self, command: &impl Command) -> Result<(), ProposeError> {
+        let (size_bytes, limit_bytes) = (command.size_bytes(), self.size_bytes);
+        if size_bytes > limit_bytes {
+            return Err(ProposeError::TooLarge { size_bytes, limit_bytes });
+        }
+        Ok(())
+    }
+}
+
 impl<M: StateMachine> Group<M> {
     /// Starts the group from its checkpoint and its log, in the tokio runtime that this is called in: its tasks stay on
     /// that runtime. With one voter it elects itself at once; [`Group::leader_ready`] tells when all is applied.
@@ -118,19 +140,64 @@ impl<M: StateMachine> Group<M> {
     /// Queues a command; its place among the commands queued later is fixed when this returns. Waits only while too many
     /// bytes are in flight.
     pub async fn enqueue(&self, command: M::Command) -> Result<Proposal<M::Outcome>, ProposeError> {
-        let shared = &self.shared;
-        let size_bytes = command.size_bytes();
-        if size_bytes > shared.options.command_bytes_max {
-            return Err(ProposeError::TooLarge { size_bytes, limit_bytes: shared.options.command_bytes_max });
-        }
-        shared.fate.check_open()?;
-        let bytes = (size_bytes + COMMAND_OVERHEAD_BYTES).min(shared.options.bytes_in_flight_max);
-        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
-        let bytes =
-            shared.bytes.clone().acquire_many_owned(bytes).await.map_err(|_| ProposeError::ShuttingDown)?;
+        let room = self.room(command.size_bytes()).await?;
+        self.place(room, command)
+    }
+
+    /// Waits until a command of this size may be placed, as long as too many bytes are in flight.
+    pub async fn room(&self, size_bytes: usize) -> Result<Room, ProposeError> {
+        let units = self.units(size_bytes)?;
+        let bytes = self.shared.bytes.clone().acquire_many_owned(units).await;
+        Ok(Room { size_bytes, bytes: bytes.map_err(|_| ProposeError::ShuttingDown)? })
+    }
+
+    /// Room for a command of this size, if there is any at once.
+    pub fn room_now(&self, size_bytes: usize) -> Option<Room> {
+        let units = self.units(size_bytes).ok()?;
+        let bytes = self.shared.bytes.clone().try_acquire_many_owned(units).ok()?;
+        Some(Room { size_bytes, bytes })
+    }
+
+    /// Queues a command that there is room for, without a wait; one that is larger than its room is refused.
+    pub fn place(&self, room: Room, command: M::Command) -> Result<Proposal<M::Outcome>, ProposeError> {
+        self.send(room, command, None)
+    }
+
+    /// The same with a rider: a command that goes into the same entry, right before the other, so that it costs no entry and
+    /// no sync of its own. Nobody hears of its outcome.
+    pub fn place_with_rider(
+        &self,
+        (room, command): (Room, M::Command),
+        (riders_room, rider): (Room, M::Command),
+    ) -> Result<Proposal<M::Outcome>, ProposeError> {
+        riders_room.check(&rider)?;
+        let mut both = room;
+        both.bytes.merge(riders_room.bytes);
+        self.send(both, command, Some(rider))
+    }
+
+    fn send(
+        &self,
+        room: Room,
+        command: M::Command,
+        rider: Option<M::Command>,
+    ) -> Result<Proposal<M::Outcome>, ProposeError> {
+        room.check(&command)?;
         let (waiter, proposal) = oneshot::channel();
-        self.queue.send(Queued { command, waiter, bytes }).map_err(|_| ProposeError::ShuttingDown)?;
+        let queued = Queued { command, waiter, bytes: room.bytes, rider };
+        self.queue.send(queued).map_err(|_| ProposeError::ShuttingDown)?;
         Ok(Proposal(proposal))
+    }
+
+    /// What a command of this size takes of the bytes in flight.
+    fn units(&self, size_bytes: usize) -> Result<u32, ProposeError> {
+        let options = &self.shared.options;
+        if size_bytes > options.command_bytes_max {
+            return Err(ProposeError::TooLarge { size_bytes, limit_bytes: options.command_bytes_max });
+        }
+        self.shared.fate.check_open()?;
+        let bytes = (size_bytes + COMMAND_OVERHEAD_BYTES).min(options.bytes_in_flight_max);
+        Ok(u32::try_from(bytes).unwrap_or(u32::MAX))
     }
 
     /// Proposes a command and waits until it is committed, durable and applied.

@@ -39,6 +39,6 @@ pub use durability::Committed;
 pub use error::{CheckpointFailed, GroupEnded, ProposeError, StartError};
 pub use fate::OnFatal;
 pub use format::stored_commands;
-pub use group::{Group, Proposal};
+pub use group::{Group, Proposal, Room};
 pub use options::GroupOptions;
 pub use tallymq_model::Parts;

@@ -19,8 +19,16 @@ use crate::{
 pub(crate) struct Queued<M: StateMachine> {
     pub(crate) command: M::Command,
     pub(crate) waiter: Waiter<M>,
-    /// Its share of the bytes in flight.
+    /// Its share of the bytes in flight, with its rider's.
     pub(crate) bytes: OwnedSemaphorePermit,
+    /// Goes into the same entry, right before it; nobody waits for its outcome.
+    pub(crate) rider: Option<M::Command>,
+}
+
+impl<M: StateMachine> Queued<M> {
+    fn size_bytes(&self) -> usize {
+        self.command.size_bytes() + self.rider.as_ref().map_or(0, Command::size_bytes)
+    }
 }
 
 /// The task's state.
@@ -97,7 +105,7 @@ impl<M: StateMachine> Proposer<M> {
         entry.push(first);
         while entry.commands.len() < self.options.entry_commands_max {
             let Ok(next) = self.queue.try_recv() else { break };
-            if entry.parts.len() + next.command.size_bytes() > self.options.entry_bytes_max {
+            if entry.parts.len() + next.size_bytes() > self.options.entry_bytes_max {
                 self.carried = Some(next);
                 break;
             }
@@ -126,14 +134,22 @@ impl<M: StateMachine> EntryBuilder<M> {
     }
 
     fn push(&mut self, queued: Queued<M>) {
-        let before = self.parts.len();
-        queued.command.encode(&mut self.parts);
-        self.header.push((self.parts.len() - before) as u32); // bounded by `command_bytes_max`
-        self.commands.push((queued.command, Some(queued.waiter)));
-        match &mut self.bytes {
-            Some(bytes) => bytes.merge(queued.bytes),
-            None => self.bytes = Some(queued.bytes),
+        let Queued { command, waiter, bytes, rider } = queued;
+        if let Some(rider) = rider {
+            self.add(rider, None);
         }
+        self.add(command, Some(waiter));
+        match &mut self.bytes {
+            Some(held) => held.merge(bytes),
+            None => self.bytes = Some(bytes),
+        }
+    }
+
+    fn add(&mut self, command: M::Command, waiter: Option<Waiter<M>>) {
+        let before = self.parts.len();
+        command.encode(&mut self.parts);
+        self.header.push((self.parts.len() - before) as u32); // bounded by `command_bytes_max`
+        self.commands.push((command, waiter));
     }
 
     fn finish(self, slot: OwnedSemaphorePermit) -> (Batch, Live) {

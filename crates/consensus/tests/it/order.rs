@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use tallymq_consensus::ProposeError;
 use tallymq_model::LogIndex;
 use tallymq_storage::disk::MemoryDisk;
 
@@ -89,4 +90,28 @@ async fn a_new_group_begins_with_entry_one_and_leads() {
     let stored = node.wal.group(GROUP).unwrap();
     assert_eq!(stored.first, LogIndex(1));
     assert!(!group.is_leader(), "nobody leads after a shutdown");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rider_is_in_the_same_entry_right_before_its_command() {
+    let node = Node::open(MemoryDisk::new());
+    let (group, ledger) = node.start(GROUP).await;
+    for number in 0..20 {
+        let room = |size_bytes| group.room(size_bytes);
+        let (rider, command) = (line(format!("rider {number}")), line(format!("{number}")));
+        let rooms = (room(64).await.unwrap(), room(64).await.unwrap());
+        let committed = group.place_with_rider((rooms.0, command), (rooms.1, rider)).unwrap().await.unwrap();
+        assert_eq!(*committed.outcome(), 2 * number + 1);
+        let book = ledger.0.lock();
+        let (at, text) = &book.lines[2 * number];
+        assert_eq!((*at, &text[..]), (committed.at(), format!("rider {number}").as_bytes()));
+    }
+    let small = group.room(4).await.unwrap();
+    let refused = group.place(small, line("too long for it"));
+    assert!(matches!(refused, Err(ProposeError::TooLarge { limit_bytes: 4, .. })));
+    let all = group.room_now(1).map(|room| room.size_bytes());
+    assert_eq!(all, Some(1));
+    group.shutdown().await;
+    assert!(group.room_now(1).is_none());
+    node.stop();
 }
