@@ -13,6 +13,7 @@ mod platter;
 mod random;
 mod real;
 mod scheduling;
+mod volatile;
 mod writeback;
 
 pub use faulty::{Fault, FaultyDisk, Operation};
@@ -20,6 +21,7 @@ pub use memory::MemoryDisk;
 pub use random::Random;
 pub use real::{OpenDiskError, RealDisk};
 pub use scheduling::schedule_promptly;
+pub use volatile::VolatileDisk;
 
 use std::{io, sync::Arc};
 

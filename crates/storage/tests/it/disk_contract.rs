@@ -3,7 +3,8 @@
 use std::{io::ErrorKind, sync::Arc};
 
 use tallymq_storage::disk::{
-    Disk, Fault, FaultyDisk, MemoryDisk, OpenDiskError, OpenMode, Operation, RealDisk, schedule_promptly,
+    Disk, Fault, FaultyDisk, MemoryDisk, OpenDiskError, OpenMode, Operation, RealDisk, VolatileDisk,
+    schedule_promptly,
 };
 
 fn contract(disk: &dyn Disk) {
@@ -72,6 +73,42 @@ fn the_disk_in_memory_keeps_the_contract() {
 fn a_faulty_disk_without_faults_keeps_the_contract() {
     contract(&FaultyDisk::over_memory(MemoryDisk::new()));
     contract(&FaultyDisk::new(Arc::new(MemoryDisk::new())));
+}
+
+#[test]
+fn a_volatile_disk_keeps_the_contract() {
+    let dir = tempfile::tempdir().unwrap();
+    contract(&VolatileDisk::new(Arc::new(RealDisk::open(dir.path().join("data")).unwrap())));
+    contract(&VolatileDisk::new(Arc::new(MemoryDisk::new())));
+}
+
+#[test]
+fn a_volatile_disk_takes_with_it_what_was_not_synced() {
+    let below = MemoryDisk::new();
+    let disk = VolatileDisk::new(Arc::new(below.clone()));
+    let file = disk.open("f", OpenMode::Create).unwrap();
+    file.write_at(&[b"synced"], 0).unwrap();
+    file.sync_data().unwrap();
+    file.write_at(&[b"lo", b"st"], 6).unwrap();
+    file.write_at(&[b"S"], 0).unwrap();
+    let mut buffer = [0; 16];
+    // Another handle sees it, also under a new name, and also if nobody has the file open meanwhile.
+    disk.rename("f", "g").unwrap();
+    drop(file);
+    let reader = disk.open("g", OpenMode::Read).unwrap();
+    assert_eq!((reader.read_at(&mut buffer, 0).unwrap(), &buffer[..10]), (10, &b"Syncedlost"[..]));
+    assert_eq!(reader.size_bytes().unwrap(), 10);
+    assert_eq!(below.bytes("g").unwrap(), b"synced", "the end of the process is the end of the rest");
+    let other = disk.open("other", OpenMode::Create).unwrap();
+    other.write_at(&[b"x"], 3).unwrap();
+    disk.sync_all().unwrap();
+    assert_eq!(below.bytes("g").unwrap(), b"Syncedlost");
+    assert_eq!(below.bytes("other").unwrap(), b"\0\0\0x");
+    other.write_at(&[b"gone"], 4).unwrap();
+    other.set_size(5).unwrap();
+    assert_eq!(other.size_bytes().unwrap(), 5);
+    other.sync_data().unwrap();
+    assert_eq!(below.bytes("other").unwrap(), b"\0\0\0xg");
 }
 
 #[test]
