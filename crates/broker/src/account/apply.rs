@@ -216,8 +216,12 @@ impl Accounts {
         }
         let Some(account) = self.of_mut(tp, group) else { return false };
         let mut changes = Changes::default();
-        account.receipt(ledger, (from, to), outcome, &mut changes);
+        let is_news = account.receipt(ledger, (from, to), outcome, &mut changes);
         self.tick(at);
+        // A client says again what it does not know to have arrived; the journal need not.
+        if !is_news {
+            return true;
+        }
         let to = to.min(ledger.log_end);
         let what = Happening::Receipt { from, to, outcome, who: by.clone() };
         notes.push(JournalEvent { at, tp: Some(tp), group: Some(group.clone()), what });

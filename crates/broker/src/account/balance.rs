@@ -188,21 +188,26 @@ impl Account {
         self.settle(changes);
     }
 
-    /// A handler's word about `from..to`. One that comes after the records became mere counts changes no class.
+    /// A handler's word about `from..to`. One that comes after the records became mere counts changes no class. Gives back
+    /// whether it was news.
     pub(super) fn receipt(
         &mut self,
         ledger: Ledger,
         (from, to): (Offset, Offset),
         outcome: ReceiptOutcome,
         changes: &mut Changes,
-    ) {
+    ) -> bool {
         self.catch_up(ledger);
         let (from, to) = (from.max(self.opened_at), to.min(ledger.log_end));
-        match outcome {
-            ReceiptOutcome::Handled => self.handled.insert(from.0, to.0),
-            ReceiptOutcome::DeadLettered => self.rewrite(from, to, Mark::dead_lettered, changes),
-        }
+        let is_news = match outcome {
+            ReceiptOutcome::Handled => self.handled.insert(from.0, to.0) > 0,
+            ReceiptOutcome::DeadLettered => {
+                self.rewrite(from, to, Mark::dead_lettered, changes);
+                changes.moved > 0
+            }
+        };
         self.settle(changes);
+        is_news
     }
 
     /// A fenced member tried to commit.

@@ -128,13 +128,18 @@ impl AccountCommand {
     /// About how many bytes the encoding takes; never far below it.
     pub fn size_bytes(&self) -> usize {
         if let AccountCommand::Deliver { readers, deliveries } = self {
-            let readers =
-                readers.iter().map(|reader| 16 + reader.group.as_str().len() + reader.who.size_bytes());
-            return 24 + readers.sum::<usize>() + deliveries.len() * 64;
+            return AccountCommand::deliver_size_bytes(readers, deliveries.len());
         }
         let mut parts = Parts::new();
         self.encode(&mut parts);
         parts.len()
+    }
+
+    /// The same for deliveries that are still being gathered.
+    pub fn deliver_size_bytes<'a>(readers: impl IntoIterator<Item = &'a Fetcher>, deliveries: usize) -> usize {
+        let readers = readers.into_iter();
+        let readers = readers.map(|reader| 16 + reader.group.as_str().len() + reader.who.size_bytes());
+        24 + readers.sum::<usize>() + deliveries * 64
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::codec::{DecodeError, Parts, Reader};
 
 /// Intervals that are remembered.
-const INTERVALS_MAX: usize = 256;
+pub(super) const RECEIPT_INTERVALS_MAX: usize = 256;
 
 /// Records with a receipt. Invariants: intervals rise, do not touch, are not empty, and begin at or above `below`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -19,26 +19,33 @@ impl Handled {
         self.count
     }
 
-    /// Adds `start..end`.
-    pub(super) fn insert(&mut self, start: i64, end: i64) {
+    /// Where nothing is known below, and the intervals above.
+    pub(super) fn parts(&self) -> (i64, impl Iterator<Item = (i64, i64)> + '_) {
+        (self.below, self.intervals.iter().copied())
+    }
+
+    /// Adds `start..end`. Gives back how many records are new.
+    pub(super) fn insert(&mut self, start: i64, end: i64) -> u64 {
         let mut start = start.max(self.below);
         let mut end = end;
         if start >= end {
-            return;
+            return 0;
         }
         let first = self.intervals.partition_point(|interval| interval.1 < start);
         let behind = self.intervals.partition_point(|interval| interval.0 <= end);
         let joined = &self.intervals[first..behind];
         let known: i64 = joined.iter().map(|(a, b)| (*b).min(end) - (*a).max(start)).sum();
-        self.count += (end - start - known).max(0) as u64;
+        let new = (end - start - known).max(0) as u64;
+        self.count += new;
         if let (Some(low), Some(high)) = (joined.first(), joined.last()) {
             start = start.min(low.0);
             end = end.max(high.1);
         }
         self.intervals.splice(first..behind, [(start, end)]);
-        if self.intervals.len() > INTERVALS_MAX {
+        if self.intervals.len() > RECEIPT_INTERVALS_MAX {
             self.below = self.intervals.remove(0).1;
         }
+        new
     }
 
     pub(super) fn encode(&self, out: &mut Parts) {
@@ -63,7 +70,7 @@ impl Handled {
             last = end.ok_or(DecodeError::Range("handled records"))?;
             intervals.push((start, last));
         }
-        if intervals.len() > INTERVALS_MAX {
+        if intervals.len() > RECEIPT_INTERVALS_MAX {
             return Err(DecodeError::Range("handled records"));
         }
         Ok(Handled { count, below, intervals })
@@ -84,8 +91,10 @@ mod tests {
             let mut handled = Handled::default();
             let mut naive = BTreeSet::new();
             for (start, length) in ranges {
-                handled.insert(start, start + length);
+                let before = naive.len();
                 naive.extend(start..start + length);
+                let new = handled.insert(start, start + length);
+                prop_assert_eq!(new, (naive.len() - before) as u64);
                 prop_assert_eq!(handled.count(), naive.len() as u64);
             }
             let mut parts = Parts::new();
@@ -99,9 +108,11 @@ mod tests {
     fn scattered_receipts_are_bounded_and_never_counted_twice() {
         let mut handled = Handled::default();
         for _ in 0..2 {
-            (0..10_000).for_each(|offset| handled.insert(offset * 2, offset * 2 + 1));
+            for offset in 0..10_000 {
+                handled.insert(offset * 2, offset * 2 + 1);
+            }
         }
         assert_eq!(handled.count(), 10_000);
-        assert_eq!(handled.intervals.len(), INTERVALS_MAX);
+        assert_eq!(handled.intervals.len(), RECEIPT_INTERVALS_MAX);
     }
 }

@@ -13,6 +13,7 @@ use super::class::{Class, Counts};
 use super::command::ReceiptOutcome;
 use super::event::{CloseReason, Happening, JournalEvent, MergedInto};
 use super::mark::{Mark, Removal};
+use super::recomputed_receipts::RecomputedReceipts;
 use crate::data::LogStartReason;
 use crate::group::names::GroupId;
 
@@ -96,6 +97,16 @@ pub enum Difference {
         /// By the journal.
         journal: u64,
     },
+    /// They count receipts differently.
+    #[error("of {account} the balance has {balance} records with a receipt, the journal {journal}")]
+    Handled {
+        /// Which account.
+        account: AccountId,
+        /// By the balance.
+        balance: u64,
+        /// By the journal.
+        journal: u64,
+    },
     /// They say different things of an offset.
     #[error("of {account} offset {offset} is {balance:?} by the balance, {journal:?} by the journal")]
     Mark {
@@ -127,6 +138,7 @@ struct Painting {
     /// Below the first mark, and under `Folded` ones.
     folded: Counts,
     marks: BTreeMap<i64, Mark>,
+    handled: RecomputedReceipts,
 }
 
 /// The accounts as a journal gives them. Events go in in order; a trimmed journal begins anywhere, since what it still needs
@@ -231,6 +243,7 @@ impl Painting {
             window: Offset::ZERO,
             folded: Counts::default(),
             marks: BTreeMap::from([(at.0, Mark::Pending)]),
+            handled: RecomputedReceipts::default(),
         };
         if let Some(passed) = passed_to {
             painting.paint(at, passed, |mark| mark.passed(true));
@@ -242,12 +255,14 @@ impl Painting {
         let mut marks: BTreeMap<i64, Mark> =
             statement.runs.iter().map(|(start, _, mark)| (start, mark)).collect();
         marks.insert(statement.runs.tail(), Mark::Pending);
+        let (below, intervals) = statement.handled.parts();
         Painting {
             opened_at: statement.opened_at,
             position: statement.position,
             window: statement.window.map_or(Offset::ZERO, |window| window.below),
             folded: statement.folded,
             marks,
+            handled: RecomputedReceipts::stated(statement.handled.count(), below, intervals),
         }
     }
 
@@ -262,9 +277,10 @@ impl Painting {
                 self.paint(window, *passed, |mark| mark.passed(false));
                 self.position = Some(*to);
             }
-            Happening::Receipt { from, to, outcome: ReceiptOutcome::DeadLettered, .. } => {
-                self.paint(*from, *to, Mark::dead_lettered);
-            }
+            Happening::Receipt { from, to, outcome, .. } => match outcome {
+                ReceiptOutcome::Handled => self.handled.add(from.0.max(self.opened_at.0), to.0),
+                ReceiptOutcome::DeadLettered => self.paint(*from, *to, Mark::dead_lettered),
+            },
             Happening::Merged { from, to, into } => self.merged(*from, *to, *into),
             _ => {}
         }
@@ -386,6 +402,10 @@ impl Painting {
             if balance != journal {
                 found.push(Difference::Class { account: id(), class, balance, journal });
             }
+        }
+        let (balance, journal) = (account.handled.count(), self.handled.records());
+        if balance != journal {
+            found.push(Difference::Handled { account: id(), balance, journal });
         }
         found.extend(self.first_mark_that_differs(id(), account, ledger));
     }

@@ -103,6 +103,11 @@ impl Account {
         self.stored.saturating_add(ledger.appended.saturating_sub(self.appended_seen))
     }
 
+    /// Records with a receipt of their handler; a lower bound if receipts came widely scattered.
+    pub fn handled(&self) -> u64 {
+        self.handled.count()
+    }
+
     /// Marks by offset, from the settle point up to the log end.
     pub fn intervals(&self, ledger: Ledger) -> impl Iterator<Item = Interval> + '_ {
         let tail = self.runs.tail();

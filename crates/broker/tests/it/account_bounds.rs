@@ -167,3 +167,23 @@ fn a_thousand_groups_on_a_hundred_partitions_are_small() {
         assert_eq!(marks, [Mark::InFlight, Mark::Pending]);
     }
 }
+
+#[test]
+fn scattered_receipts_are_forgotten_by_one_rule_in_balance_and_journal() {
+    let mut world = World::new(1);
+    world.produce(0, 3_000);
+    world.deliver("g", 0, 0, 3_000);
+    // From above, so that what is forgotten is asked for again below it.
+    for at in (0..1_000).rev() {
+        world.receipt("g", 0, (at * 3, at * 3 + 1), ReceiptOutcome::Handled);
+    }
+    let handled = world.view("g", 0).handled;
+    assert!((256..1_000).contains(&handled), "a lower bound: {handled}");
+    world.assert_balanced();
+    world.restart();
+    let (_, end) = world.data.journal_bounds();
+    world.trim(end);
+    world.receipt("g", 0, (0, 3_000), ReceiptOutcome::Handled);
+    world.assert_balanced();
+    assert!(world.view("g", 0).handled > handled && world.view("g", 0).handled <= 3_000);
+}

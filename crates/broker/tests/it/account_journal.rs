@@ -4,7 +4,7 @@
 use bytes::Bytes;
 use tallymq_broker::Parts;
 use tallymq_broker::account::recompute::{self, AccountId, Difference};
-use tallymq_broker::account::{Class, Committer, CommitterKind, Happening, Mark, Who};
+use tallymq_broker::account::{Class, Committer, CommitterKind, Happening, Mark, ReceiptOutcome, Who};
 use tallymq_broker::data::DataGroup;
 use tallymq_broker::group::GroupCommand;
 use tallymq_broker::group::durable::{CommitPosition, Fence};
@@ -186,4 +186,29 @@ fn a_commit_of_version_1_comes_back_with_nobody_behind_it() {
     };
     assert!(bytes.is_empty());
     assert_eq!((by, positions[0].offset), (Committer::default(), Offset(4)));
+}
+
+#[test]
+fn a_receipt_that_only_one_book_has_is_named_and_one_said_twice_is_written_once() {
+    let mut world = busy();
+    let events = world.journal.len();
+    for _ in 0..3 {
+        world.receipt("g", 0, (0, 300), ReceiptOutcome::Handled);
+        world.receipt("h", 1, (240, 250), ReceiptOutcome::DeadLettered);
+    }
+    assert_eq!(
+        world.journal.len(),
+        events + 3,
+        "two receipts, and what one of them settled; nothing is new in the others"
+    );
+    world.receipt("g", 0, (290, 310), ReceiptOutcome::Handled);
+    assert_eq!(world.journal.len(), events + 3, "there is no record behind the log's end");
+    world.assert_balanced();
+    let is_receipt = |event: &Happening| matches!(event, Happening::Receipt { .. });
+    let mut journal = world.journal.clone();
+    let receipt = journal.iter_mut().find(|(_, event)| is_receipt(&event.what)).unwrap();
+    let Happening::Receipt { from, .. } = &mut receipt.1.what else { panic!() };
+    *from = Offset(1);
+    let account = id("g", 0);
+    assert_eq!(compare(&world, &journal), [Difference::Handled { account, balance: 300, journal: 299 }]);
 }

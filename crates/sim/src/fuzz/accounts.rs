@@ -6,8 +6,9 @@ use tallymq_broker::{
     ApplyContext, Parts,
     account::{
         AccountCommand, Committer, CommitterKind, Delivery, JournalEvent, OpenFrom, Reader, Receipt,
-        ReceiptOutcome, Who, Witness,
+        ReceiptOutcome, TOLD_RANGES_MAX, Who, Witness,
         journal::{self, JournalAppend},
+        receipts_in,
     },
     data::{DataCommand, DataGroup, OpenPartition},
 };
@@ -80,6 +81,24 @@ fn encoded(encode: impl FnOnce(&mut Parts)) -> Bytes {
     let mut parts = Parts::new();
     encode(&mut parts);
     parts.into_bytes()
+}
+
+/// Receipts as clients write them into the metadata of their positions.
+pub(super) fn receipts() -> Target {
+    let seeds =
+        ["tally1;handled=1000+25,3+100;dead=1025,2", "tally1;dead=0;later=1,2", "tally1;handled=7", "a note"];
+    let run = |input: &[u8]| {
+        let Ok(text) = std::str::from_utf8(input) else { return false };
+        let Ok(told) = receipts_in(text) else { return false };
+        assert!(told.len() <= TOLD_RANGES_MAX);
+        assert!(told.iter().all(|one| 0 <= one.from.0 && one.from < one.to), "no range is empty");
+        !told.is_empty()
+    };
+    Target {
+        name: "receipt-text",
+        seeds: seeds.map(|seed| seed.as_bytes().to_vec()).into(),
+        run: Box::new(run),
+    }
 }
 
 pub(super) fn state() -> Target {

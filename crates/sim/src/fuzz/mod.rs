@@ -34,7 +34,7 @@ pub type Run = Box<dyn Fn(&[u8]) -> bool>;
 type Make = fn() -> Target;
 
 /// Every target by name.
-pub const TARGETS: [(&str, Make); 18] = [
+pub const TARGETS: [(&str, Make); 19] = [
     ("kafka-request", kafka::request),
     ("kafka-response", kafka::response),
     ("kafka-session", kafka::session),
@@ -48,6 +48,7 @@ pub const TARGETS: [(&str, Make); 18] = [
     ("data-checkpoint", stored::data_checkpoint),
     ("account-state", accounts::state),
     ("account-journal", accounts::journal),
+    ("receipt-text", accounts::receipts),
     ("consensus-entry", stored::consensus_entry),
     ("config-value", stored::config_value),
     ("wal", images::wal),
