@@ -39,6 +39,7 @@ pub struct ConsumerBuilder {
     create_topics: bool,
     sequences: SequenceCheck,
     receipts: Arc<dyn ReceiptSink>,
+    tell_account: bool,
 }
 
 impl ConsumerBuilder {
@@ -57,6 +58,7 @@ impl ConsumerBuilder {
             create_topics: true,
             sequences: SequenceCheck::on(),
             receipts: Arc::new(CountingReceipts::default()),
+            tell_account: true,
         }
     }
 
@@ -127,6 +129,13 @@ impl ConsumerBuilder {
         self
     }
 
+    /// Whether commits tell the broker's account what became of the records that they pass: handled, or in the dead-letter
+    /// topic. It is a short text in their metadata, which clusters without an account keep and ignore. They do.
+    pub fn tell_account(mut self, tell_account: bool) -> ConsumerBuilder {
+        self.tell_account = tell_account;
+        self
+    }
+
     /// Joins the group and begins to read. A group without positions begins at the earliest record, unless
     /// `auto.offset.reset` of the cluster's properties says otherwise.
     ///
@@ -143,7 +152,7 @@ impl ConsumerBuilder {
         }
         let shared = Arc::new(Shared {
             group: self.group.clone(),
-            work: Mutex::new(Work::new(self.order, self.parallel_max, self.held_max)),
+            work: Mutex::new(self.work()),
             ended: Condvar::new(),
             handler: handler::forget_type(handler),
             retry: self.retry.clone(),
@@ -184,6 +193,14 @@ impl ConsumerBuilder {
             )),
             _ => Ok(()),
         }
+    }
+
+    fn work(&self) -> Work {
+        let mut work = Work::new(self.order, self.parallel_max, self.held_max);
+        if !self.tell_account {
+            work.tell_no_more();
+        }
+        work
     }
 
     fn config(&self) -> rdkafka::ClientConfig {

@@ -10,7 +10,7 @@
 //! ```
 //!
 //! The poll thread never waits for handlers, so a slow one does not cost the partition. The core (tracker, lanes, policy,
-//! copies, work) is pure.
+//! copies, told, work) is pure.
 
 mod builder;
 pub(crate) mod copies;
@@ -21,6 +21,7 @@ mod policy;
 mod processing;
 mod reading;
 mod received;
+mod told;
 mod tracker;
 mod work;
 

@@ -49,7 +49,8 @@ pub(super) struct Shared {
 
 /// What became of a record.
 enum End {
-    Acknowledged,
+    /// With its outcome; None if it goes on as a copy in a retry topic, which will have one.
+    Acknowledged(Option<Outcome>),
     GivenBack,
 }
 
@@ -88,11 +89,18 @@ impl Shared {
         if planted("ack-before-handler") {
             self.work.lock().acknowledge(&job);
         }
+        if planted("receipt-before-handler") {
+            self.work.lock().tell(&job, Outcome::Handled);
+        }
         let end = self.attempts(&mut job).await;
         {
             let mut work = self.work.lock();
             match end {
-                End::Acknowledged => work.acknowledge(&job),
+                End::Acknowledged(outcome) => {
+                    // In this order: a commit that passes the record has to say what became of it.
+                    outcome.into_iter().for_each(|outcome| work.tell(&job, outcome));
+                    work.acknowledge(&job);
+                }
                 End::GivenBack => one(&self.counters.given_back),
             }
             work.end(&lane, &job);
@@ -109,7 +117,7 @@ impl Shared {
             let Err(error) = self.attempt(job.received.clone()).await else {
                 one(&self.counters.handled);
                 self.receipt(&job.received, Outcome::Handled);
-                return End::Acknowledged;
+                return End::Acknowledged(Some(Outcome::Handled));
             };
             one(&self.counters.failed);
             let attempt = job.received.attempt();
@@ -126,21 +134,21 @@ impl Shared {
                 Next::RetryTopic { level, after } => {
                     let topic = policy::retry_topic(&job.received.origin().topic, &self.group, level);
                     let copy = copies::for_retry(&job.received, &failure, topic, after);
-                    let end = self.store_copy(copy, job).await;
-                    if matches!(end, End::Acknowledged) {
-                        one(&self.counters.retried);
+                    if !self.store_copy(copy, job).await {
+                        return End::GivenBack;
                     }
-                    return end;
+                    one(&self.counters.retried);
+                    return End::Acknowledged(None);
                 }
                 Next::DeadLetter => {
                     let topic = policy::dead_letter_topic(&job.received.origin().topic, &self.group);
                     let copy = copies::for_dead_letters(&job.received, &failure, topic);
-                    let end = self.store_copy(copy, job).await;
-                    if matches!(end, End::Acknowledged) {
-                        one(&self.counters.dead_lettered);
-                        self.receipt(&job.received, Outcome::DeadLettered);
+                    if !self.store_copy(copy, job).await {
+                        return End::GivenBack;
                     }
-                    return end;
+                    one(&self.counters.dead_lettered);
+                    self.receipt(&job.received, Outcome::DeadLettered);
+                    return End::Acknowledged(Some(Outcome::DeadLettered));
                 }
             }
         }
@@ -155,18 +163,18 @@ impl Shared {
         })
     }
 
-    /// Until it is stored, or the record is not ours any more.
-    async fn store_copy(&self, copy: Record, job: &mut Job) -> End {
+    /// Until it is stored, or the record is not ours any more: false.
+    async fn store_copy(&self, copy: Record, job: &mut Job) -> bool {
         loop {
             match self.copies.send(copy.clone()).await {
-                Ok(_) => return End::Acknowledged,
+                Ok(_) => return true,
                 Err(error) => {
                     tracing::error!(topic = copy.topic(), %error, "a failed record cannot be copied yet")
                 }
             }
             tokio::select! {
                 () = tokio::time::sleep(COPY_PAUSE) => {}
-                _ = job.lost.wait_for(|lost| *lost) => return End::GivenBack,
+                _ = job.lost.wait_for(|lost| *lost) => return false,
             }
         }
     }

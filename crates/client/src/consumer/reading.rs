@@ -15,7 +15,7 @@ use rdkafka::{
     ClientContext, Message, Offset, TopicPartitionList,
     config::RDKafkaLogLevel,
     consumer::{BaseConsumer, CommitMode, Consumer as _, ConsumerContext, Rebalance},
-    error::{KafkaError, KafkaResult},
+    error::{KafkaError, KafkaResult, RDKafkaErrorCode},
     message::BorrowedMessage,
 };
 
@@ -23,7 +23,7 @@ use super::{
     counts::one,
     processing::Shared,
     received::Received,
-    work::{Admitted, Place},
+    work::{Admitted, Commit, Place},
 };
 use crate::{cluster, sequence::SequenceId};
 
@@ -88,6 +88,9 @@ impl ConsumerContext for Context {
         if let Err(error) = result {
             one(&self.shared.counters.commits_failed);
             tracing::warn!(%error, "a commit failed; the position is committed again with the next one");
+            if is_too_much_told(&error) {
+                tell_no_more(&self.shared);
+            }
             return;
         }
         let mut work = self.shared.work.lock();
@@ -113,10 +116,9 @@ impl Context {
         let wait = if lost || work.is_stopping() { Duration::ZERO } else { self.revoke_wait };
         let until = Instant::now() + wait;
         while work.running_on(places) > 0 && !shared.ended.wait_until(&mut work, until).timed_out() {}
-        let positions = work.committable(Some(places));
         drop(work);
         if !lost {
-            commit(consumer, shared, &positions, CommitMode::Sync);
+            commit_all(consumer, shared, Some(places));
         }
         shared.work.lock().remove(places);
         for (topic, partition) in places {
@@ -138,8 +140,8 @@ pub(super) fn run(
     while !stop.asked.load(Relaxed) && failure.is_none() {
         resume(&consumer, shared);
         if last_commit.elapsed() >= settings.commit_interval {
-            let positions = shared.work.lock().committable(None);
-            commit(&consumer, shared, &positions, CommitMode::Async);
+            let commits = shared.work.lock().committable(None);
+            commit(&consumer, shared, &commits, CommitMode::Async);
             last_commit = Instant::now();
         }
         match consumer.poll(POLL) {
@@ -206,35 +208,65 @@ fn finish(consumer: &BaseConsumer<Context>, shared: &Shared, within: Duration) -
         // What is still read is ignored, and comes again to the next owner.
         drop(consumer.poll(POLL));
     }
-    let (positions, running) = {
-        let work = shared.work.lock();
-        (work.committable(None), work.running())
-    };
-    commit(consumer, shared, &positions, CommitMode::Sync);
+    let running = shared.work.lock().running();
+    commit_all(consumer, shared, None);
     running as u64
 }
 
-fn commit(consumer: &BaseConsumer<Context>, shared: &Shared, positions: &[(Place, i64)], mode: CommitMode) {
-    if positions.is_empty() {
-        return;
+/// Commits until nothing is left: what there is to tell of many records may need several commits.
+fn commit_all(consumer: &BaseConsumer<Context>, shared: &Shared, of: Option<&[Place]>) {
+    loop {
+        let commits = shared.work.lock().committable(of);
+        if commits.is_empty() || !commit(consumer, shared, &commits, CommitMode::Sync) {
+            return;
+        }
     }
-    let mut list = TopicPartitionList::with_capacity(positions.len());
-    for ((topic, partition), position) in positions {
-        drop(list.add_partition_offset(topic, *partition, Offset::Offset(*position)));
+}
+
+/// Whether it is worth going on.
+fn commit(consumer: &BaseConsumer<Context>, shared: &Shared, commits: &[Commit], mode: CommitMode) -> bool {
+    if commits.is_empty() {
+        return true;
+    }
+    let mut list = TopicPartitionList::with_capacity(commits.len());
+    for Commit { place: (topic, partition), position, metadata } in commits {
+        let mut element = list.add_partition(topic, *partition);
+        drop(element.set_offset(Offset::Offset(*position)));
+        if !metadata.is_empty() {
+            element.set_metadata(metadata);
+        }
     }
     match consumer.commit(&list, mode) {
         Ok(()) if matches!(mode, CommitMode::Sync) => {
             let mut work = shared.work.lock();
-            for (place, position) in positions {
-                work.committed(place, *position);
+            for commit in commits {
+                work.committed(&commit.place, commit.position);
             }
+            true
         }
-        Ok(()) => {}
+        Ok(()) => true,
         Err(error) => {
             one(&shared.counters.commits_failed);
             tracing::warn!(%error, "a commit failed; what it covered may come again");
+            let again = is_too_much_told(&error);
+            if again {
+                tell_no_more(shared);
+            }
+            again
         }
     }
+}
+
+/// A cluster may allow less metadata than Kafka does; a position that cannot be committed would be worse than an untold one.
+fn is_too_much_told(error: &KafkaError) -> bool {
+    error.rdkafka_error_code() == Some(RDKafkaErrorCode::OffsetMetadataTooLarge)
+}
+
+fn tell_no_more(shared: &Shared) {
+    tracing::warn!(
+        "the cluster takes no metadata of that length: from now on it is not told what became of records"
+    );
+    shared.work.lock().tell_no_more();
 }
 
 /// Errors after which librdkafka reads no more; it mends all others by itself.

@@ -9,7 +9,8 @@ use std::{
 
 use tokio::sync::watch;
 
-use super::{lanes::Lanes, received::Received, tracker::Tracker};
+use super::{lanes::Lanes, received::Received, told::Told, tracker::Tracker};
+use crate::receipt::Outcome;
 
 /// A partition of a topic.
 pub(super) type Place = (Arc<str>, i32);
@@ -45,6 +46,7 @@ pub(super) struct Job {
 struct Partition {
     epoch: u64, // an assignment's own number: jobs of an earlier one change nothing
     tracker: Tracker,
+    told: Told,
     held: usize,            // received and not finished
     running: usize,         // of them, with a handler at work
     committed: Option<i64>, // the last position that was acknowledged or sent
@@ -62,6 +64,15 @@ pub(super) struct Work {
     to_resume: Vec<Place>,
     epochs: u64,
     stopping: bool,
+    tells: bool,
+}
+
+/// A position that may be committed, and what its metadata says of the records below.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Commit {
+    pub(super) place: Place,
+    pub(super) position: i64,
+    pub(super) metadata: String,
 }
 
 /// What follows from a record that was read.
@@ -85,6 +96,7 @@ impl Work {
             to_resume: Vec::new(),
             epochs: 0,
             stopping: false,
+            tells: true,
         }
     }
 
@@ -94,6 +106,7 @@ impl Work {
         let partition = Partition {
             epoch: self.epochs,
             tracker: Tracker::default(),
+            told: Told::default(),
             held: 0,
             running: 0,
             committed: None,
@@ -181,6 +194,21 @@ impl Work {
         Some((lane, job))
     }
 
+    /// From now on commits say nothing of what became of records.
+    pub(super) fn tell_no_more(&mut self) {
+        self.tells = false;
+        self.partitions.values_mut().for_each(|partition| partition.told = Told::default());
+    }
+
+    /// What became of a record, to be told with the commit that passes it.
+    pub(super) fn tell(&mut self, job: &Job, outcome: Outcome) {
+        if self.tells
+            && let Some(partition) = self.own(job)
+        {
+            partition.told.note(job.received.offset(), outcome);
+        }
+    }
+
     /// The record is done with: its position may be committed.
     pub(super) fn acknowledge(&mut self, job: &Job) {
         let low = self.held_max / 2;
@@ -209,20 +237,22 @@ impl Work {
         places
     }
 
-    /// Positions that are further than what was committed last, of these partitions or of all.
-    pub(super) fn committable(&self, of: Option<&[Place]>) -> Vec<(Place, i64)> {
+    /// Positions that are further than what was committed last, of these partitions or of all. Where there is more to tell
+    /// of the records below than fits, the position is as far as that goes, and the rest comes with the next commit.
+    pub(super) fn committable(&self, of: Option<&[Place]>) -> Vec<Commit> {
         let wanted = |place: &Place| of.is_none_or(|places| places.contains(place));
         self.partitions
             .iter()
             .filter(|(place, _)| wanted(place))
             .filter_map(|(place, partition)| {
-                let position = partition.tracker.position()?;
+                let telling = partition.told.telling(partition.tracker.position()?);
+                let (position, metadata) = (telling.below, telling.text);
                 // Where reading began is no news.
                 let moved = match partition.committed {
                     Some(committed) => committed < position,
                     None => partition.tracker.moved(),
                 };
-                moved.then(|| (place.clone(), position))
+                moved.then(|| Commit { place: place.clone(), position, metadata })
             })
             .collect()
     }
@@ -231,6 +261,7 @@ impl Work {
     pub(super) fn committed(&mut self, place: &Place, position: i64) {
         if let Some(partition) = self.partitions.get_mut(place) {
             partition.committed = Some(position);
+            partition.told.taken(position);
         }
     }
 

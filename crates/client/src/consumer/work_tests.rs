@@ -32,6 +32,12 @@ fn start_all(work: &mut Work) -> Vec<(Lane, Job)> {
     std::iter::from_fn(|| work.start()).collect()
 }
 
+/// Place, position and metadata.
+fn commits(work: &Work) -> Vec<(Place, i64, String)> {
+    let commit = |commit: Commit| (commit.place, commit.position, commit.metadata);
+    work.committable(None).into_iter().map(commit).collect()
+}
+
 fn offsets(jobs: &[(Lane, Job)]) -> Vec<i64> {
     jobs.iter().map(|(_, job)| job.received.offset()).collect()
 }
@@ -47,7 +53,7 @@ fn keys_run_side_by_side_and_each_in_order() {
     work.acknowledge(&first[0].1);
     work.end(&first[0].0, &first[0].1);
     assert_eq!(offsets(&start_all(&mut work)), [1]);
-    assert_eq!(work.committable(None), [(place(0), 1)]);
+    assert_eq!(commits(&work), [(place(0), 1, String::new())]);
 }
 
 #[test]
@@ -77,7 +83,7 @@ fn an_unfinished_record_is_never_committed_past() {
     work.end(&jobs[0].0, &jobs[0].1);
     assert!(work.committable(None).is_empty());
     work.acknowledge(&jobs[0].1);
-    assert_eq!(work.committable(None), [(place(0), 13)]);
+    assert_eq!(commits(&work), [(place(0), 13, String::new())]);
     work.committed(&place(0), 13);
     assert!(work.committable(None).is_empty());
 }
@@ -122,4 +128,28 @@ fn after_stop_nothing_is_taken() {
     assert_eq!(work.stop(), 1);
     assert_eq!(read(&mut work, 0, 1, None), Admitted::Ignored);
     assert!(work.start().is_none());
+}
+
+#[test]
+fn outcomes_go_with_the_commit_that_passes_them_until_one_was_taken() {
+    let mut work = work(Order::Key);
+    (0..4).for_each(|offset| drop(read(&mut work, 0, 10 + offset, None)));
+    let jobs = start_all(&mut work);
+    for (at, (lane, job)) in jobs.iter().enumerate().filter(|(at, _)| *at != 2) {
+        work.tell(job, if at == 1 { Outcome::DeadLettered } else { Outcome::Handled });
+        work.acknowledge(job);
+        work.end(lane, job);
+    }
+    let first = (place(0), 12, "tally1;handled=10;dead=11".to_owned());
+    assert_eq!(commits(&work), [first.clone()], "the fourth may come again");
+    assert_eq!(commits(&work), [first], "nobody said that it arrived");
+    work.committed(&place(0), 12);
+    assert!(commits(&work).is_empty());
+    // A copy in a retry topic is no outcome.
+    work.acknowledge(&jobs[2].1);
+    assert_eq!(commits(&work), [(place(0), 14, "tally1;handled=13".to_owned())]);
+    work.tell_no_more();
+    assert_eq!(commits(&work), [(place(0), 14, String::new())]);
+    work.tell(&jobs[2].1, Outcome::Handled);
+    assert_eq!(commits(&work)[0].2, "");
 }
