@@ -50,13 +50,13 @@ pub(super) fn parse_file(name: &str) -> Option<FileKind> {
 }
 
 /// Reads a topic directory's name back; only the spelling that [`topic_dir`] writes.
-pub(super) fn parse_topic(name: &str) -> Option<TopicId> {
+pub(crate) fn parse_topic(name: &str) -> Option<TopicId> {
     let id = Uuid::try_parse(name).ok()?;
     (id.as_hyphenated().to_string() == name).then_some(TopicId(id))
 }
 
 /// Reads a partition directory's name back; only the spelling that [`partition_dir`] writes.
-pub(super) fn parse_partition(name: &str) -> Option<PartitionIndex> {
+pub(crate) fn parse_partition(name: &str) -> Option<PartitionIndex> {
     let partition: i32 = name.parse().ok()?;
     (partition >= 0 && partition.to_string() == name).then_some(PartitionIndex(partition))
 }

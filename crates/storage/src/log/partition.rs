@@ -14,6 +14,7 @@ use super::{
     error::{AppendError, ReadError},
     options::PartitionOptions,
     position::LogPosition,
+    range::BatchRange,
     segment::SegmentView,
     shared::{GroupMarks, Item, Shared},
     state::State,
@@ -155,6 +156,17 @@ impl PartitionLog {
     /// The segments that hold visible records, oldest first, as far as they are written. Opens no file.
     pub fn segments(&self) -> Vec<SegmentView> {
         self.state.lock().views()
+    }
+
+    /// The offset below which a durable checkpoint has everything: what is there stays as it is, whatever crashes.
+    pub fn durable_end(&self) -> Offset {
+        self.state.lock().durable_end
+    }
+
+    /// The written batches from the one that contains `from` up to `to`, which must be in one segment; to be read at
+    /// leisure, without the log's locks. Each batch is checked.
+    pub fn range(&self, from: Offset, to: Offset) -> Result<BatchRange, ReadError> {
+        super::range::open(self, from, to)
     }
 
     /// Hides what is before `offset`. Files go once no kept checkpoint needs them.

@@ -182,7 +182,7 @@ fn missing(log: &PartitionLog, span: &Span) -> ReadError {
 }
 
 /// Where the batch that contains `from` begins, in its segment.
-fn locate(opened: &Opened, source: &Source, from: Offset) -> Result<IndexEntry, ReadError> {
+pub(super) fn locate(opened: &Opened, source: &Source, from: Offset) -> Result<IndexEntry, ReadError> {
     let relative = (from.0 - source.span.base.0) as u32;
     let known = opened.index.before_offset(relative);
     if known.relative == relative {

@@ -50,6 +50,9 @@ pub(super) struct State {
     seen: u64,
     mark: Option<Box<MarkPoint>>,
     marked_start: Offset,
+    marked_end: Offset,
+    /// What is below it is in a checkpoint that is on disk: no crash changes it any more.
+    pub durable_end: Offset,
     needed: [Offset; 2],
 }
 
@@ -115,6 +118,8 @@ impl State {
             seen: generation,
             mark: None,
             marked_start: first,
+            marked_end: position.log_end,
+            durable_end: position.log_end,
             // The checkpoint before the one that was loaded may need what this one does not.
             needed: [Offset::ZERO; 2],
         }
@@ -301,6 +306,7 @@ impl State {
             _ => return Err(FlushError::Superseded),
         };
         self.marked_start = position.log_start;
+        self.marked_end = position.log_end;
         Ok(Some(position))
     }
 
@@ -312,6 +318,7 @@ impl State {
         if self.mark.as_ref().is_some_and(|mark| mark.generation <= generation) {
             self.mark = None;
         }
+        self.durable_end = self.durable_end.max(self.marked_end);
         self.needed =
             [if checkpoints_kept < 2 { self.marked_start } else { self.needed[1] }, self.marked_start];
         let sealed = self.segments.len() - usize::from(self.active.is_some());
