@@ -93,8 +93,9 @@ def play(broker, directory, quick):
 
 
 def _once_more(client, suite, broker, failed):
-    """The suite waits one or two seconds for things that take longer when other clients' tests load the machine: what
-    failed has to pass alone, and its row says so."""
+    """kafka-python forgets a subscription that comes while its first metadata is on its way, against any broker
+    (clients/kafka-python/lost_subscription.py), and a busy machine makes that way long: what failed has to pass alone, and
+    its row says so."""
     for test in failed:
         [(_, outcome, message, seconds)] = _pytest(client.argv[0], suite, broker, [f"test/integration/{test}"], 120)
         problem = None if outcome == "passed" else f"{outcome}, twice: {message}"
