@@ -4,6 +4,7 @@
 
 mod checkpoint_files;
 mod disk_contract;
+mod key_index;
 mod log_damage;
 mod log_faults;
 mod log_power_cut;

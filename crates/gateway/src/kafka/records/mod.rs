@@ -9,6 +9,7 @@
 
 mod batch;
 mod compression;
+mod keys;
 mod murmur2;
 mod read;
 
@@ -17,6 +18,7 @@ use tallymq_model::{Offset, Timestamp};
 
 pub use batch::{BatchOptions, Producer, build_batch};
 pub use compression::{Compression, CompressionError, decompress};
+pub use keys::{SEARCHED_BYTES_MAX, for_each_key};
 pub use murmur2::murmur2;
 pub use read::{ReadRecordsError, read_records};
 
