@@ -125,6 +125,7 @@ impl ProducerBuilder {
             jobs: Mutex::new(Some(jobs)),
             dispatcher: Mutex::new(Some(dispatcher)),
             resender: Mutex::new(resender),
+            line: tokio::sync::Mutex::default(),
             room,
             buffer_bytes_max,
         };

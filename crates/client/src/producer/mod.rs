@@ -26,7 +26,7 @@ use std::{sync::Arc, time::Duration};
 use parking_lot::Mutex;
 use tokio::{
     sync::{Semaphore, mpsc, oneshot},
-    task::JoinHandle,
+    task::{JoinHandle, coop::unconstrained},
 };
 use uuid::Uuid;
 
@@ -73,6 +73,7 @@ struct Handle {
     jobs: Mutex<Option<mpsc::UnboundedSender<Job>>>, // None once closed
     dispatcher: Mutex<Option<JoinHandle<()>>>,       // None once closed
     resender: Mutex<Option<JoinHandle<()>>>,         // None without a spool, and once closed
+    line: tokio::sync::Mutex<()>, // sends that wait for room, in the order in which they began
     room: Arc<Semaphore>,
     buffer_bytes_max: usize,
 }
@@ -100,19 +101,23 @@ impl Producer {
     /// [`SendError::Refused`]: it is not stored. [`SendError::Unknown`]: it may be.
     pub async fn send(&self, record: Record) -> Result<Stored, SendError> {
         let bytes = self.bytes(&record);
-        let acquired = tokio::time::timeout(
-            self.handle.core.deadline,
-            self.handle.room.clone().acquire_many_owned(bytes),
-        );
-        let Ok(Ok(room)) = acquired.await else {
+        let (job, answer) = awaited(record);
+        let mut waiting = Some(job);
+        // Out of tokio's budget for a task, a lock would say "later" before it has put this send into its line, and sends
+        // of one task would overtake each other.
+        let in_line = unconstrained(async {
+            let _turn = self.handle.line.lock().await;
+            let room = self.handle.room.clone().acquire_many_owned(bytes).await;
+            if let (Ok(room), Some(job)) = (room, waiting.take()) {
+                self.submit(Job { room: Some(room), ..job });
+            }
+        });
+        // If time runs out first, the job is still here.
+        drop(tokio::time::timeout(self.handle.core.deadline, in_line).await);
+        if let Some(job) = waiting {
             self.handle.core.counters.took();
-            let (job, answer) = awaited(record);
             self.refuse(job, self.buffer_full());
-            return answer_of(answer).await;
-        };
-        let (mut job, answer) = awaited(record);
-        job.room = Some(room);
-        self.submit(job);
+        }
         answer_of(answer).await
     }
 

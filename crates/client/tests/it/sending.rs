@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use futures_util::future::join_all;
 use tallymq_client::{
     Cluster, Producer, Record, Refusal, SendError, SpoolSettings, Stored, partition::partition_of_key,
 };
@@ -39,6 +40,25 @@ async fn stored_records_stand_where_the_outcome_says() {
     assert_eq!((counts.checked, counts.missing, counts.duplicates, counts.late), (30, 0, 0, 0));
     assert!(records.iter().all(|record| record.headers[0].name == "own"));
     assert_eq!(producer.counts().stored, 30);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sends_of_one_task_keep_the_order_in_which_they_began() {
+    const RECORDS: usize = 2000;
+    let broker = Broker::start();
+    broker.create_topic("t", 1);
+    // One has room for all of them, the other for a few at a time.
+    for (round, buffer_bytes_max) in [64 << 20, 5000].into_iter().enumerate() {
+        let builder = Producer::builder(broker.cluster()).buffer_bytes_max(buffer_bytes_max);
+        let producer = builder.start().await.unwrap();
+        let value = |number: usize| (round * RECORDS + number).to_string();
+        let sends = (0..RECORDS).map(|number| producer.send(Record::to("t").value(value(number))));
+        let outcomes = join_all(sends).await;
+        assert!(outcomes.into_iter().all(|outcome| outcome.unwrap().by_broker()));
+    }
+    let records = topic::read(broker.address(), "t");
+    let numbers: Vec<usize> = records.iter().map(|record| record.value.parse().unwrap()).collect();
+    assert_eq!(numbers, (0..2 * RECORDS).collect::<Vec<_>>());
 }
 
 #[tokio::test(flavor = "multi_thread")]
