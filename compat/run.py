@@ -18,6 +18,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from harness import brokers, clients, console_tools, differential, doctor, install, own_suite, scenario  # noqa: E402
+from harness.account import suite as account  # noqa: E402
 
 # Names for --only: one per client, and the suites that came with a client. The long ones first.
 SUITES = {
@@ -25,7 +26,9 @@ SUITES = {
     "kafka-python-suite": own_suite.play,
     "differential": differential.play,
     "doctor": doctor.play,
+    "account": account.play,
 }
+ONLY_TALLYMQ = {"account"}  # no other broker keeps one
 ALL = ["java", "rdkafka", "confluent", *SUITES, "kafka-python", "kafkajs", "franz"]
 assert set(ALL) == {*clients.ALL, *SUITES}
 
@@ -115,7 +118,8 @@ def rows_of_all(names, options, directory):
 
 def main():
     options = arguments()
-    names, begin = options.only or ALL, time.monotonic()
+    everything = [name for name in ALL if options.broker == "tallymq" or name not in ONLY_TALLYMQ]
+    names, begin = options.only or everything, time.monotonic()
     directory = Path(tempfile.mkdtemp(prefix="tallymq-compat-"))
     try:
         if options.rows:

@@ -52,6 +52,8 @@ func main() {
 		consume(ctx, newHistory())
 	case "group":
 		group(ctx, newHistory())
+	case "drive":
+		drive()
 	default:
 		panic("mode " + parameters.Mode)
 	}

@@ -1,0 +1,109 @@
+"""Records that are stored and cannot be read any more: taken out of a segment of a stopped broker, or with a byte of them changed."""
+
+import json
+import struct
+import subprocess
+
+from .books import Expected
+from .play import ALL, Wrong, until
+
+PLANTED = []
+TOPICS = "topics"
+
+
+def planted(title, expected, languages=ALL):
+    def declare(run):
+        PLANTED.append((title, expected, languages, run))
+        return run
+
+    return declare
+
+
+def batches(data):
+    """Base offset and place in the file of each record batch (KIP-98: base offset i64, length i32 of what follows)."""
+    found, at = [], 0
+    while at + 12 <= len(data):
+        base, length = struct.unpack_from(">qi", data, at)
+        found.append((base, at, at + 12 + length))
+        at += 12 + length
+    return found
+
+
+def segment(play, partition):
+    """The segment file of a partition, while the broker is stopped. Topics are folders by id."""
+    return next((play.stage.broker.data / TOPICS / play.topic_id / str(partition)).glob("*.log"))
+
+
+def begin(play):
+    """Offsets 0 to 49 of partition 1 in batches of 10; the first is read."""
+    play.create(2)
+    play.send(5, 0)
+    for _ in range(5):
+        play.send(10, 1)
+    # A group that was never given more than the first ten: what a client fetches ahead is delivered.
+    play.stage.books.open(play.topic, play.group)
+    said = subprocess.run(
+        [play.stage.broker.binary, "topic", "describe", play.topic, "--json", "-b", play.address],
+        capture_output=True, text=True, check=True, timeout=120,
+    )
+    play.topic_id = json.loads(said.stdout)["id"]
+
+
+def lost_by_verify(play, report):
+    found = [each for each in report["lost"] if each["topic"] == play.topic]
+    named = [(each["partition"], each["from"], each["to"], each["groups"]) for each in found]
+    if named != [(1, 20, 30, [play.group])]:
+        raise Wrong(f"tallymq verify names {named}")
+
+
+def finish(play):
+    """The group reads up to the damage and is stuck there; a person sets it behind, and it goes on."""
+    stuck = play.consumer().subscribe()
+    stuck.work()
+    until(lambda: any(each["class"] == "lost" for each in play.stage.books.alarms(play.topic)), "the alarm")
+    until(lambda: stuck.seen()["next"].get(f"{play.topic}/1") == 20, "the records before it")
+    stuck.rest()
+    stuck.close()
+    play.reset({1: 30})
+    again = play.consumer().subscribe()
+    again.read(20)
+    again.commit({1: 50})
+    again.close()
+    play.expect({1: Expected([("lost", 20, 30)], {"processed": 40, "lost": 10}, cause="unreadable")})
+
+
+@planted("a byte of stored records is changed on disk", "*lost*, 20 to 29, by `verify` and by the broker that reads them")
+def changed(play):
+    begin(play)
+    report = yield change_byte(play)
+    lost_by_verify(play, report)
+    finish(play)
+
+
+@planted("records are removed from a segment", "*lost*, 20 to 29, by `verify` and by the broker that reads them")
+def taken_out(play):
+    begin(play)
+    report = yield take_out(play)
+    lost_by_verify(play, report)
+    finish(play)
+
+
+def change_byte(play):
+    def damage():
+        path = segment(play, 1)
+        data = bytearray(path.read_bytes())
+        _, _, end = next(each for each in batches(data) if each[0] == 20)
+        data[end - 3] ^= 0x40
+        path.write_bytes(data)
+
+    return damage
+
+
+def take_out(play):
+    def damage():
+        path = segment(play, 1)
+        data = path.read_bytes()
+        _, start, end = next(each for each in batches(data) if each[0] == 20)
+        path.write_bytes(data[:start] + data[end:])
+
+    return damage

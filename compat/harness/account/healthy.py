@@ -1,0 +1,369 @@
+"""Groups with which nothing is wrong, however much comes and goes: no alarm may be raised, and everything has to be processed.
+
+What crashes the broker is in storm.py.
+"""
+
+from .play import ALL, WITH_ASSIGN, until
+
+WORKLOADS = []
+BOTH_PROTOCOLS = ("confluent", "java", "franz")  # kafkajs knows neither KIP-848, nor static members, nor cooperative ones
+MIXED = "confluent + java + franz"
+
+
+def healthy(title, languages=ALL):
+    def declare(run):
+        WORKLOADS.append((title, languages, run))
+        return run
+
+    return declare
+
+
+def come_and_go(play, **settings):
+    """Three members come, and two go, while records flow."""
+    play.create(4)
+    sending = play.sending(3000, rate=500)
+    members = []
+    for number in range(3):
+        member = play.consumer(client_id=f"{play.client}-{number}", metadata_ms=1000, **settings)
+        members.append(member.subscribe().work().owns(1))
+    members.pop(0).close()
+    members[0].owns(2)
+    members.pop(0).close()
+    members[0].owns(4)
+    sending.result()
+    play.healthy()
+    members[0].close()
+
+
+@healthy("members join and leave while records flow")
+def rebalances(play):
+    come_and_go(play, session_ms=6000)
+
+
+@healthy("the same with the new group protocol (KIP-848)", BOTH_PROTOCOLS)
+def new_protocol(play):
+    come_and_go(play, protocol="consumer")
+
+
+@healthy("the same with cooperative rebalancing", BOTH_PROTOCOLS)
+def cooperative(play):
+    come_and_go(play, assignor="cooperative", session_ms=6000)
+
+
+@healthy("kill -9 of a member while records flow")
+def killed_member(play):
+    play.create(4)
+    sending = play.sending(3000, rate=400)
+    victim = play.stage.start_driver(play.language, f"victim-{play.name}")
+    session = 6000
+    doomed = play.consumer(driver=victim, client_id="doomed", session_ms=session).subscribe().work().owns(4)
+    survivor = play.consumer(client_id="survivor", session_ms=session).subscribe().work().owns(2)
+    until(lambda: doomed.seen()["count"] >= 200, "records at the one that is killed")
+    victim.kill()
+    survivor.owns(4)
+    sending.result()
+    play.healthy()
+    survivor.close()
+
+
+@healthy("seeks back and reads again")
+def seeks_back(play):
+    play.create(1)
+    play.send(100)
+    member = play.consumer().subscribe()
+    member.read(100)
+    member.commit({0: 100})
+    member.seek({0: 20})
+    member.read(80)
+    member.commit({0: 100})
+    play.healthy(unwitnessed="none", redelivered=80)
+    member.close()
+
+
+@healthy("pauses a partition, and resumes it")
+def pauses(play):
+    play.create(2)
+    member = play.consumer().subscribe()
+    play.send(20, 0)
+    member.read(20)
+    member.pause(0)
+    play.send(30, 0)
+    play.send(30, 1)
+    member.read(30)
+    member.resume(0)
+    member.work()
+    play.healthy(unwitnessed="none")
+    member.close()
+
+
+@healthy("a slow member beside a fast one")
+def slow(play):
+    play.create(2)
+    fast = play.consumer(client_id="fast", session_ms=6000).subscribe().work()
+    slow = play.consumer(client_id="slow", session_ms=6000, max_poll_records=20).subscribe().work(delay_ms=100)
+    slow.owns(1)
+    play.send(100)
+    play.healthy(unwitnessed="none")
+    fast.close()
+    slow.close()
+
+
+@healthy("partitions assigned by hand, positions committed", WITH_ASSIGN)
+def by_hand(play):
+    play.create(2)
+    play.send(50, 0)
+    play.send(50, 1)
+    member = play.consumer().assign({0: 0, 1: 0})
+    member.read(100)
+    member.commit({0: 50, 1: 50})
+    member.close()
+    play.send(20, 1)
+    again = play.consumer().assign({1: "stored"})
+    again.read(20)
+    again.commit({1: 70})
+    play.healthy(unwitnessed="none")
+    again.close()
+
+
+@healthy("static members that are started again", BOTH_PROTOCOLS)
+def static(play):
+    play.create(2)
+    sending = play.sending(1500, rate=400)
+    settings = {"session_ms": 30_000}
+    names = [f"i-{play.name}-{number}" for number in range(2)]
+    members = [play.consumer(client_id=name, instance=name, **settings).subscribe().work() for name in names]
+    for at, name in enumerate(names):
+        members[at].owns(1)
+        members[at].close()
+        members[at] = play.consumer(client_id=name, instance=name, **settings).subscribe().work()
+    members[1].owns(1)
+    sending.result()
+    play.healthy()
+    for member in members:
+        member.close()
+
+
+@healthy("starts at `latest`: what was before is not its business")
+def at_latest(play):
+    play.create(1)
+    play.send(50)
+    member = play.consumer(reset="latest").subscribe()
+    member.poll(owned=1)
+    until(lambda: play.stage.books.partitions(play.topic, play.group), "the account opens with the first fetch")
+    play.send(50)
+    member.read(50)
+    member.commit({0: 100})
+    play.healthy(50, unwitnessed="none")
+    member.close()
+
+
+@healthy("one group, the library's own client id")
+def own_client_id(play):
+    play.create(2)
+    play.send(100)
+    member = play.consumer(client_id=None).subscribe()
+    member.read(100)
+    member.commit()
+    play.healthy(unwitnessed="none")
+    member.close()
+
+
+@healthy("two groups, the library's own client id (may be *unwitnessed*)")
+def two_with_own_client_id(play):
+    play.create(2)
+    groups = [play.group, f"{play.group}-second"]
+    members = [play.consumer(group=group, client_id=None).subscribe() for group in groups]
+    for member in members:
+        member.poll(owned=2)
+    play.send(100)
+    for member in members:
+        member.read(100)
+        member.commit()
+    for group in groups:
+        play.healthy(group=group, unwitnessed="any")
+    for member in members:
+        member.close()
+
+
+@healthy("automatic commits")
+def automatic(play):
+    play.create(2)
+    member = play.consumer(auto_commit_ms=200).subscribe().work()
+    play.send(500, rate=500)
+    play.healthy(unwitnessed="none")
+    member.close()
+
+
+@healthy("a commit after each record")
+def each_record(play):
+    play.create(2)
+    member = play.consumer(max_poll_records=1).subscribe().work("each")
+    play.send(200)
+    play.healthy(unwitnessed="none")
+    member.close()
+
+
+@healthy("commits that nobody waits for", ("confluent", "java"))
+def not_awaited(play):
+    play.create(2)
+    member = play.consumer().subscribe().work("async")
+    play.send(1000, rate=1000)
+    play.healthy(unwitnessed="none")
+    member.close()
+
+
+@healthy("three groups of one topic, each with its client id")
+def several_groups(play):
+    play.create(2)
+    groups = [f"{play.group}-{number}" for number in range(3)]
+    members = [play.consumer(group=group, client_id=f"c-{group}").subscribe().work() for group in groups]
+    play.send(600, rate=600)
+    for group in groups:
+        play.healthy(group=group, unwitnessed="none")
+    for member in members:
+        member.close()
+
+
+@healthy("topics by a pattern")
+def by_pattern(play):
+    topics = [f"{play.topic}-{name}" for name in ("one", "two")]
+    for topic in topics:
+        play.create(2, topic=topic)
+        play.send(50, topic=topic)
+    member = play.consumer(metadata_ms=1000).subscribe(pattern=f"{play.topic}-.*")
+    member.read(100)
+    member.commit()
+    play.healthy(topics=topics, unwitnessed="none")
+    member.close()
+
+
+@healthy("partitions are added under a group that works")
+def grown(play):
+    play.create(1)
+    member = play.consumer(metadata_ms=1000).subscribe().work().owns(1)
+    play.send(50)
+    play.admin("grow", partitions=3)
+    play.partitions = 3
+    play.send(90)
+    member.owns(3)
+    play.healthy(unwitnessed="none")
+    member.close()
+
+
+@healthy("an idle group, and records at last")
+def idle(play):
+    play.create(2)
+    member = play.consumer(auto_commit_ms=100).subscribe().work().owns(2)
+    until(lambda: len(play.stage.books.partitions(play.topic, play.group)) == 2, "accounts of the idle group")
+    play.healthy(0)
+    play.send(40)
+    play.healthy(unwitnessed="none")
+    member.close()
+
+
+@healthy("stops, and starts again behind a backlog")
+def started_again(play):
+    play.create(2)
+    for _ in range(3):
+        play.send(200)
+        member = play.consumer().subscribe()
+        member.read(200)
+        member.commit()
+        member.close()
+    play.healthy(unwitnessed="none")
+
+
+@healthy("compressed batches of each codec")
+def compressed(play):
+    play.create(1)
+    for codec in ("none", "gzip", "snappy", "lz4", "zstd"):
+        play.send(300, compression=codec, size=200)
+    member = play.consumer().subscribe().work()
+    play.healthy(unwitnessed="none")
+    member.close()
+
+
+@healthy("stops in the middle of a batch; the next member goes on there")
+def middle_of_a_batch(play):
+    play.create(1)
+    play.send(20)
+    first = play.consumer(max_poll_records=7).subscribe()
+    first.read(7)
+    first.commit({0: 7})
+    first.close()
+    second = play.consumer().subscribe()
+    second.read(13)
+    second.commit({0: 20})
+    play.healthy(unwitnessed="none")
+    second.close()
+
+
+@healthy("retention removes what was read", ("java", "kafkajs"))
+def retention(play):
+    play.create(1, **{"segment.bytes": "1048576"})
+    play.send(2400, size=1000)
+    member = play.consumer().subscribe()
+    member.read(2400)
+    member.commit({0: 2400})
+    play.admin("configure", config={"segment.bytes": "1048576", "retention.bytes": "1"})
+    until(lambda: play.admin("bounds", partitions=1)["0"][0] > 0, "retention")
+    play.healthy(unwitnessed="none")
+    member.close()
+
+
+@healthy("DeleteRecords over what was read", ("confluent", "franz"))
+def deleted(play):
+    play.create(1)
+    play.send(50)
+    member = play.consumer().subscribe()
+    member.read(50)
+    member.commit({0: 50})
+    play.admin("delete_records", offsets={0: 40})
+    play.healthy(unwitnessed="none")
+    member.close()
+
+
+@healthy("a reset to the beginning, everything read twice")
+def twice(play):
+    play.create(1)
+    for reset in (False, True):
+        if reset:
+            play.reset({0: 0})
+        else:
+            play.send(50)
+        member = play.consumer().subscribe()
+        member.read(50)
+        member.commit({0: 50})
+        member.close()
+    play.healthy(unwitnessed="none", redelivered=50)
+
+
+@healthy("from the classic to the new group protocol, member by member", ("java",))
+def upgraded(play):
+    play.create(4)
+    sending = play.sending(2000, rate=400)
+    old = play.consumer(client_id="old", session_ms=6000).subscribe().work().owns(4)
+    new = play.consumer(client_id="new", protocol="consumer").subscribe().work().owns(1)
+    old.close()
+    new.owns(4)
+    sending.result()
+    play.healthy()
+    new.close()
+
+
+@healthy("one group with members of three languages", (MIXED,))
+def mixed(play):
+    play.create(6)
+    sending = play.sending(3000, rate=500)
+    members = []
+    for language in MIXED.split(" + "):
+        settings = {"client_id": language, "assignor": "range", "session_ms": 6000}
+        member = play.consumer(driver=play.stage.drivers[language], **settings)
+        members.append(member.subscribe().work().owns(2))
+    members[0].owns(2)
+    members.pop(0).close()
+    members[0].owns(3)
+    sending.result()
+    play.healthy()
+    for member in members:
+        member.close()

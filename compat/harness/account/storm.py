@@ -1,0 +1,129 @@
+"""What happens when the broker goes: killed twice, then stopped and started, with everything of this file on it at once.
+
+A scenario is a generator: it yields where it wants the broker to go, and goes on when it is back. A planted one tells what it
+expects as those of planted.py do.
+"""
+
+from .books import Expected
+from .play import ALL, WITH_ASSIGN, until
+from .healthy import BOTH_PROTOCOLS
+
+PLANTED = []
+WORKLOADS = []
+LIVE = 12_000  # records, some hundred a second: about 20 s of traffic, in which the broker goes three times
+
+
+def planted(title, expected, languages=ALL):
+    def declare(run):
+        PLANTED.append((title, expected, languages, run))
+        return run
+
+    return declare
+
+
+def healthy(title, languages=ALL):
+    def declare(run):
+        WORKLOADS.append((title, languages, run))
+        return run
+
+    return declare
+
+
+@planted("the broker is killed, then a position passes records that it does not know to be delivered",
+         "*unwitnessed*, 10 to 49; what came after the crash: *skipped*, 50 to 59")
+def passed_after_crash(play):
+    play.begun(40)
+    yield
+    other = play.consumer(client_id="other").subscribe(seek={1: 50})
+    other.poll(owned=2)
+    other.commit({1: 50})
+    other.close()
+    unwitnessed = [("unwitnessed", 10, 50)]
+    play.expect({1: Expected(unwitnessed, {"processed": 10, "unwitnessed": 40}, window=50)})
+    play.send(10, 1)
+    other = play.consumer(client_id="other").subscribe(seek={1: 60})
+    other.poll(owned=2)
+    other.commit({1: 60})
+    other.close()
+    classes = {"processed": 10, "unwitnessed": 40, "skipped": 10}
+    play.expect({1: Expected([*unwitnessed, ("skipped", 50, 60)], classes, by={"client_id": "other"})})
+
+
+@planted("the broker is killed between delivery and commit", "*processed* or *unwitnessed*, never *skipped*; no alarm")
+def between_delivery_and_commit(play):
+    play.begun(40)
+    member = play.consumer().subscribe()
+    member.read(40)
+    yield
+    member.commit({1: 50})
+    play.healthy(unwitnessed="any")
+    for interval in play.stage.books.partitions(play.topic, play.group)[1]["intervals"]:
+        assert interval["class"] == "unwitnessed" and 10 <= interval["from"] < interval["to"] <= 50, interval
+    member.close()
+
+
+def live(play, members=2, **settings):
+    play.create(4)
+    sending = play.sending(LIVE, rate=600)
+    settings = {"session_ms": 10_000} | settings
+    working = []
+    for number in range(members):
+        member = play.consumer(client_id=f"{play.client}-{number}", **settings)
+        working.append(member.subscribe().work())
+    for part in (0.15, 0.4, 0.65):
+        until(lambda wanted=part: sum(each.seen()["count"] for each in working) >= wanted * LIVE, f"{part} of the records")
+        yield
+    sending.result()
+    play.healthy()
+    for member in working:
+        member.close()
+
+
+@healthy("kill -9 of the broker, twice, and a restart, while records flow")
+def killed(play):
+    yield from live(play)
+
+
+@healthy("the same with the new group protocol (KIP-848)", BOTH_PROTOCOLS)
+def killed_new_protocol(play):
+    yield from live(play, protocol="consumer", session_ms=None)
+
+
+@healthy("the same with automatic commits", ("confluent", "java"))
+def killed_automatic(play):
+    yield from live(play, members=1, auto_commit_ms=200)
+
+
+@healthy("the same with static members", ("java", "franz"))
+def killed_static(play):
+    yield from live(play, members=1, instance=f"i-{play.name}", session_ms=30_000)
+
+
+@healthy("positions by hand, over kill -9 and a restart of the broker", WITH_ASSIGN)
+def by_hand(play):
+    """What was delivered shortly before may be unwitnessed after a crash, so positions are committed before."""
+    play.create(1)
+    member, at = play.consumer(), 0
+    member.assign({0: 0})
+    for last in (False, False, False, True):
+        play.send(100)
+        member.read(100)
+        at += 100
+        member.commit({0: at})
+        if not last:
+            yield
+    play.healthy(unwitnessed="none")
+    member.close()
+
+
+@healthy("an idle group with pending records, over kill -9 and a restart of the broker")
+def asleep(play):
+    play.begun(30)
+    yield
+    yield
+    yield
+    again = play.consumer().subscribe()
+    again.read(30)
+    again.commit({1: 40})
+    again.close()
+    play.healthy(unwitnessed="none")
