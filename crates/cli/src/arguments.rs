@@ -1,12 +1,14 @@
 //! The command line as clap sees it: names, flags and help texts. No behaviour.
 
 mod books;
+mod demo;
 
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use books::{AccountArguments, AccountCommand, AlarmsCommand, HttpConnection, TraceArguments};
+pub use demo::{DemoArguments, Part, ServiceArguments};
 
 /// A message queue that keeps books: what it acknowledged is on disk.
 #[derive(Debug, Parser)]
@@ -23,6 +25,14 @@ pub struct Arguments {
 /// The subcommands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// See it at work: orders and red packets, while services and broker are killed. Needs no broker.
+    Demo(DemoArguments),
+    /// The order service of `demo`.
+    #[command(hide = true)]
+    DemoOrderService(ServiceArguments),
+    /// The red-packet service of `demo`.
+    #[command(hide = true)]
+    DemoRedPacketService(ServiceArguments),
     /// Start the broker.
     Serve(ServeArguments),
     /// Create, list, describe, change and delete topics.
@@ -78,6 +88,10 @@ pub struct ServeArguments {
     /// Print the effective settings with where each comes from, and exit.
     #[arg(long)]
     pub print_config: bool,
+    /// As `demo` starts it: what is not synced is lost with the process, as in a power cut, and it stops when its
+    /// standard input ends.
+    #[arg(long, hide = true)]
+    pub volatile: bool,
 }
 
 /// Which broker to talk to.

@@ -27,6 +27,9 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let json = arguments.json;
     let done = match arguments.command {
+        Command::Demo(arguments) => block_on(commands::demo::run(arguments, json)),
+        Command::DemoOrderService(arguments) => block_on(commands::demo::order_service::run(arguments)),
+        Command::DemoRedPacketService(arguments) => block_on(commands::demo::packet_service::run(arguments)),
         Command::Serve(arguments) => return commands::serve::run(arguments),
         Command::Topic(command) => block_on(commands::topic::run(command, json)),
         Command::Produce(arguments) => block_on(commands::produce::run(arguments, json)),

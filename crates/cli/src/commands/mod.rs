@@ -6,6 +6,7 @@ pub mod audit;
 pub mod bench;
 pub mod completions;
 pub mod consume;
+pub mod demo;
 pub mod doctor;
 pub mod group;
 pub mod produce;

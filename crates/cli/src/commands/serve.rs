@@ -1,9 +1,13 @@
 //! `tallymq serve`: loads the settings, starts the server, says where it is and what to try, and stops it in order.
 
-use std::process::ExitCode;
+use std::{process::ExitCode, sync::Arc};
 
 use tallymq_server::{Config, ConfigError, Server, Sources, logging};
-use tokio::signal::unix::{SignalKind, signal};
+use tallymq_storage::disk::{OpenDiskError, RealDisk, VolatileDisk};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::oneshot,
+};
 
 use crate::arguments::ServeArguments;
 
@@ -16,7 +20,7 @@ const EXIT_FAILED: u8 = 1;
 
 /// Runs until SIGTERM or SIGINT.
 pub fn run(arguments: ServeArguments) -> ExitCode {
-    let print_config = arguments.print_config;
+    let (print_config, volatile) = (arguments.print_config, arguments.volatile);
     let config = match load(arguments) {
         Ok(config) => config,
         Err(error) => return fail(EXIT_USAGE, &error),
@@ -39,7 +43,7 @@ pub fn run(arguments: ServeArguments) -> ExitCode {
         .enable_all()
         .build();
     match runtime {
-        Ok(runtime) => runtime.block_on(serve(config)),
+        Ok(runtime) => runtime.block_on(serve(config, volatile)),
         Err(error) => fail(EXIT_FAILED, &error),
     }
 }
@@ -69,25 +73,51 @@ fn load(arguments: ServeArguments) -> Result<Config, ConfigError> {
     Config::load(Sources { file, environment: std::env::vars().collect(), flags })
 }
 
-async fn serve(config: Config) -> ExitCode {
+async fn serve(config: Config, volatile: bool) -> ExitCode {
     let (Ok(mut terminate), Ok(mut interrupt)) =
         (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
     else {
         return fail(EXIT_FAILED, &"signals cannot be listened to");
     };
-    let server = match Server::start(config).await {
+    let server = match volatile {
+        false => Server::start(config).await,
+        true => match volatile_disk(&config) {
+            Ok(disk) => Server::start_on(disk, config).await,
+            Err(error) => return fail(EXIT_FAILED, &error),
+        },
+    };
+    let server = match server {
         Ok(server) => server,
         Err(error) => return fail(EXIT_FAILED, &error),
     };
     announce(&server);
+    let input_ended = volatile.then(input_ended);
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
+        _ = async { input_ended?.await.ok() }, if volatile => {}
     }
     tracing::info!("stopping: answering what is in flight, then syncing");
     server.stop().await;
     tracing::info!("stopped");
     ExitCode::SUCCESS
+}
+
+/// The data directory, but for what is not synced.
+fn volatile_disk(config: &Config) -> Result<Arc<VolatileDisk>, OpenDiskError> {
+    let data_dir = config.layers().text("data.dir").unwrap_or_default();
+    Ok(Arc::new(VolatileDisk::new(Arc::new(RealDisk::open(data_dir)?))))
+}
+
+/// Reads standard input to its end, on a thread of its own, which nothing waits for.
+fn input_ended() -> oneshot::Receiver<()> {
+    let (end, ended) = oneshot::channel();
+    std::thread::spawn(move || {
+        drop(std::io::copy(&mut std::io::stdin().lock(), &mut std::io::sink()));
+        // Nobody waits for it once the broker stops.
+        end.send(()).ok();
+    });
+    ended
 }
 
 /// The first lines that a person or a script reads; scripts wait for `ready`.

@@ -1,7 +1,7 @@
 //! `tallymq account`: what became of every record, group by group; and opening accounts by hand.
 
-mod report;
-mod show;
+pub mod report;
+pub mod show;
 
 use std::io::IsTerminal;
 use std::time::Duration;

@@ -1,0 +1,220 @@
+//! The end of the demo: the table, what it means, and what to try next; the same as JSON. Pure.
+
+use serde_json::{Value, json};
+
+use super::{
+    order::{GROUP, TOPIC},
+    tally::{Tally, Verdict},
+    text::{counted, thousands},
+};
+use crate::{
+    arguments::Part,
+    commands::account::show::{self, Style},
+};
+
+/// Gaps that are shown.
+const GAPS_MAX: usize = 5;
+
+/// What was asked for.
+pub struct Asked<'a> {
+    pub without: Option<Part>,
+    pub seed: u64,
+    /// Where everything is kept, if it is.
+    pub data_dir: Option<&'a str>,
+}
+
+/// The whole text, without a newline at the end.
+pub fn text(tally: &Tally, asked: &Asked<'_>, color: bool) -> String {
+    let mut lines = rows(tally);
+    lines.push(String::new());
+    lines.push(format!("the account of group {GROUP}, as the broker keeps it:"));
+    let style = Style { color, partitions: false };
+    lines.extend(
+        show::text(&tally.report, style).lines().map(|line| format!("  {line}").trim_end().to_owned()),
+    );
+    lines.push(String::new());
+    lines.extend(meaning(tally, asked.without, color));
+    lines.push(String::new());
+    lines.extend(next(asked));
+    lines.join("\n")
+}
+
+fn rows(tally: &Tally) -> Vec<String> {
+    let done = &tally.done;
+    let packets = tally.packet_count();
+    let (without, doubled) = (tally.orders_without().len() as u64, tally.orders_doubled().len() as u64);
+    let packets_say = match (without, doubled) {
+        (0, 0) => "one for each order, none twice".to_owned(),
+        (_, 0) => format!("{} without", counted(without, "order")),
+        (0, _) => format!("{} with more than one", counted(doubled, "order")),
+        _ => format!("{} without, {} with more than one", counted(without, "order"), thousands(doubled)),
+    };
+    let again = tally.stored().saturating_sub(tally.orders);
+    let stored_say = match again {
+        0 => String::new(),
+        _ => format!("{} were sent again, {} of them on purpose", thousands(again), thousands(done.repeated)),
+    };
+    let delivered = tally.duplicates_delivered();
+    let rows = [
+        ("orders", tally.orders, "written by the order service".to_owned()),
+        ("red packets", packets, packets_say),
+        ("messages stored", tally.stored(), stored_say),
+        ("processed", tally.class("processed"), "acknowledged by the red-packet service".to_owned()),
+        ("handled", tally.handled(), "and its handler's receipts".to_owned()),
+        ("duplicates delivered", delivered, "messages whose red packet was made already".to_owned()),
+        ("duplicates applied", tally.duplicates_applied(), String::new()),
+        ("kills survived", done.kills(), kills(tally)),
+        ("connections cut", done.connections_cut, String::new()),
+    ];
+    let width = rows.iter().map(|(_, number, _)| thousands(*number).len()).max().unwrap_or(0);
+    let row = |(name, number, say): &(&str, u64, String)| {
+        format!("{name:<22}{:>width$}   {say}", thousands(*number)).trim_end().to_owned()
+    };
+    rows.iter().map(row).collect()
+}
+
+fn kills(tally: &Tally) -> String {
+    let done = &tally.done;
+    format!(
+        "{} of the broker, {} of the order service, {} of the red-packet service",
+        done.broker_kills, done.order_service_kills, done.packet_service_kills
+    )
+}
+
+fn meaning(tally: &Tally, without: Option<Part>, color: bool) -> Vec<String> {
+    let red = |text: String| if color { format!("\x1b[31m{text}\x1b[39m") } else { text };
+    match tally.verdict(without) {
+        Verdict::Held => {
+            vec!["The promise held: every order has its red packet, and none has two.".to_owned()]
+        }
+        Verdict::Broken(wrong) => {
+            let mut lines = vec![red("THE PROMISE DID NOT HOLD:".to_owned())];
+            lines.extend(wrong.into_iter().map(|line| red(format!("  {line}"))));
+            lines
+        }
+        Verdict::Shown(damage) => {
+            let mut lines = vec![red(damage)];
+            lines.extend(without.map_or("", why).lines().map(str::to_owned));
+            lines.extend(named(tally, without));
+            lines
+        }
+    }
+}
+
+/// What the part was there for.
+fn why(part: Part) -> &'static str {
+    match part {
+        Part::Inbox => {
+            "Without the inbox a message that comes twice is worked on twice. The broker sees a redelivery, which is no loss:\n\
+             its account is balanced. The inbox keeps the message's id in the same transaction as the red packet."
+        }
+        Part::Outbox => {
+            "Without the outbox the order is committed first and sent then, and a kill came in between. The broker never saw\n\
+             these messages: its account is balanced. The outbox writes the message in the same transaction as the order."
+        }
+        Part::Sync => {
+            "Without the sync (flush=async) the broker acknowledged messages that were not on disk, and lost them with its power.\n\
+             Its books went with them, so that its account is balanced. The power cut is imitated: the demo's broker keeps what\n\
+             it has not synced in its own memory, so that kill -9 takes it along. So it does in every run; with the sync nothing is lost."
+        }
+        Part::AckAfter => {
+            "Without acknowledging after the work, the handler put messages aside and said that it was done. The broker calls them\n\
+             processed: it has nothing but the group's word. They are gone with the process that had them in its memory."
+        }
+    }
+}
+
+/// Where the books name the damage.
+fn named(tally: &Tally, without: Option<Part>) -> Vec<String> {
+    let mut lines = Vec::new();
+    if without == Some(Part::AckAfter) {
+        let (processed, handled) = (tally.class("processed"), tally.handled());
+        if handled < processed {
+            let gap = counted(processed - handled, "message");
+            lines.push(format!("The receipts show it: {gap} processed and not handled."));
+        }
+    }
+    if without == Some(Part::Sync) && !tally.gaps.is_empty() {
+        let missing: u64 = tally.gaps.iter().map(|(count, _)| count).sum();
+        lines.push(format!(
+            "The sequence check of the red-packet service names {}:",
+            counted(missing, "missing message")
+        ));
+        lines.extend(tally.gaps.iter().take(GAPS_MAX).map(|(_, gap)| format!("  {gap}")));
+        if tally.gaps.len() > GAPS_MAX {
+            lines.push(format!("  and {} more gaps", tally.gaps.len() - GAPS_MAX));
+        }
+    }
+    lines
+}
+
+fn next(asked: &Asked<'_>) -> Vec<String> {
+    let mut lines = vec!["try next:".to_owned()];
+    let mut tries =
+        |command: String, what: &str| lines.push(format!("  {command:<52} {what}").trim_end().to_owned());
+    match asked.without {
+        None => {
+            for (part, what) in [
+                ("inbox", "red packets twice"),
+                ("outbox", "orders that nobody hears of"),
+                ("sync", "messages acknowledged and lost"),
+                ("ack-after", "messages acknowledged and not done"),
+            ] {
+                tries(format!("tallymq demo --without {part}"), what);
+            }
+        }
+        Some(_) => {
+            tries(format!("tallymq demo --seed {}", asked.seed), "the same kills with every part in place")
+        }
+    }
+    match asked.data_dir {
+        None => tries("tallymq demo --data-dir ./demo".to_owned(), "keep everything, to look at it"),
+        Some(dir) => {
+            tries(format!("tallymq verify --data-dir {dir}/broker"), "prove the books from the files alone");
+            tries(format!("tallymq serve --data-dir {dir}/broker"), "then, in another terminal:");
+            tries("tallymq account".to_owned(), "");
+            tries(
+                format!("tallymq trace --topic {TOPIC} --header tally-id=order-17"),
+                "what became of one order",
+            );
+        }
+    }
+    lines
+}
+
+/// The same for scripts.
+pub fn json(tally: &Tally, asked: &Asked<'_>) -> Value {
+    let (verdict, findings) = match tally.verdict(asked.without) {
+        Verdict::Held => ("held", Vec::new()),
+        Verdict::Broken(wrong) => ("broken", wrong),
+        Verdict::Shown(damage) => ("shown", vec![damage]),
+    };
+    let without = asked.without.and_then(|part| clap::ValueEnum::to_possible_value(&part));
+    let done = &tally.done;
+    json!({
+        "verdict": verdict,
+        "findings": findings,
+        "without": without.map(|part| part.get_name().to_owned()),
+        "seed": asked.seed,
+        "seconds": (tally.seconds * 10.0).round() / 10.0,
+        "orders": tally.orders,
+        "red_packets": tally.packet_count(),
+        "orders_without_red_packet": tally.orders_without(),
+        "orders_with_more_than_one": tally.orders_doubled(),
+        "stored": tally.stored(),
+        "processed": tally.class("processed"),
+        "unwitnessed": tally.class("unwitnessed"),
+        "handled": tally.handled(),
+        "sent_again_on_purpose": done.repeated,
+        "duplicates_delivered": tally.duplicates_delivered(),
+        "duplicates_applied": tally.duplicates_applied(),
+        "kills": {
+            "broker": done.broker_kills,
+            "order_service": done.order_service_kills,
+            "red_packet_service": done.packet_service_kills,
+        },
+        "connections_cut": done.connections_cut,
+        "sequence_gaps": tally.gaps.iter().map(|(count, text)| json!({ "missing": count, "text": text })).collect::<Vec<_>>(),
+        "account_balanced": tally.report.balanced,
+    })
+}
