@@ -76,7 +76,8 @@ fn print(count: u64, seed: u64, total: &Outcome, elapsed: Duration) {
     println!(
         "{count} seeds, to {seed}: {} power cuts, {} kills, {} values sent, {} acknowledged, {} records read, \
          {} checkpoints, {} commands replayed, 0 lost that was synced, {} that was not; damage: {} refused, {} reported, \
-         {} in the last group, {} harmless; groups: {} commits, {} members resumed, {} fenced again; {:.0} s",
+         {} in the last group, {} harmless; groups: {} commits, {} members resumed, {} fenced again; \
+         books: {} accounts balanced, {} events computed again, {} records processed, {} unwitnessed; {:.0} s",
         total.power_cuts,
         total.kills,
         total.sent,
@@ -92,6 +93,10 @@ fn print(count: u64, seed: u64, total: &Outcome, elapsed: Duration) {
         total.member_commits,
         total.resumed,
         total.refused_again,
+        total.accounts,
+        total.journal_events,
+        total.processed,
+        total.unwitnessed,
         elapsed.as_secs_f64()
     );
 }

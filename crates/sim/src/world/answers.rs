@@ -118,9 +118,9 @@ impl World {
 fn effect(waiting: &Waiting, answer: &Answer) -> Option<Effect> {
     match (waiting, answer) {
         (
-            Waiting::Batch { place, number, .. } | Waiting::Late { place, number, .. },
+            Waiting::Batch { place, .. } | Waiting::Late { place, .. },
             Answer::Data(DataOutcome::Produced(Ok(Produced::Appended { base_offset, .. }))),
-        ) => Some(Effect::Stored { place: place.clone(), base: base_offset.0, number: *number }),
+        ) => Some(Effect::Stored { place: place.clone(), base: base_offset.0 }),
         (Waiting::Create { topic }, Answer::Metadata(MetadataOutcome::TopicCreated(Ok(_)))) => {
             Some(Effect::Created { topic: *topic })
         }

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use tallymq_broker::{
-    account::Committer,
     data::DataCommand,
     group::{
         GroupCommand, GroupId,
@@ -17,6 +16,7 @@ use tallymq_model::{BatchHeader, LeaderEpoch, Offset, Timestamp};
 use tallymq_storage::log::{PartitionLog, ReadError};
 
 use super::{
+    books,
     machine::Command,
     node::Node,
     scene::{Place, Scene, Waiting},
@@ -117,6 +117,7 @@ impl Consumer {
         let (journal, group) = (&mut scene.journal, Some(&self.group[..]));
         journal.position(self.process, (Op::Assign, Kind::Invoke), place.spot(), start, group);
         journal.position(self.process, (Op::Assign, Kind::Ok), place.spot(), start, group);
+        scene.delivered(place, (&self.group, self.process), start, start);
         self.position = Some(start);
         self.generation += 1;
         Ok(())
@@ -137,6 +138,7 @@ impl Consumer {
             Ok((values, next)) => {
                 if !values.is_empty() {
                     scene.journal.poll(self.process, place.spot(), &values, Some(&self.group));
+                    scene.delivered(place, (&self.group, self.process), position, next);
                 }
                 self.position = Some(next.max(position));
                 Ok(())
@@ -164,14 +166,17 @@ impl Consumer {
         let group = Some(&self.group[..]);
         scene.journal.position(self.process, (Op::Commit, Kind::Invoke), place.spot(), offset, group);
         let waiting = Waiting::Commit { consumer: self.at, number, offset };
-        let command = commit_command(scene, &self.group, Fence::Generation(self.generation), place, offset);
+        scene.flush_marks(place.group);
+        let fence = Fence::Generation(self.generation);
+        let command = commit_command(scene, (&self.group, self.process), fence, place, offset);
         scene.send(place.group, command, waiting);
     }
 
     /// A commit of an earlier generation arrives at last, to set the position back.
     pub(super) fn commit_late(&self, scene: &mut Scene) {
         let Some((generation, place)) = &self.acknowledged else { return };
-        let command = commit_command(scene, &self.group, Fence::Generation(generation - 1), place, 0);
+        let fence = Fence::Generation(generation - 1);
+        let command = commit_command(scene, (&self.group, self.process), fence, place, 0);
         scene.send(place.group, command, Waiting::StaleCommit { place: place.clone() });
     }
 
@@ -203,7 +208,7 @@ impl Consumer {
 /// The commit of a position, as the coordinator's check fenced it.
 pub(super) fn commit_command(
     scene: &Scene,
-    group: &str,
+    (group, process): (&str, i64),
     fence: Fence,
     place: &Place,
     offset: i64,
@@ -219,6 +224,6 @@ pub(super) fn commit_command(
         group: GroupId::from(group),
         fence,
         positions: vec![commit],
-        by: Committer::default(),
+        by: books::committer(process),
     }))
 }

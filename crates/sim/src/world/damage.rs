@@ -13,6 +13,7 @@ use tallymq_storage::{
 };
 
 use super::{
+    books,
     inspect::as_sent,
     node::{Node, Setup, Votes},
     scene::{Promises, Scene},
@@ -145,6 +146,7 @@ fn examine(node: &Node, scene: &Scene, path: &str, may_be_cut: bool) -> Result<V
         reported |= read_acknowledged(&log, path, &scene.promises, &excused)?;
         reported |= read_on(&log, path, &scene.promises)?;
     }
+    reported |= books::look(node, path)?;
     Ok(match (reported, lost.is_empty()) {
         (true, _) => Verdict::Reported,
         (false, false) => Verdict::LastGroup,

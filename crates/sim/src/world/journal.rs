@@ -1,7 +1,7 @@
 //! What the clients of a world saw, as a history for the checker, and the fold of everything that happened, by which two
 //! runs of one seed are compared.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeMap, sync::Arc};
 
 use crate::history::{Event, History, Kind, Op, Record};
 
@@ -104,16 +104,21 @@ impl Journal {
         self.push(event);
     }
 
-    /// Batches that were stored are gone: whoever was told so knows nothing, and whoever read them did not.
-    pub(super) fn take_back(&mut self, numbers: &BTreeSet<u64>) {
-        let is_gone = |record: &Record| number_of(record).is_some_and(|number| numbers.contains(&number));
-        for event in &mut self.history.events {
-            match event.op {
-                Op::Send if event.kind == Kind::Ok && event.records.iter().any(is_gone) => {
-                    event.kind = Kind::Unknown;
-                    event.records.iter_mut().for_each(|record| record.offset = None);
+    /// Partitions ended earlier, each named with its new end: whoever was told that a batch is stored behind it knows nothing,
+    /// and whoever read one there did not.
+    pub(super) fn take_back(&mut self, ends: &BTreeMap<(Arc<str>, i32), i64>) {
+        let is_gone = |topic: &Option<String>, record: &Record| {
+            let spot = topic.as_deref().zip(record.partition);
+            let end = spot.and_then(|(topic, partition)| ends.get(&(topic.into(), partition)));
+            record.offset.zip(end).is_some_and(|(offset, end)| offset >= *end)
+        };
+        for Event { op, kind, topic, records, .. } in &mut self.history.events {
+            match op {
+                Op::Send if *kind == Kind::Ok && records.iter().any(|record| is_gone(topic, record)) => {
+                    *kind = Kind::Unknown;
+                    records.iter_mut().for_each(|record| record.offset = None);
                 }
-                Op::Poll => event.records.retain(|record| !is_gone(record)),
+                Op::Poll => records.retain(|record| !is_gone(topic, record)),
                 _ => {}
             }
         }
@@ -124,9 +129,4 @@ impl Journal {
         let event = self.event(0, Op::Final, Kind::Ok);
         self.push(event);
     }
-}
-
-/// The number of the batch that a record was sent in: its values are `number.0`, `number.1` and so on.
-fn number_of(record: &Record) -> Option<u64> {
-    record.value.as_deref()?.split('.').next()?.parse().ok()
 }

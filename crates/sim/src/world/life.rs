@@ -11,7 +11,7 @@ use tallymq_storage::{
 };
 
 use super::{
-    Mode, Outcome, admin,
+    Mode, Outcome, admin, books,
     consumer::{Consumer, read_values},
     damage::{self, Verdict},
     inspect,
@@ -124,7 +124,7 @@ impl World {
         for _ in 0..2 + self.scene.random.below(3) {
             let Some(mut node) = self.start(true)? else { continue };
             self.plan_fault();
-            let ended = self.happenings(&mut node);
+            let ended = self.happenings(&mut node).and_then(|()| self.stop(&mut node));
             self.ended(&node);
             if let Err(why) = ended
                 && !self.is_excused(&why)
@@ -140,6 +140,7 @@ impl World {
         let Some(mut node) = self.start(false)? else { return Err("no start on a healthy disk".to_owned()) };
         self.heal(&mut node)?;
         inspect::all(&node, &mut self.scene)?;
+        books::check(&node, &mut self.outcome)?;
         self.read_all(&node)?;
         self.ended(&node);
         drop(node);
@@ -181,7 +182,8 @@ impl World {
         }
         let now = self.now();
         let started = Node::start(&self.disk, &self.setup, &mut self.votes, now)
-            .and_then(|node| self.take_stock(&node).map(|()| node));
+            .and_then(|node| self.take_stock(&node).map(|()| node))
+            .and_then(|mut node| self.begin_books(&mut node).map(|()| node));
         match started {
             Ok(node) => {
                 admin::set_up(&mut self.scene);
@@ -211,6 +213,7 @@ impl World {
         }
         self.scene.unsettled.clear();
         team::check_recovered(node, &self.scene)?;
+        books::check(node, &mut self.outcome)?;
         inspect::all(node, &mut self.scene)
     }
 
@@ -248,6 +251,7 @@ impl World {
     fn crash(&mut self) {
         self.scene.outbox.clear();
         self.scene.waiting.clear();
+        self.scene.lose_marks();
         self.consumers.iter_mut().for_each(Consumer::disconnected);
         self.team.disconnected();
         if self.scene.random.one_in(4) {
@@ -267,6 +271,30 @@ impl World {
         Ok(())
     }
 
+    /// Before anybody is served it is in the log that deliveries may be missing from the books.
+    fn begin_books(&mut self, node: &mut Node) -> Result<(), String> {
+        self.scene.begin_books();
+        self.propose_and_commit(node)
+    }
+
+    /// Now and then a life ends in good order: nobody is given anything any more, and the books say so.
+    fn stop(&mut self, node: &mut Node) -> Result<(), String> {
+        if !self.scene.random.one_in(4) {
+            return Ok(());
+        }
+        self.scene.end_books();
+        self.outcome.stops += 1;
+        self.propose_and_commit(node)
+    }
+
+    fn propose_and_commit(&mut self, node: &mut Node) -> Result<(), String> {
+        self.propose(node);
+        while !node.is_quiet() {
+            self.commit(node)?;
+        }
+        Ok(())
+    }
+
     /// One thing that happens. An error ends the process, or breaks a promise.
     fn happen(&mut self, node: &mut Node) -> Result<(), String> {
         let scene = &mut self.scene;
@@ -281,7 +309,8 @@ impl World {
             30..=43 => self.propose(node),
             44..=63 => return self.commit(node),
             64..=71 => drop(node.write()?),
-            72..=82 => self.consumers[consumer].poll(node, scene)?,
+            72..=73 => books::happen(node, scene),
+            74..=82 => self.consumers[consumer].poll(node, scene)?,
             83..=85 => self.consumers[consumer].commit(node, scene),
             86 if scene.random.one_in(3) => self.consumers[consumer].commit_late(scene),
             87..=93 => {

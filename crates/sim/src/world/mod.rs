@@ -4,7 +4,7 @@
 //!  producers, consumers, administrator ──Scene──► Node: Wal + Committer, LogStore + SegmentWriter, replicas, checkpoints
 //!        ▲                                          │ every disk operation may be the last one
 //!        └────── answers, Journal ◄─────────────────┘ FaultyDisk over MemoryDisk: power cuts, failed syncs, full disk
-//!                     └──► history::check, and inspect after each start
+//!                     └──► history::check; inspect and books after each start
 //! ```
 //!
 //! The code under test is the node's own: nothing of storage, broker or replica is modelled. Only the entry format and the
@@ -12,6 +12,7 @@
 
 mod admin;
 mod answers;
+mod books;
 mod consumer;
 mod damage;
 mod desk;
@@ -44,6 +45,8 @@ pub struct Outcome {
     pub power_cuts: u64,
     /// Ends of the process without a power cut.
     pub kills: u64,
+    /// Ends in good order, as far as the node knew.
+    pub stops: u64,
     /// Values acknowledged.
     pub acknowledged: u64,
     /// Values sent.
@@ -62,6 +65,14 @@ pub struct Outcome {
     pub refused_again: u64,
     /// Batches that were acknowledged under `flush = "async"`, not synced, and lost.
     pub lost_unsynced: u64,
+    /// Accounts that were looked at and balanced, once for each look.
+    pub accounts: u64,
+    /// Records in them that were delivered and acknowledged.
+    pub processed: u64,
+    /// Records in them that were acknowledged, and whose delivery a crash may have taken from the books.
+    pub unwitnessed: u64,
+    /// Events of journals from which they were computed again.
+    pub journal_events: u64,
     /// Damaged copies of a stopped node's disk that did not start and named the file.
     pub damage_refused: u64,
     /// Those that started and named the file to readers.
@@ -88,6 +99,7 @@ impl Outcome {
         self.trace = self.trace.rotate_left(7) ^ other.trace;
         self.power_cuts += other.power_cuts;
         self.kills += other.kills;
+        self.stops += other.stops;
         self.acknowledged += other.acknowledged;
         self.sent += other.sent;
         self.read += other.read;
@@ -97,6 +109,10 @@ impl Outcome {
         self.resumed += other.resumed;
         self.refused_again += other.refused_again;
         self.lost_unsynced += other.lost_unsynced;
+        self.accounts += other.accounts;
+        self.processed += other.processed;
+        self.unwitnessed += other.unwitnessed;
+        self.journal_events += other.journal_events;
         self.damage_refused += other.damage_refused;
         self.damage_reported += other.damage_reported;
         self.damage_last_group += other.damage_last_group;

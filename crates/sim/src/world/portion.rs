@@ -81,6 +81,7 @@ impl Portion {
             for kind in [Kind::Invoke, Kind::Ok] {
                 scene.journal.position(self.process, (Op::Assign, kind), place.spot(), start, Some(group));
             }
+            scene.delivered(&place, (group, self.process), start, start);
             self.owned.insert(place.tp, Some(start));
             return Ok(());
         };
@@ -89,6 +90,7 @@ impl Portion {
             Ok((values, next)) => {
                 if !values.is_empty() {
                     scene.journal.poll(self.process, place.spot(), &values, Some(group));
+                    scene.delivered(&place, (group, self.process), position, next);
                 }
                 next.max(position)
             }
@@ -123,7 +125,9 @@ impl Portion {
         match response {
             Response::CommitCheck(Ok(fence)) => {
                 let number = scene.number();
-                let command = commit_command(scene, who.group.as_str(), fence, &place, offset);
+                scene.flush_marks(place.group);
+                let by = (who.group.as_str(), self.process);
+                let command = commit_command(scene, by, fence, &place, offset);
                 let home = place.group;
                 let waiting = Waiting::MemberCommit { member: self.at, number, offset, fence, place };
                 scene.send(home, command, waiting);

@@ -9,6 +9,7 @@ use tallymq_model::{RaftGroup, TopicId, TopicPartition};
 use tallymq_storage::{disk::Random, wal::Flush};
 
 use super::{
+    books::Marks,
     journal::{Journal, Spot},
     machine::Command,
     node::Ticket,
@@ -62,6 +63,8 @@ pub(super) enum Waiting {
     Open { places: Vec<Place> },
     /// The node itself, for partitions that no topic has any more.
     Close,
+    /// Nobody: a fact for the accounts.
+    Account,
 }
 
 /// A topic that somebody asked for.
@@ -112,6 +115,8 @@ pub(super) struct Scene {
     pub(super) topics: BTreeMap<TopicId, Topic>,
     pub(super) promises: Promises,
     pub(super) unsettled: Unsettled,
+    /// Deliveries that the log does not know yet.
+    pub(super) marks: Marks,
     /// Committers that were refused because they are over.
     pub(super) ghosts: Vec<Ghost>,
     /// How often a commit was refused that has to be.
@@ -132,6 +137,7 @@ impl Scene {
             topics: BTreeMap::new(),
             promises: Promises::default(),
             unsettled: Unsettled::new(flush),
+            marks: Marks::default(),
             ghosts: Vec::new(),
             refused_again: 0,
             has_lost: false,

@@ -241,6 +241,6 @@ fn commit_below_a_fence(scene: &mut Scene) {
     let (group, highest) = (group.clone(), *highest);
     let fence = if scene.random.one_in(2) { Fence::Generation } else { Fence::MemberEpoch };
     let fence = fence(scene.random.below(highest as u64) as i32);
-    let command = commit_command(scene, group.as_str(), fence, &place, 0);
+    let command = commit_command(scene, (group.as_str(), 0), fence, &place, 0);
     scene.send(place.group, command, Waiting::FencedCommit { place });
 }

@@ -26,8 +26,8 @@ pub(super) enum Effect {
     Created { topic: TopicId },
     /// A partition was opened.
     Opened { place: Place },
-    /// A batch was stored: the one whose values begin with the number.
-    Stored { place: Place, base: i64, number: u64 },
+    /// A batch was stored.
+    Stored { place: Place, base: i64 },
     /// A position was committed over an earlier one; the event of the history says so.
     Position { place: Place, by: String, offset: i64, before: Option<i64>, event: usize },
 }
@@ -164,7 +164,7 @@ pub(super) fn missing(node: &Node, scene: &Scene, effects: Vec<Effect>) -> Resul
 /// Takes back what was promised and is lost without a promise broken, as if the answers had never come. Gives the number
 /// of batches that were acknowledged; an error says that more is gone with them.
 pub(super) fn give_up(scene: &mut Scene, lost: &[Effect]) -> Result<u64, String> {
-    let mut numbers = BTreeSet::new();
+    let mut ends: BTreeMap<_, i64> = BTreeMap::new();
     let mut acknowledged = 0;
     for effect in lost.iter().rev() {
         match effect {
@@ -177,10 +177,11 @@ pub(super) fn give_up(scene: &mut Scene, lost: &[Effect]) -> Result<u64, String>
                     return Err(format!("{} is gone, with batches that were synced", place.tp));
                 }
             }
-            Effect::Stored { place, base, number } => {
+            Effect::Stored { place, base } => {
                 let promised = scene.promises.acknowledged.entry(place.tp).or_default();
                 acknowledged += u64::from(promised.remove(base).is_some());
-                numbers.insert(*number);
+                let end = ends.entry((place.topic.clone(), place.tp.partition.0)).or_insert(*base);
+                *end = (*base).min(*end);
             }
             Effect::Position { place, by, before, event, .. } => {
                 let key = (by.clone(), place.tp);
@@ -192,7 +193,7 @@ pub(super) fn give_up(scene: &mut Scene, lost: &[Effect]) -> Result<u64, String>
             }
         }
     }
-    scene.journal.take_back(&numbers);
+    scene.journal.take_back(&ends);
     // What fenced an old epoch may be among it.
     scene.promises.epochs = BTreeMap::new();
     Ok(acknowledged)

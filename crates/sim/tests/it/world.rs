@@ -26,6 +26,8 @@ fn run(mode: Mode) -> (u64, Outcome) {
     // A world in which nothing happens proves nothing.
     assert!(total.power_cuts >= seeds && total.acknowledged >= 20 * seeds, "{total:?}");
     assert!(total.checkpoints >= seeds && total.replayed >= 20 * seeds, "{total:?}");
+    assert!(total.accounts >= 3 * seeds && total.processed >= 20 * seeds, "{total:?}");
+    assert!(seeds < 50 || (total.unwitnessed > 0 && total.stops > 0), "{total:?}");
     (seeds, total)
 }
 
