@@ -14,7 +14,7 @@ use crate::data::LogStartReason;
 use crate::group::names::GroupId;
 
 /// What a loss is blamed on.
-struct Blame {
+pub(super) struct Blame {
     cause: AlarmCause,
     who: Who,
     at: Timestamp,
@@ -318,12 +318,12 @@ impl Accounts {
         notes.push(JournalEvent { at, tp: None, group: None, what: Happening::Trimmed { to } });
     }
 
-    fn of_mut(&mut self, tp: TopicPartition, group: &GroupId) -> Option<&mut Account> {
+    pub(super) fn of_mut(&mut self, tp: TopicPartition, group: &GroupId) -> Option<&mut Account> {
         self.books.get_mut(&tp)?.get_mut(group).map(Box::as_mut)
     }
 
     /// One event for all accounts of a partition; nothing is said if there are none. Gives back how many there are.
-    fn for_partition(
+    pub(super) fn for_partition(
         &mut self,
         tp: TopicPartition,
         blame: Option<&Blame>,

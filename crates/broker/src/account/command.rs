@@ -77,6 +77,14 @@ pub enum AccountCommand {
         /// When, in milliseconds.
         at: Timestamp,
     },
+    /// A leader stops, and these partitions were read by clients that no mark tells of, since nobody knows yet for whom: below
+    /// these offsets a commit that comes later may be about such reads.
+    ReadsInDoubt {
+        /// Up to where each partition was read.
+        below: Vec<(TopicPartition, Offset)>,
+        /// When, in milliseconds.
+        at: Timestamp,
+    },
     /// A person asks for accounts, or partitions were added to a topic that a group has accounts in. Where there is an account
     /// already nothing happens.
     OpenAccount {
@@ -142,7 +150,15 @@ pub enum AccountCommand {
         /// When, in milliseconds.
         at: Timestamp,
     },
-    /// The oldest part of the journal goes (`account.journal.bytes`).
+    /// Accounts are stated anew in the journal, so that what is before may go.
+    StateAccounts {
+        /// Which; those that do not exist any more are left out.
+        accounts: Vec<(TopicPartition, GroupId)>,
+        /// When, in milliseconds.
+        at: Timestamp,
+    },
+    /// The oldest part of the journal goes (`account.journal.bytes`). Accounts that were opened or stated before it, and not
+    /// since, are stated now; for many of them [`AccountCommand::StateAccounts`] does so before, in small steps.
     TrimJournal {
         /// The first offset of the journal that is kept; at most its end.
         to: Offset,

@@ -55,11 +55,7 @@ impl AccountCommand {
             AccountCommand::Refused { group, positions, by, at } => {
                 put_timed(out, 7, *at);
                 out.put_text(group.as_str());
-                out.put_length(positions.len());
-                for (tp, offset) in positions {
-                    out.put_topic_partition(*tp);
-                    out.put_i64(offset.0);
-                }
+                put_positions(out, positions);
                 by.encode(out);
             }
             AccountCommand::Switch { on, at } => {
@@ -69,6 +65,18 @@ impl AccountCommand {
             AccountCommand::TrimJournal { to, at } => {
                 put_timed(out, 9, *at);
                 out.put_i64(to.0);
+            }
+            AccountCommand::ReadsInDoubt { below, at } => {
+                put_timed(out, 10, *at);
+                put_positions(out, below);
+            }
+            AccountCommand::StateAccounts { accounts, at } => {
+                put_timed(out, 11, *at);
+                out.put_length(accounts.len());
+                for (tp, group) in accounts {
+                    out.put_topic_partition(*tp);
+                    out.put_text(group.as_str());
+                }
             }
         }
     }
@@ -113,14 +121,19 @@ impl AccountCommand {
             }
             7 => AccountCommand::Refused {
                 group: reader.text("a group")?.into(),
-                positions: read_list(reader, 18, |reader| {
-                    Ok((reader.topic_partition("a partition")?, Offset(reader.i64("a position")?)))
-                })?,
+                positions: read_positions(reader)?,
                 by: Committer::decode(reader)?,
                 at,
             },
             8 => AccountCommand::Switch { on: reader.bool("the accounts' switch")?, at },
             9 => AccountCommand::TrimJournal { to: Offset(reader.i64("the journal's start")?), at },
+            10 => AccountCommand::ReadsInDoubt { below: read_positions(reader)?, at },
+            11 => AccountCommand::StateAccounts {
+                accounts: read_list(reader, 18, |reader| {
+                    Ok((reader.topic_partition("a partition")?, reader.text("a group")?.into()))
+                })?,
+                at,
+            },
             found => return Err(DecodeError::Variant { what: "an account command", found }),
         })
     }
@@ -136,7 +149,10 @@ impl AccountCommand {
     }
 
     /// The same for deliveries that are still being gathered.
-    pub fn deliver_size_bytes<'a>(readers: impl IntoIterator<Item = &'a Fetcher>, deliveries: usize) -> usize {
+    pub fn deliver_size_bytes<'a>(
+        readers: impl IntoIterator<Item = &'a Fetcher>,
+        deliveries: usize,
+    ) -> usize {
         let readers = readers.into_iter();
         let readers = readers.map(|reader| 16 + reader.group.as_str().len() + reader.who.size_bytes());
         24 + readers.sum::<usize>() + deliveries * 64
@@ -155,6 +171,20 @@ impl Receipt {
         let group = reader.text("a receipt's group")?.into();
         Ok(Receipt { tp, group, from, to, outcome: read_outcome(reader)? })
     }
+}
+
+fn put_positions(out: &mut Parts, positions: &[(TopicPartition, Offset)]) {
+    out.put_length(positions.len());
+    for (tp, offset) in positions {
+        out.put_topic_partition(*tp);
+        out.put_i64(offset.0);
+    }
+}
+
+fn read_positions(reader: &mut Reader<'_>) -> Result<Vec<(TopicPartition, Offset)>, DecodeError> {
+    read_list(reader, 18, |reader| {
+        Ok((reader.topic_partition("a partition")?, Offset(reader.i64("a position")?)))
+    })
 }
 
 fn put_timed(out: &mut Parts, variant: u8, at: Timestamp) {

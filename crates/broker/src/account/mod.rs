@@ -26,6 +26,7 @@ mod receipt_text;
 pub mod recompute;
 mod recomputed_receipts;
 mod runs;
+mod upkeep;
 mod view;
 mod who;
 

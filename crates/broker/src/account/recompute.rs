@@ -295,7 +295,7 @@ impl Painting {
                 };
                 self.paint(self.opened_at, *to, |mark| mark.removed(removal));
             }
-            Happening::MarksMissing { below } => self.window = *below,
+            Happening::MarksMissing { below } => self.window = self.window.max(*below),
             Happening::Withdrawn { from, to } => self.paint(*from, *to, Mark::withdrawn),
             Happening::Lost { from, to, .. } => self.paint(*from, *to, Mark::lost),
             _ => {}

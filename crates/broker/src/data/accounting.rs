@@ -1,7 +1,7 @@
 //! The accounts of a data group among its partitions and positions: every command that an account cares about moves it in the
 //! same apply. The rules of accounts are in `account`; here they are only given what they need.
 
-use tallymq_model::{Offset, Term, TopicPartition};
+use tallymq_model::{Offset, Term, Timestamp, TopicPartition};
 
 use super::DataGroup;
 use super::command::MoveLogStart;
@@ -9,7 +9,7 @@ use super::outcome::LogStartMoved;
 use super::partition::Partition;
 use crate::account::journal::JournalAppend;
 use crate::account::{
-    AccountCommand, AccountOutcome, AccountView, Accounts, CloseReason, Ledger, Notes, Receipt,
+    AccountCommand, AccountOutcome, AccountView, Accounts, CloseReason, Ledger, Notes, OpenFrom, Receipt, Who,
 };
 use crate::group::{GroupCommand, GroupId};
 
@@ -60,6 +60,15 @@ impl DataGroup {
                 about = accounts.marks_may_be_missing(ledger, *at, notes)
             }
             AccountCommand::MarksComplete { at } => accounts.marks_are_complete(*at),
+            AccountCommand::ReadsInDoubt { below, at } => {
+                for (tp, below) in below {
+                    let Some(ledger) = ledger(*tp) else { continue };
+                    about += accounts.reads_in_doubt(*tp, ledger, (*below, *at), notes);
+                }
+            }
+            AccountCommand::StateAccounts { accounts: which, at } => {
+                about = accounts.stated(which, *at, ledger, notes);
+            }
             AccountCommand::OpenAccount { group, partitions, from, by, at } => {
                 for tp in partitions {
                     let Some(ledger) = ledger(*tp) else { continue };
@@ -102,6 +111,23 @@ impl DataGroup {
             }
         }
         AccountOutcome::Noted { accounts: about }
+    }
+
+    /// Partitions were added that these groups account for from their beginning.
+    pub(super) fn account_added(
+        &mut self,
+        opened: &[TopicPartition],
+        groups: &[GroupId],
+        at: Timestamp,
+        notes: &mut Notes,
+    ) {
+        let from = (OpenFrom::Offset(Offset::ZERO), None);
+        for tp in opened {
+            let Some(ledger) = self.ledger(*tp) else { continue };
+            for group in groups {
+                self.accounts.open_asked((*tp, group), ledger, from, (&Who::default(), at), notes);
+            }
+        }
     }
 
     /// What a group's command means for its accounts, after it was applied; `refused` are the partitions whose commit was not.
@@ -176,5 +202,7 @@ fn needs_accounts(command: &AccountCommand) -> bool {
             | AccountCommand::TrimJournal { .. }
             | AccountCommand::MarksMayBeMissing { .. }
             | AccountCommand::MarksComplete { .. }
+            | AccountCommand::ReadsInDoubt { .. }
+            | AccountCommand::StateAccounts { .. }
     )
 }

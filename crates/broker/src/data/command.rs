@@ -6,7 +6,7 @@ use tallymq_model::{BatchHeader, LeaderEpoch, Offset, Timestamp, TopicPartition}
 
 use crate::account::AccountCommand;
 use crate::codec::{DecodeError, Parts, Reader};
-use crate::group::GroupCommand;
+use crate::group::{GroupCommand, GroupId};
 
 const VERSION: u8 = 1;
 const OPEN: u8 = 1;
@@ -16,6 +16,7 @@ const MOVE_LOG_START: u8 = 4;
 const EXPIRE_PRODUCERS: u8 = 5;
 const GROUP: u8 = 6;
 const ACCOUNT: u8 = 7;
+const ADD: u8 = 8;
 
 /// One command of a data group.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,6 +25,16 @@ pub enum DataCommand {
     OpenPartitions {
         /// Which, each with the epoch it starts at.
         partitions: Vec<OpenPartition>,
+    },
+    /// The same for partitions that were added to a topic: those that are new are accounted for from their beginning, in the
+    /// same step, for every group that keeps an account of the topic, wherever its other partitions live.
+    AddPartitions {
+        /// Which, each with the epoch it starts at.
+        partitions: Vec<OpenPartition>,
+        /// The groups.
+        groups: Vec<GroupId>,
+        /// The leader's clock.
+        at: Timestamp,
     },
     /// Removes partitions and everything about them. Idempotent.
     ClosePartitions {
@@ -101,11 +112,14 @@ impl DataCommand {
         match self {
             DataCommand::OpenPartitions { partitions } => {
                 out.put_u8(OPEN);
-                out.put_length(partitions.len());
-                for open in partitions {
-                    out.put_topic_partition(open.tp);
-                    out.put_i32(open.leader_epoch.0);
-                }
+                put_opens(out, partitions);
+            }
+            DataCommand::AddPartitions { partitions, groups, at } => {
+                out.put_u8(ADD);
+                put_opens(out, partitions);
+                out.put_length(groups.len());
+                groups.iter().for_each(|group| out.put_text(group.as_str()));
+                out.put_i64(at.0);
             }
             DataCommand::ClosePartitions { partitions } => {
                 out.put_u8(CLOSE);
@@ -145,6 +159,14 @@ impl DataCommand {
         reader.version("a data command", VERSION)?;
         match reader.u8("a data command's kind")? {
             OPEN => Ok(DataCommand::OpenPartitions { partitions: read_opens(&mut reader)? }),
+            ADD => {
+                let partitions = read_opens(&mut reader)?;
+                let count = reader.count("accounting groups", 1)?;
+                let group = |_| reader.text("an accounting group").map(GroupId::from);
+                let groups = (0..count).map(group).collect::<Result<_, _>>()?;
+                let at = Timestamp(reader.i64("the time of an addition")?);
+                Ok(DataCommand::AddPartitions { partitions, groups, at })
+            }
             CLOSE => {
                 let count = reader.count("closed partitions", 17)?;
                 let partitions = (0..count)
@@ -167,6 +189,10 @@ impl DataCommand {
     pub fn size_bytes(&self) -> usize {
         match self {
             DataCommand::OpenPartitions { partitions } => 8 + partitions.len() * 26,
+            DataCommand::AddPartitions { partitions, groups, .. } => {
+                let names: usize = groups.iter().map(|group| 4 + group.as_str().len()).sum();
+                24 + partitions.len() * 26 + names
+            }
             DataCommand::ClosePartitions { partitions } => 8 + partitions.len() * 21,
             DataCommand::Produce(produce) => 48 + produce.batch.len(),
             DataCommand::MoveLogStart(moved) => match &moved.why {
@@ -227,6 +253,14 @@ impl LogStartReason {
             2 => Ok(LogStartReason::DeleteRecords { by: reader.text("who deleted records")? }),
             found => Err(DecodeError::Variant { what: "a log start's reason", found }),
         }
+    }
+}
+
+fn put_opens(out: &mut Parts, partitions: &[OpenPartition]) {
+    out.put_length(partitions.len());
+    for open in partitions {
+        out.put_topic_partition(open.tp);
+        out.put_i32(open.leader_epoch.0);
     }
 }
 

@@ -72,6 +72,11 @@ impl DataGroup {
             DataCommand::OpenPartitions { partitions } => {
                 DataOutcome::Opened(self.open(partitions, at.term, notes))
             }
+            DataCommand::AddPartitions { partitions, groups, at: now } => {
+                let opened = self.open(partitions, at.term, notes);
+                self.account_added(&opened, groups, *now, notes);
+                DataOutcome::Opened(opened)
+            }
             DataCommand::ClosePartitions { partitions } => DataOutcome::Closed(self.close(partitions, notes)),
             DataCommand::MoveLogStart(moved) => DataOutcome::LogStartMoved(self.move_log_start(moved, notes)),
             DataCommand::ExpireProducers { idle_before } => {

@@ -4,10 +4,12 @@
 use bytes::Bytes;
 use tallymq_broker::Parts;
 use tallymq_broker::account::recompute::{self, AccountId, Difference};
-use tallymq_broker::account::{Class, Committer, CommitterKind, Happening, Mark, ReceiptOutcome, Who};
-use tallymq_broker::data::DataGroup;
-use tallymq_broker::group::GroupCommand;
+use tallymq_broker::account::{
+    AccountCommand, AccountOutcome, Class, Committer, CommitterKind, Happening, Mark, ReceiptOutcome, Who,
+};
+use tallymq_broker::data::{DataCommand, DataGroup, DataOutcome, OpenPartition};
 use tallymq_broker::group::durable::{CommitPosition, Fence};
+use tallymq_broker::group::{GroupCommand, GroupId};
 use tallymq_model::{LeaderEpoch, Offset, Timestamp};
 
 use crate::account_world::World;
@@ -211,4 +213,66 @@ fn a_receipt_that_only_one_book_has_is_named_and_one_said_twice_is_written_once(
     *from = Offset(1);
     let account = id("g", 0);
     assert_eq!(compare(&world, &journal), [Difference::Handled { account, balance: 300, journal: 299 }]);
+}
+
+#[test]
+fn accounts_that_were_stated_in_steps_need_no_more_of_a_trim() {
+    let mut world = busy();
+    let to = world.journal.last().unwrap().0;
+    let which = |group: &str, partition| (tp(1, partition), GroupId::from(group));
+    let steps = [vec![which("g", 0), which("nobody", 0)], vec![which("h", 1)]];
+    for (accounts, expected) in steps.into_iter().zip([1, 1]) {
+        let at = world.now();
+        let outcome = world.account(AccountCommand::StateAccounts { accounts, at });
+        assert_eq!(outcome, AccountOutcome::Noted { accounts: expected });
+    }
+    world.assert_balanced();
+    let stated_by = world.data.journal_bounds().1;
+    world.trim(to);
+    world.assert_balanced();
+    assert_eq!(world.data.journal_bounds(), (to, stated_by.plus(1)), "only the trim itself is said");
+}
+
+#[test]
+fn reads_in_doubt_are_no_loss_and_what_is_behind_them_is() {
+    let mut world = World::new(2);
+    world.produce(0, 10);
+    world.produce(1, 10);
+    world.commit("g", 0, 0);
+    world.commit("g", 1, 0);
+    let at = world.now();
+    let below = vec![(tp(1, 0), Offset(6)), (tp(1, 7), Offset(6))];
+    world.account(AccountCommand::ReadsInDoubt { below, at });
+    world.account(AccountCommand::MarksComplete { at });
+    world.account(AccountCommand::MarksMayBeMissing { at });
+    let smaller = vec![(tp(1, 0), Offset(2))];
+    world.account(AccountCommand::ReadsInDoubt { below: smaller, at });
+    world.commit("g", 0, 10);
+    world.commit("g", 1, 10);
+    world.assert_balanced();
+    let classes = |partition| {
+        let account = world.data.accounts().account(tp(1, partition), &"g".into()).unwrap();
+        let counts = account.classes(world.data.ledger(tp(1, partition)).unwrap());
+        (counts.of(Class::Unwitnessed), counts.of(Class::Skipped))
+    };
+    assert_eq!((classes(0), classes(1)), ((6, 4), (0, 10)));
+}
+
+#[test]
+fn added_partitions_are_accounted_for_by_groups_that_have_their_accounts_elsewhere() {
+    let mut world = World::new(1);
+    world.produce(0, 3);
+    world.commit("g", 0, 1);
+    let open = |number| OpenPartition { tp: tp(1, number), leader_epoch: LeaderEpoch(0) };
+    let (partitions, at) = (vec![open(0), open(1)], world.now());
+    let groups = vec![GroupId::from("elsewhere"), "g".into()];
+    let outcome = world.apply(DataCommand::AddPartitions { partitions, groups, at });
+    assert_eq!(outcome, DataOutcome::Opened(vec![tp(1, 1)]));
+    world.produce(1, 5);
+    let pending = |group: &str, partition| {
+        let account = world.data.accounts().account(tp(1, partition), &group.into())?;
+        Some(account.classes(world.data.ledger(tp(1, partition)).unwrap()).of(Class::Pending))
+    };
+    assert_eq!((pending("g", 1), pending("elsewhere", 1), pending("elsewhere", 0)), (Some(5), Some(5), None));
+    world.assert_balanced();
 }
