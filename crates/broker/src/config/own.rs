@@ -41,6 +41,12 @@ pub static OWN_KEYS: &[ConfigKey] = &[
     ConfigKey::string("http.listen", "127.0.0.1:9644").doc("Where health and metrics are served; empty is nowhere."),
     ConfigKey::boolean("insecure_listeners", "false")
         .doc("Allows listeners that are not loopback although there is no TLS and no authentication."),
+    ConfigKey::string("key.index", "background")
+        .rule(Rule::OneOf(&["background", "lookup", "off"]))
+        .doc("When the indexes that lookups by key use are built: beside everything else, only where a lookup has read, or never."),
+    ConfigKey::long("key.index.bytes.per.second", "33554432")
+        .at_least(0)
+        .doc("How fast the log is read to index its keys in the background; what a lookup waits for is not slowed; 0 is no limit."),
     ConfigKey::list("listen", "localhost:9092")
         .rule(Rule::NotEmpty)
         .doc("Where clients connect; localhost is 127.0.0.1 and, where the machine has it, ::1."),

@@ -132,7 +132,7 @@ pub struct TraceArguments {
     /// Records at most, newest first.
     #[arg(long, short = 'n', default_value_t = 10)]
     pub limit: u64,
-    /// Stop a search after this many seconds.
+    /// Stop a search after this many seconds; Ctrl-C stops it earlier, with what was found so far.
     #[arg(long, default_value_t = 10)]
     pub seconds: u64,
     /// The broker's HTTP listener.

@@ -14,7 +14,7 @@ use tallymq_broker::{
 use thiserror::Error;
 
 pub use file::SourceError;
-pub use startup::{Startup, StartupError};
+pub use startup::{KeyIndexing, Startup, StartupError};
 
 /// Where a setting comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -14,7 +14,7 @@ use super::query::Query;
 use super::refusal::Refusal;
 use crate::books::trace::{self, Question, RECORDS_MAX, Trace, TraceError, Wanted};
 
-const NAMES: [&str; 11] = [
+const NAMES: [&str; 12] = [
     "topic",
     "partition",
     "offset",
@@ -25,6 +25,7 @@ const NAMES: [&str; 11] = [
     "since",
     "until",
     "limit",
+    "resume",
     "seconds",
 ];
 /// Records in an answer if nobody says how many.
@@ -43,6 +44,7 @@ pub(super) async fn read(
     let answer = trace::trace(&shared.node, &question).await;
     Ok(Json(answer.map_err(|error| match error {
         TraceError::UnknownTopic(_) | TraceError::UnknownPartition { .. } => Refusal::not_found(error),
+        TraceError::UnfitResume => Refusal::bad(error),
         TraceError::Stopping => Refusal::unavailable(error),
     })?))
 }
@@ -61,6 +63,7 @@ fn question(query: Option<&str>) -> Result<Question, Refusal> {
         since: query.parsed("since")?,
         until: query.parsed("until")?,
         records_max,
+        resume: query.parsed("resume")?,
         time_max: Duration::from_secs(seconds),
     })
 }

@@ -5,6 +5,7 @@ use prometheus_client::{
     metrics::{family::Family, gauge::Gauge},
     registry::{Registry, Unit},
 };
+use tallymq_storage::keys::KeyStats;
 
 /// One reading of everything that is a level and not an event.
 #[derive(Clone, Debug, Default)]
@@ -29,6 +30,8 @@ pub struct StorageReading {
     pub disk_available_bytes: u64,
     /// Produce is refused because the disk is nearly full.
     pub disk_nearly_full: bool,
+    /// Indexes of keys.
+    pub key_indexes: KeyStats,
     /// What each group has not read yet.
     pub lag: Vec<GroupLag>,
 }
@@ -94,6 +97,11 @@ impl StorageMetrics {
         });
         gauge("disk_nearly_full", "1 while produce is refused to keep a reserve", None, |r| {
             u64::from(r.disk_nearly_full)
+        });
+        gauge("key_index", "Indexes of keys, for lookups", Some(Unit::Bytes), |r| r.key_indexes.bytes);
+        gauge("key_index_files", "Indexes of keys", None, |r| r.key_indexes.files);
+        gauge("key_index_damaged", "Indexes of keys that were refused since start", None, |r| {
+            r.key_indexes.damaged
         });
         let lag = Family::default();
         registry.register("group_lag", "Records that a group has not committed yet, per topic", lag.clone());

@@ -26,6 +26,7 @@ impl Node {
             open_files: store.open_files as u64,
             disk_available_bytes: self.disk.available_bytes(),
             disk_nearly_full: self.disk.is_nearly_full(),
+            key_indexes: self.keys.indexes.stats(),
             lag: self.group_lag(),
         }
     }

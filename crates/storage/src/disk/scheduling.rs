@@ -1,12 +1,15 @@
 //! How the kernel schedules a thread that must answer quickly on a busy machine: the one system call that no safe
 //! wrapper offers. It changes the calling thread only, and asks for nothing that starves others: the lowest real-time
-//! priority in turns, or else a short slice.
+//! priority in turns, or else a short slice. And of one that has all the time in the world.
 #![allow(unsafe_code)]
 
 use std::io;
 
 const SCHED_OTHER: u32 = 0;
 const SCHED_RR: u32 = 2;
+const SCHED_BATCH: u32 = 3;
+/// The least of what a thread may ask for.
+const NICE_MAX: i32 = 19;
 /// The slice asked for where real-time priority is not allowed; the kernel's default is milliseconds.
 const SLICE_NANOS: u64 = 100_000;
 
@@ -36,6 +39,12 @@ pub fn schedule_promptly() -> String {
         // Kernels before 6.12 take the slice and ignore it.
         _ => format!("the system's default (SCHED_RR: {refused})"),
     }
+}
+
+/// Lets the calling thread run only on what others leave, as far as the kernel offers that: it must hold nothing that others
+/// wait for.
+pub fn schedule_behind_others() -> io::Result<()> {
+    set(Attributes { policy: SCHED_BATCH, nice: NICE_MAX, ..Attributes::default() })
 }
 
 fn set(attributes: Attributes) -> io::Result<()> {

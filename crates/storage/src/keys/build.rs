@@ -3,7 +3,7 @@
 
 use std::{io, sync::Arc};
 
-use tallymq_model::{BatchHeader, TopicPartition};
+use tallymq_model::{BatchHeader, Offset, TopicPartition};
 use thiserror::Error;
 
 use super::{
@@ -34,8 +34,13 @@ pub struct Unreadable;
 #[derive(Debug, Error)]
 pub enum BuildError {
     /// The log could not be read; what is damaged has no index.
-    #[error(transparent)]
-    Log(#[from] ReadError),
+    #[error("at offset {at}: {source}")]
+    Log {
+        /// From here on.
+        at: Offset,
+        /// Why.
+        source: ReadError,
+    },
     /// The disk failed, or is full.
     #[error("{file}: {source}")]
     Io {
@@ -159,7 +164,8 @@ impl Build {
                 facts.postings.add(*hash, relative);
                 sorter.push(Posting { hash: *hash, relative });
             }
-        })?;
+        });
+        let bytes = bytes.map_err(|source| BuildError::Log { at: range.next(), source })?;
         if unread.len() > UNREAD_MAX {
             return Err(BuildError::Unreadable);
         }

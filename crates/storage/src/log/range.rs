@@ -59,6 +59,11 @@ impl BatchRange {
         self.to
     }
 
+    /// The offset at which it goes on.
+    pub fn next(&self) -> Offset {
+        self.span.base.plus(i64::from(self.at.relative))
+    }
+
     /// Hands out the next batches, about `bytes_max` bytes of them, at least one. Returns their bytes; 0 at the end.
     pub fn read(
         &mut self,
@@ -67,7 +72,7 @@ impl BatchRange {
     ) -> Result<u64, ReadError> {
         let mut walk = Walk::new(&*self.file, &self.span, &self.epochs, self.at);
         let mut bytes = 0;
-        while bytes < bytes_max && self.span.base.plus(i64::from(self.at.relative)) < self.to {
+        while bytes < bytes_max && self.next() < self.to {
             let Some(place) = walk.step()? else { break };
             sink(&place.header, walk.batch(&place)?);
             bytes += place.header.size_bytes as u64;

@@ -92,7 +92,7 @@ impl World {
     }
 
     fn build(&self, (from, to): (Offset, Offset), run: usize) -> Result<Facts, BuildError> {
-        let range = self.log.range(from, to)?;
+        let range = self.log.range(from, to).map_err(|source| BuildError::Log { at: from, source })?;
         let mut build = Build::with_runs(Arc::clone(&self.disk), here(), range, run)?;
         loop {
             if let BuildStep::Done(facts) = build.step(&mut extract)? {
@@ -245,7 +245,7 @@ fn whatever_a_power_cut_leaves_hides_nothing() {
         while let Some(part) = world.planned() {
             match world.build(part, 50) {
                 Ok(facts) => world.indexes.add(&facts),
-                Err(BuildError::Io { .. } | BuildError::Log(_)) => break,
+                Err(BuildError::Io { .. } | BuildError::Log { .. }) => break,
                 Err(other) => panic!("{other}"),
             }
         }
@@ -320,7 +320,7 @@ fn a_damaged_segment_has_no_index() {
     let path = format!("topics/{}/{}/{:020}.log", here().topic, here().partition, part.0.0);
     let file = world.disk.open(&path, OpenMode::Write).unwrap();
     file.write_at(&[b"x"], 300).unwrap();
-    assert!(matches!(world.build(part, 20), Err(BuildError::Log(_))));
+    assert!(matches!(world.build(part, 20), Err(BuildError::Log { .. })));
     assert_eq!(world.covered(), []);
 }
 

@@ -140,21 +140,30 @@ fn neighbours(topic: &str, bounds: &Value) -> Option<String> {
 }
 
 fn searched(searched: &Value) -> String {
-    let counted = format!(
+    let mut counted = format!(
         "searched {} partitions, {} batches, {} records, {} bytes",
         searched["partitions"], searched["batches"], searched["records"], searched["bytes"]
     );
+    if let Some(indexed @ 1..) = searched["indexed_records"].as_u64() {
+        counted.push_str(&format!("; looked {indexed} records up in indexes of keys"));
+    }
     let mut lines = vec![match searched["complete"].as_bool() {
         Some(true) => counted,
         _ => format!(
-            "{counted}, back to {}; stopped at the limit: --limit and --seconds move it, --until goes on from there",
-            time(&searched["back_to"])
+            "{counted}, back to {}; {}stopped at the limit: --limit and --seconds move it",
+            time(&searched["back_to"]),
+            left(&searched["left_bytes"])
         ),
     }];
     lines.extend(
         items(&searched["unreadable"]).filter_map(Value::as_str).map(|one| format!("UNREADABLE: {one}")),
     );
     lines.join("\n")
+}
+
+/// What was not looked at.
+fn left(bytes: &Value) -> String {
+    bytes.as_u64().map(|bytes| format!("about {bytes} bytes are left; ")).unwrap_or_default()
 }
 
 fn journal(journal: &Value) -> Vec<String> {

@@ -88,11 +88,19 @@ pub struct Searched {
     pub records: u64,
     /// Bytes of batches.
     pub bytes: u64,
+    /// Records that were looked up in indexes of keys, and only read where these say that the key may be.
+    pub indexed_records: u64,
     /// Whether everything was looked at that could match. Otherwise the search came to its limit of time or records.
     pub complete: bool,
     /// The oldest timestamp that was looked at, in milliseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub back_to: Option<i64>,
+    /// About how many bytes are left to look at, where it is not complete.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub left_bytes: Option<u64>,
+    /// Given back as the parameter of this name, the search goes on where it has ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resume: Option<String>,
     /// What could not be read.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub unreadable: Vec<String>,

@@ -3,11 +3,13 @@
 //!
 //! ```text
 //!  Question ─► search: logs, backwards, window by window ─► Hit ─► StoredRecord
-//!                                                            └───► story: one pass over the journals of the hits
+//!              (scan: a window read, or looked up)          └───► story: one pass over the journals of the hits
 //! ```
 
 mod answer;
 mod matching;
+mod resume;
+mod scan;
 mod search;
 mod stored;
 mod story;
@@ -24,11 +26,13 @@ use tokio::time::Instant;
 
 pub use answer::{Bounds, JournalRead, Neighbour, NotHere, Searched, Trace, TracedRecord};
 pub use matching::Wanted;
+pub use resume::Resume;
 pub use stored::StoredRecord;
 pub use story_event::{GroupStory, StoryEvent};
 
 use crate::node::Node;
-use search::{Hit, Search};
+use scan::Hit;
+use search::Search;
 use story::Stories;
 
 /// Records in one answer at most.
@@ -49,6 +53,8 @@ pub struct Question {
     pub until: Option<i64>,
     /// Stop after so many records, newest first; at most [`RECORDS_MAX`].
     pub records_max: usize,
+    /// Where an earlier search for the same has ended, to go on from there.
+    pub resume: Option<Resume>,
     /// Stop after so long.
     pub time_max: Duration,
 }
@@ -67,6 +73,9 @@ pub enum TraceError {
         /// The partition.
         partition: i32,
     },
+    /// The topic has other partitions than an earlier search went through.
+    #[error("`resume` is of another search, or the topic has changed: begin anew")]
+    UnfitResume,
     /// The server is stopping.
     #[error("the server is stopping")]
     Stopping,
@@ -78,7 +87,7 @@ pub async fn trace(node: &Arc<Node>, question: &Question) -> Result<Trace, Trace
     let topic =
         node.topic(&question.topic).ok_or_else(|| TraceError::UnknownTopic(question.topic.clone()))?;
     let partitions = partitions(&topic, question)?;
-    let mut search = Search::new(node, &topic, &partitions, question);
+    let mut search = Search::new(node, &topic, &partitions, question)?;
     let hits = match question.wanted {
         Wanted::Place(offset) => search.read_one(partitions[0], offset).await?,
         _ => search.run(deadline).await?,

@@ -1,33 +1,25 @@
-//! Reads partitions' logs backwards until what is wanted was found, nothing is left, or the time is up. Reads old records at
-//! the pace of all catch-up reads, so that a search cannot take the disk from commits.
+//! Looks into partitions' logs backwards until what is wanted was found, nothing is left, or the time is up; where there is an index
+//! of keys, only where that points. Reads old records at the pace of all catch-up reads, so that a search cannot take the disk
+//! from commits.
 
 use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
 use tallymq_broker::metadata::Topic;
-use tallymq_gateway::kafka::records::{Record, murmur2, read_records};
-use tallymq_model::{BatchHeader, Offset, TopicPartition};
-use tallymq_storage::log::{PartitionLog, ReadError};
+use tallymq_gateway::kafka::records::murmur2;
+use tallymq_model::{Offset, TopicPartition};
+use tallymq_storage::keys::Part;
+use tallymq_storage::log::PartitionLog;
 use tokio::time::Instant;
 
 use super::answer::{Bounds, Neighbour, NotHere, Searched};
-use super::matching::{Wanted, label};
+use super::matching::Wanted;
+use super::resume::Resume;
+use super::scan::{Hit, Scan, Scanned};
 use super::story::Story;
 use super::windows::{Rest, Window};
 use super::{Question, RECORDS_MAX, TraceError};
+use crate::config::KeyIndexing;
 use crate::node::Node;
-
-/// Bytes of one read.
-const READ_BYTES: usize = 1 << 20;
-/// Bound on a batch that is decompressed.
-const RECORDS_BYTES_MAX: usize = 64 << 20;
-
-/// A record that was found.
-pub(super) struct Hit {
-    pub(super) tp: TopicPartition,
-    pub(super) header: BatchHeader,
-    pub(super) record: Record,
-}
 
 /// One partition that is searched.
 struct Walker {
@@ -39,17 +31,9 @@ struct Walker {
     after: Option<Neighbour>,
 }
 
-/// What one window had.
-#[derive(Default)]
-struct Scanned {
-    hits: Vec<Hit>,
-    searched: Searched,
-    neighbours: Vec<Neighbour>,
-}
-
 /// A search under way.
 pub(super) struct Search<'a> {
-    node: &'a Node,
+    node: &'a Arc<Node>,
     question: &'a Question,
     /// In the order in which they are searched; after a phase that found something the next does not begin.
     phases: Vec<Vec<Walker>>,
@@ -58,11 +42,11 @@ pub(super) struct Search<'a> {
 
 impl<'a> Search<'a> {
     pub(super) fn new(
-        node: &'a Node,
+        node: &'a Arc<Node>,
         topic: &Topic,
         partitions: &[TopicPartition],
         question: &'a Question,
-    ) -> Search<'a> {
+    ) -> Result<Search<'a>, TraceError> {
         let walker = |tp: &TopicPartition| {
             let (_, log) = node.partition(topic, *tp)?;
             let (log_start, below) = log.bounds();
@@ -80,7 +64,54 @@ impl<'a> Search<'a> {
             }
             _ => vec![walkers],
         };
-        Search { node, question, phases, searched: Searched::default() }
+        let mut search = Search { node, question, phases, searched: Searched::default() };
+        if let Some(resume) = &question.resume {
+            search.go_on(resume)?;
+        }
+        Ok(search)
+    }
+
+    /// Where an earlier search has ended.
+    fn go_on(&mut self, resume: &Resume) -> Result<(), TraceError> {
+        let phases = self.phases.len();
+        let phase = self.phases.get_mut(resume.phase).filter(|phase| phase.len() == resume.below.len());
+        let phase = phase.ok_or(TraceError::UnfitResume)?;
+        for (walker, below) in phase.iter_mut().zip(&resume.below) {
+            match below {
+                Some(below) => walker.rest.below = walker.rest.below.min(*below),
+                None => walker.is_done = true,
+            }
+        }
+        let over = (0..resume.phase).chain(if resume.found { resume.phase + 1..phases } else { 0..0 });
+        for phase in over {
+            self.phases[phase].iter_mut().for_each(|walker| walker.is_done = true);
+        }
+        Ok(())
+    }
+
+    /// Where this one has ended, in a phase.
+    fn ended(&mut self, phase: usize, found: bool) {
+        let found = found || self.question.resume.as_ref().is_some_and(|resume| resume.phase == phase && resume.found);
+        let below = self.phases[phase].iter().map(|walker| (!walker.is_done).then_some(walker.rest.below));
+        self.searched.resume = Resume { phase, found, below: below.collect() }.text();
+        let later = if found { &[] } else { &self.phases[phase + 1..] };
+        let left = self.phases[phase].iter().chain(later.iter().flatten()).filter(|walker| !walker.is_done);
+        let since = self.question.since;
+        let left = left.map(|walker| {
+            let indexed = ranges(&self.parts(walker));
+            walker.rest.left_bytes(&walker.log.segments(), &indexed, since)
+        });
+        self.searched.left_bytes = Some(left.sum());
+    }
+
+    /// The parts of a log in which a key can be looked up.
+    fn parts(&self, walker: &Walker) -> Vec<Part> {
+        let is_key = matches!(self.question.wanted, Wanted::Key(_));
+        if is_key && self.node.startup.key_index != KeyIndexing::Off {
+            self.node.keys.indexes.parts(walker.tp)
+        } else {
+            Vec::new()
+        }
     }
 
     /// The record at an offset, if it is there.
@@ -93,8 +124,8 @@ impl<'a> Search<'a> {
         if !(log_start..log_end).contains(&at) {
             return Ok(Vec::new());
         }
-        let window = Window { from: at, to: at.plus(1) };
-        let scanned = scan_apart(self.node, self.question, log, tp, window).await?;
+        let window = Window { from: at, to: at.plus(1), indexed: None };
+        let scanned = scan_apart(self.node, self.question, (log, tp), (window, None)).await?;
         self.searched.add(&scanned.searched);
         Ok(scanned.hits)
     }
@@ -103,7 +134,9 @@ impl<'a> Search<'a> {
     pub(super) async fn run(&mut self, deadline: Instant) -> Result<Vec<Hit>, TraceError> {
         let mut hits = Vec::new();
         let records_max = self.question.records_max.clamp(1, RECORDS_MAX);
+        let mut phase = 0;
         for at in 0..self.phases.len() {
+            phase = at;
             self.searched.partitions += self.phases[at].len();
             self.searched.complete = self.run_phase(at, &mut hits, (records_max, deadline)).await?;
             if !hits.is_empty() || !self.searched.complete {
@@ -113,7 +146,18 @@ impl<'a> Search<'a> {
         hits.sort_by_key(|hit| {
             std::cmp::Reverse((hit.record.timestamp, hit.tp.partition, hit.record.offset))
         });
-        hits.truncate(records_max);
+        for over in hits.drain(records_max.min(hits.len())..) {
+            // Not told, so still to be looked at.
+            let walkers = self.phases[phase].iter_mut();
+            for walker in walkers.filter(|walker| walker.tp == over.tp) {
+                walker.is_done = false;
+                walker.rest.below = walker.rest.below.max(over.record.offset.plus(1));
+            }
+            self.searched.complete = false;
+        }
+        if !self.searched.complete {
+            self.ended(phase, !hits.is_empty());
+        }
         Ok(hits)
     }
 
@@ -126,19 +170,29 @@ impl<'a> Search<'a> {
     ) -> Result<bool, TraceError> {
         loop {
             let mut any = false;
-            for walker in &mut self.phases[phase] {
+            for at in 0..self.phases[phase].len() {
                 if hits.len() >= records_max || deadline <= Instant::now() {
                     return Ok(self.phases[phase].iter().all(|walker| walker.is_done));
                 }
-                let next = || walker.rest.next(&walker.log.segments(), self.question.since);
+                let walker = &self.phases[phase][at];
+                let parts = self.parts(walker);
+                let next = || {
+                    let since = self.question.since;
+                    walker.rest.next(&walker.log.segments(), &ranges(&parts), since)
+                };
                 let Some(window) = (!walker.is_done).then(next).flatten() else {
-                    walker.is_done = true;
+                    self.phases[phase][at].is_done = true;
                     continue;
                 };
                 any = true;
-                let scanned =
-                    scan_apart(self.node, self.question, walker.log.clone(), walker.tp, window).await?;
-                walker.rest.below = window.from;
+                let part = window.indexed.map(|at| parts[at]);
+                if part.is_none() && window.from < walker.log.durable_end() {
+                    self.ask_for_index(walker.tp);
+                }
+                let place = (walker.log.clone(), walker.tp);
+                let scanned = scan_apart(self.node, self.question, place, (window, part)).await?;
+                let walker = &mut self.phases[phase][at];
+                walker.rest.below = scanned.from;
                 walker.is_done = self.question.wanted.is_unique() && !scanned.hits.is_empty();
                 walker.note(&self.question.wanted, &scanned.neighbours);
                 self.searched.add(&scanned.searched);
@@ -147,6 +201,14 @@ impl<'a> Search<'a> {
             if !any {
                 return Ok(true);
             }
+        }
+    }
+
+    /// A key had to be looked for by reading what could have an index.
+    fn ask_for_index(&self, tp: TopicPartition) {
+        let is_key = matches!(self.question.wanted, Wanted::Key(_));
+        if is_key && self.node.startup.key_index != KeyIndexing::Off {
+            self.node.keys.ask(tp);
         }
     }
 
@@ -178,7 +240,8 @@ impl<'a> Search<'a> {
     fn why_not_found(&self, partitions: &[Bounds]) -> String {
         let searched = &self.searched;
         if !searched.complete {
-            return format!("the time was up after {} records: not found so far", searched.records);
+            let records = searched.records + searched.indexed_records;
+            return format!("the time was up after {records} records: not found so far");
         }
         let is_numbered = matches!(self.question.wanted, Wanted::Sequence { .. } | Wanted::Label { .. });
         let is_between = partitions.iter().any(|one| one.before.is_some() && one.after.is_some());
@@ -190,7 +253,8 @@ impl<'a> Search<'a> {
             (false, ..) => "no record in the log matches",
         };
         let within = self.question.since.is_some() || self.question.until.is_some();
-        format!("{why}{}", if within { " in that time" } else { "" })
+        let whole = if searched.unreadable.is_empty() { "" } else { "; but a part of the log cannot be read" };
+        format!("{why}{}{whole}", if within { " in that time" } else { "" })
     }
 }
 
@@ -229,6 +293,7 @@ impl Searched {
         self.batches += other.batches;
         self.records += other.records;
         self.bytes += other.bytes;
+        self.indexed_records += other.indexed_records;
         self.back_to = match (self.back_to, other.back_to) {
             (Some(one), Some(two)) => Some(one.min(two)),
             (one, two) => one.or(two),
@@ -238,135 +303,29 @@ impl Searched {
     }
 }
 
-/// Scans a window on a thread that may block, and pays for what came from files.
+/// The offsets of parts.
+fn ranges(parts: &[Part]) -> Vec<(Offset, Offset)> {
+    parts.iter().map(|part| (part.from, part.to)).collect()
+}
+
+/// Looks into a window on a thread that may block, and pays for what came from files.
 async fn scan_apart(
     node: &Node,
     question: &Question,
-    log: Arc<PartitionLog>,
-    tp: TopicPartition,
-    window: Window,
+    (log, tp): (Arc<PartitionLog>, TopicPartition),
+    (window, part): (Window, Option<Part>),
 ) -> Result<Scanned, TraceError> {
     // A batch of a few bytes may be many when it is decompressed: few at a time.
     let turn = node.decompressions.acquire().await.map_err(|_| TraceError::Stopping)?;
     let in_memory = log.is_in_memory(window.from);
     let (wanted, since, until) = (question.wanted.clone(), question.since, question.until);
-    let scanning = tokio::task::spawn_blocking(move || {
-        let scan = Scan { log: &log, tp, window, wanted: &wanted, since, until };
-        scan.run()
-    });
-    let scanned = scanning.await.map_err(|_| TraceError::Stopping)?;
+    let index = part.map(|part| (node.keys.indexes.clone(), part));
+    let scan = Scan { log, tp, window, wanted, since, until, index };
+    let scanned = tokio::task::spawn_blocking(move || scan.run()).await.map_err(|_| TraceError::Stopping)?;
     drop(turn);
     if !in_memory {
         let bytes = usize::try_from(scanned.searched.bytes).unwrap_or(usize::MAX);
         node.catchup.pay(bytes, node.startup.catchup_bytes_per_second).await;
     }
     Ok(scanned)
-}
-
-/// One window, and what to look for in it.
-struct Scan<'a> {
-    log: &'a PartitionLog,
-    tp: TopicPartition,
-    window: Window,
-    wanted: &'a Wanted,
-    since: Option<i64>,
-    until: Option<i64>,
-}
-
-impl Scan<'_> {
-    fn run(&self) -> Scanned {
-        let mut scanned = Scanned::default();
-        let mut at = self.window.from;
-        while at < self.window.to {
-            match self.log.read(at, READ_BYTES, true) {
-                Ok(fetched) if fetched.pieces.is_empty() || fetched.next <= at => break,
-                Ok(fetched) => {
-                    self.batches(joined(fetched.pieces), &mut scanned);
-                    at = fetched.next;
-                }
-                // Retention came by.
-                Err(ReadError::OffsetOutOfRange { log_start, .. }) if log_start > at => at = log_start,
-                Err(ReadError::OffsetOutOfRange { .. } | ReadError::Deleted) => break,
-                Err(error) => {
-                    scanned.searched.unreadable.push(format!("{} from offset {at} on: {error}", self.tp));
-                    break;
-                }
-            }
-        }
-        scanned
-    }
-
-    fn batches(&self, mut rest: Bytes, scanned: &mut Scanned) {
-        while !rest.is_empty() {
-            let Ok(header) = BatchHeader::parse(&rest) else { return };
-            let batch = rest.split_to(header.size_bytes);
-            if header.base_offset >= self.window.to {
-                return;
-            }
-            // A batch that begins before the window is that one's to count.
-            if header.base_offset >= self.window.from {
-                scanned.searched.batches += 1;
-                scanned.searched.records += header.record_count.max(0) as u64;
-                scanned.searched.bytes += batch.len() as u64;
-                let oldest = scanned.searched.back_to.unwrap_or(i64::MAX).min(header.first_timestamp.0);
-                scanned.searched.back_to = Some(oldest);
-            }
-            if let (Wanted::Sequence { producer, .. }, true) = (self.wanted, header.has_producer())
-                && header.producer_id == *producer
-            {
-                scanned.neighbours.extend(ends(&header));
-            }
-            if self.wanted.may_be_in(&header) {
-                self.records(&header, &batch, scanned);
-            }
-        }
-    }
-
-    fn records(&self, header: &BatchHeader, batch: &Bytes, scanned: &mut Scanned) {
-        let records = match read_records(header, batch, RECORDS_BYTES_MAX) {
-            Ok(records) => records,
-            Err(error) => {
-                let place = format!("{} the batch at offset {}", self.tp, header.base_offset);
-                return scanned.searched.unreadable.push(format!("{place}: {error}"));
-            }
-        };
-        for record in records {
-            let in_window = (self.window.from..self.window.to).contains(&record.offset);
-            let in_time = self.since.is_none_or(|since| record.timestamp.0 >= since)
-                && self.until.is_none_or(|until| record.timestamp.0 < until);
-            // A place is a place, whatever its time.
-            if !in_window || !(in_time || matches!(self.wanted, Wanted::Place(_))) {
-                continue;
-            }
-            if let (Wanted::Label { producer, .. }, Some((found, sequence))) = (self.wanted, label(&record))
-                && found == producer
-            {
-                let (offset, timestamp) = (record.offset.0, record.timestamp.0);
-                scanned.neighbours.push(Neighbour { sequence, offset, timestamp });
-            }
-            if self.wanted.is(header, &record) {
-                scanned.hits.push(Hit { tp: self.tp, header: *header, record });
-            }
-        }
-    }
-}
-
-/// First and last sequence of a batch.
-fn ends(header: &BatchHeader) -> [Neighbour; 2] {
-    let at = |delta: i32| Neighbour {
-        sequence: u64::try_from(header.base_sequence.plus(delta).0).unwrap_or(0),
-        offset: header.base_offset.plus(i64::from(delta)).0,
-        timestamp: header.max_timestamp.0,
-    };
-    [at(0), at(header.last_offset_delta)]
-}
-
-/// The pieces of a read in one.
-pub(super) fn joined(mut pieces: Vec<Bytes>) -> Bytes {
-    if pieces.len() == 1 {
-        return pieces.remove(0);
-    }
-    let mut all = BytesMut::with_capacity(pieces.iter().map(Bytes::len).sum());
-    pieces.iter().for_each(|piece| all.extend_from_slice(piece));
-    all.freeze()
 }

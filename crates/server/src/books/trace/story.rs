@@ -17,7 +17,7 @@ use tokio::time::Instant;
 
 use super::TraceError;
 use super::answer::JournalRead;
-use super::search::joined;
+use super::scan::joined;
 use super::story_event::{GroupStory, StoryEvent};
 use crate::books::class_name;
 use crate::node::Node;
