@@ -20,7 +20,7 @@ pub use faulty::{Fault, FaultyDisk, Operation};
 pub use memory::MemoryDisk;
 pub use random::Random;
 pub use real::{OpenDiskError, RealDisk};
-pub use scheduling::schedule_promptly;
+pub use scheduling::{schedule_behind_others, schedule_promptly};
 pub use volatile::VolatileDisk;
 
 use std::{io, sync::Arc};
@@ -51,6 +51,14 @@ pub trait Disk: Send + Sync + 'static {
 pub trait File: Send + Sync + 'static {
     /// Reads up to `buffer.len()` bytes; fewer only at the end of the file.
     fn read_at(&self, buffer: &mut [u8], position: u64) -> io::Result<usize>;
+    /// Reads up to `bytes` bytes into memory of their own, which a file of the system need not clear first; fewer only at the
+    /// end of the file.
+    fn read_new(&self, bytes: usize, position: u64) -> io::Result<Vec<u8>> {
+        let mut buffer = vec![0; bytes];
+        let read = self.read_at(&mut buffer, position)?;
+        buffer.truncate(read);
+        Ok(buffer)
+    }
     /// Writes the parts one behind the other, all of them or an error.
     fn write_at(&self, parts: &[&[u8]], position: u64) -> io::Result<()>;
     /// Makes all that was written to this file durable (`fdatasync`), its length included.

@@ -11,8 +11,9 @@ use std::{
 };
 
 use rustix::{
+    buffer::spare_capacity,
     fs::{Advice, FlockOperation, fadvise, fdatasync, flock, fstatvfs, fsync, syncfs},
-    io::{Errno, pwritev},
+    io::{Errno, pread, pwritev},
 };
 use thiserror::Error;
 
@@ -177,6 +178,20 @@ impl File for RealFile {
             }
         }
         Ok(read)
+    }
+
+    fn read_new(&self, bytes: usize, position: u64) -> io::Result<Vec<u8>> {
+        let mut buffer = Vec::with_capacity(bytes);
+        while buffer.len() < bytes {
+            let at = position + buffer.len() as u64;
+            match pread(&self.file, spare_capacity(&mut buffer), at) {
+                Ok(0) => break,
+                Ok(_) | Err(Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        buffer.truncate(bytes); // the allocator may have given more
+        Ok(buffer)
     }
 
     fn write_at(&self, parts: &[&[u8]], position: u64) -> io::Result<()> {

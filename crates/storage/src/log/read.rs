@@ -247,12 +247,11 @@ fn read_run(
     let start = locate(&opened, source, from)?;
     let position = u64::from(start.position);
     let left = span.bytes - position;
-    let mut buffer = vec![0; left.min(bytes_max.max(READ_BYTES_MIN) as u64) as usize];
-    match span.read(file, &mut buffer, position) {
-        // The file is shorter than it should be and may still hold the batches in front of that.
-        Err(ReadError::Corrupt(damage)) => buffer.truncate((damage.position - position) as usize),
-        read => read?,
-    }
+    let wanted = left.min(bytes_max.max(READ_BYTES_MIN) as u64) as usize;
+    // Fewer if the file is shorter than it should be: it may still hold the batches in front of that.
+    let mut buffer = file
+        .read_new(wanted, position)
+        .map_err(|source| ReadError::Io { file: span.path.clone(), source })?;
     let base = span.base.plus(i64::from(start.relative));
     let first = span.check_header(&buffer, position, base, &source.epochs)?;
     if first.size_bytes > bytes_max && !at_least_one {
