@@ -36,12 +36,13 @@ class Admin:
     """Topics, positions and records; each command is done when its effect is there."""
 
     def __init__(self):
-        self.clients = {}
+        self.clients, self.lock = {}, threading.Lock()
 
     def at(self, address):
-        if address not in self.clients:
-            self.clients[address] = AdminClient({"bootstrap.servers": address, **RECONNECT})
-        return self.clients[address]
+        with self.lock:
+            if address not in self.clients:
+                self.clients[address] = AdminClient({"bootstrap.servers": address, **RECONNECT})
+            return self.clients[address]
 
     def create(self, c):
         new = NewTopic(c["topic"], c["partitions"], 1, config=c.get("config") or {})
@@ -68,7 +69,9 @@ class Admin:
     def reset(self, c):
         wanted = ConsumerGroupTopicPartitions(c["group"], places(c["topic"], c["offsets"]))
         for done in self.at(c["bootstrap"]).alter_consumer_group_offsets([wanted]).values():
-            done.result(PATIENCE_S)
+            for place in done.result(PATIENCE_S).topic_partitions:
+                if place.error:
+                    raise KafkaException(place.error)
 
     def bounds(self, c):
         admin, found = self.at(c["bootstrap"]), {}
@@ -216,6 +219,7 @@ class Member:
     def close(self, _):
         self.work_as = None
         self.consumer.close()
+        self.consumer = None  # librdkafka hangs up when the last reference is gone
 
 
 def actor(target, commands):

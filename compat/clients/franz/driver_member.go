@@ -116,7 +116,9 @@ func (member *driverMember) base() []kgo.Opt {
 	if wanted.Reset == "latest" {
 		reset = kgo.NewOffset().AtEnd()
 	}
-	options := []kgo.Opt{kgo.SeedBrokers(member.bootstrap), kgo.ConsumeResetOffset(reset)}
+	options := []kgo.Opt{
+		kgo.SeedBrokers(member.bootstrap), kgo.ConsumeResetOffset(reset), kgo.FetchMaxWait(500 * time.Millisecond),
+	}
 	if wanted.ClientID != nil {
 		options = append(options, kgo.ClientID(*wanted.ClientID))
 	}

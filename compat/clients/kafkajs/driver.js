@@ -64,7 +64,9 @@ class Admin {
   }
   async delete_records({ bootstrap, topic, offsets }) {
     const partitions = Object.entries(offsets).map(([partition, offset]) => ({ partition: +partition, offset: `${offset}` }));
-    await (await this.at(bootstrap)).deleteTopicRecords({ topic, partitions });
+    const admin = await this.at(bootstrap);
+    await admin.fetchTopicOffsets(topic); // kafkajs finds a leader only of topics that it was asked about
+    await admin.deleteTopicRecords({ topic, partitions });
   }
   async reset({ bootstrap, group, topic, offsets }) {
     const partitions = Object.entries(offsets).map(([partition, offset]) => ({ partition: +partition, offset: `${offset}` }));
@@ -99,7 +101,7 @@ class Admin {
 class Member {
   constructor() {
     Object.assign(this, { wanted: 0, workAs: null, delay: 0, count: 0, next: new Map(), owned: 0, troubles: [] });
-    Object.assign(this, { silent: false, released: false, closing: false, first: {}, last: {} });
+    Object.assign(this, { silent: false, released: false, closing: false, commits: 0, first: {}, last: {} });
   }
   trouble(error) {
     this.troubles.push(error.message);
@@ -120,11 +122,14 @@ class Member {
       ...(settings.fetch_bytes ? { maxBytesPerPartition: settings.fetch_bytes } : {}),
       retry: { ...RETRY, restartOnFailure: async () => !this.closing },
     });
-    const { GROUP_JOIN, CRASH } = this.consumer.events;
+    const { GROUP_JOIN, CRASH, COMMIT_OFFSETS } = this.consumer.events;
     this.consumer.on(GROUP_JOIN, ({ payload }) => {
       this.owned = Object.values(payload.memberAssignment).flat().length;
     });
     this.consumer.on(CRASH, ({ payload }) => this.trouble(payload.error));
+    this.consumer.on(COMMIT_OFFSETS, () => {
+      this.commits += 1;
+    });
     await this.consumer.connect();
   }
   async subscribe({ topics, pattern, seek }) {
@@ -188,7 +193,10 @@ class Member {
   }
   async commit({ topic, offsets }) {
     const named = Object.entries(offsets || {}).map(([partition, offset]) => ({ topic, partition: +partition, offset: `${offset}` }));
+    const before = this.commits;
     await this.consumer.commitOffsets(offsets ? named : [...this.next.values()]);
+    // kafkajs says nothing if it just left its group.
+    if (this.commits === before) throw new Error('not committed: it does not run');
   }
   seek({ topic, offsets }) {
     for (const [partition, offset] of Object.entries(offsets)) {

@@ -1,6 +1,7 @@
 """What the broker says became of the records (`/v1/account`, `/v1/alarms`), and how that differs from what is expected."""
 
 import json
+import time
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -87,9 +88,20 @@ def differences(partition, alarms, expected):
         same(f"records of {place}", alarm["records"], alarm["to"] - alarm["from"])
         if expected.cause not in alarm["cause"]:
             found.append(f"cause of {place}: {alarm['cause']!r} without {expected.cause!r}")
+        found += named(alarm, place)
         for name, value in (expected.by or {}).items():
             # True: it is known, and who it is the client does not say.
             same(f"{name} of {place}", bool(alarm[name]) if value is True else alarm[name], value)
+    return found
+
+
+def named(alarm, place):
+    """Who committed is known by his address, and when it was."""
+    found = []
+    if alarm["class"] == "skipped" and not alarm["address"].startswith("127.0.0.1:"):
+        found.append(f"address of {place}: {alarm['address']!r}")
+    if abs(time.time() - alarm["at"] / 1000) > 3600:
+        found.append(f"time of {place}: {alarm['at']}")
     return found
 
 

@@ -43,7 +43,7 @@ def begin(play):
     # A group that was never given more than the first ten: what a client fetches ahead is delivered.
     play.stage.books.open(play.topic, play.group)
     said = subprocess.run(
-        [play.stage.broker.binary, "topic", "describe", play.topic, "--json", "-b", play.address],
+        [play.stage.broker.binary, "topic", "describe", play.topic, "--json", "-b", play.stage.broker.address],
         capture_output=True, text=True, check=True, timeout=120,
     )
     play.topic_id = json.loads(said.stdout)["id"]
@@ -56,14 +56,18 @@ def lost_by_verify(play, report):
         raise Wrong(f"tallymq verify names {named}")
 
 
-def finish(play):
-    """The group reads up to the damage and is stuck there; a person sets it behind, and it goes on."""
+def stuck_at_damage(play):
+    """The group reads up to the damage, and no further."""
     stuck = play.consumer().subscribe()
     stuck.work()
     until(lambda: any(each["class"] == "lost" for each in play.stage.books.alarms(play.topic)), "the alarm")
     until(lambda: stuck.seen()["next"].get(f"{play.topic}/1") == 20, "the records before it")
     stuck.rest()
     stuck.close()
+
+
+def set_behind(play):
+    """A person sets the group behind the damage, and it goes on."""
     play.reset({1: 30})
     again = play.consumer().subscribe()
     again.read(20)
@@ -77,15 +81,17 @@ def changed(play):
     begin(play)
     report = yield change_byte(play)
     lost_by_verify(play, report)
-    finish(play)
+    stuck_at_damage(play)
+    set_behind(play)
 
 
-@planted("records are removed from a segment", "*lost*, 20 to 29, by `verify` and by the broker that reads them")
+@planted("records are removed from a segment", "*lost*: by `verify` 20 to 29; by the broker what it cannot read, 20 to 49")
 def taken_out(play):
     begin(play)
     report = yield take_out(play)
     lost_by_verify(play, report)
-    finish(play)
+    stuck_at_damage(play)
+    play.expect({1: Expected([("lost", 20, 50)], {"processed": 20, "lost": 30}, cause="unreadable")})
 
 
 def change_byte(play):

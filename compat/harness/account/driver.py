@@ -6,6 +6,7 @@ Knows no scenario. A command goes to a named object in the process (a consumer, 
 import contextlib
 import itertools
 import json
+import signal
 import subprocess
 import threading
 from concurrent.futures import Future
@@ -65,6 +66,13 @@ class Driver:
         """SIGKILL, as a crash would."""
         self._process.kill()
         self._process.wait()
+
+    def freeze(self):
+        """It stands still, as a process does whose machine is suspended or that collects garbage for minutes."""
+        self._process.send_signal(signal.SIGSTOP)
+
+    def thaw(self):
+        self._process.send_signal(signal.SIGCONT)
 
     def end(self):
         with contextlib.suppress(OSError):

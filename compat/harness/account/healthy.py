@@ -18,13 +18,14 @@ def healthy(title, languages=ALL):
     return declare
 
 
-def come_and_go(play, **settings):
+def come_and_go(play, client_id="{client}-{number}", **settings):
     """Three members come, and two go, while records flow."""
     play.create(4)
     sending = play.sending(3000, rate=500)
     members = []
     for number in range(3):
-        member = play.consumer(client_id=f"{play.client}-{number}", metadata_ms=1000, **settings)
+        name = client_id and client_id.format(client=play.client, number=number)
+        member = play.consumer(client_id=name, metadata_ms=1000, **settings)
         members.append(member.subscribe().work().owns(1))
     members.pop(0).close()
     members[0].owns(2)
@@ -40,14 +41,46 @@ def rebalances(play):
     come_and_go(play, session_ms=6000)
 
 
-@healthy("the same with the new group protocol (KIP-848)", BOTH_PROTOCOLS)
+@healthy("members join and leave, with the new group protocol (KIP-848)", BOTH_PROTOCOLS)
 def new_protocol(play):
     come_and_go(play, protocol="consumer")
 
 
-@healthy("the same with cooperative rebalancing", BOTH_PROTOCOLS)
+@healthy("members join and leave, rebalanced cooperatively", BOTH_PROTOCOLS)
 def cooperative(play):
     come_and_go(play, assignor="cooperative", session_ms=6000)
+
+
+@healthy("members join and leave, all with one client id")
+def one_client_id(play):
+    come_and_go(play, client_id="{client}", session_ms=6000)
+
+
+@healthy("members join and leave, all with the library's own client id")
+def library_client_id(play):
+    come_and_go(play, client_id=None, session_ms=6000)
+
+
+@healthy("members join and leave, new group protocol, all with one client id", BOTH_PROTOCOLS)
+def new_protocol_one_client_id(play):
+    come_and_go(play, client_id="{client}", protocol="consumer")
+
+
+@healthy("a member stands still for longer than its session, and goes on")
+def frozen(play):
+    play.create(4)
+    sending = play.sending(3000, rate=400)
+    apart = play.stage.start_driver(play.language, f"frozen-{play.name}")
+    still = play.consumer(driver=apart, client_id="still", session_ms=6000).subscribe().work().owns(4)
+    other = play.consumer(client_id="other", session_ms=6000).subscribe().work().owns(2)
+    until(lambda: still.seen()["count"] >= 200, "records at the one that will stand still")
+    apart.freeze()
+    other.owns(4)
+    apart.thaw()
+    sending.result()
+    play.healthy()
+    still.close()
+    other.close()
 
 
 @healthy("kill -9 of a member while records flow")
@@ -90,6 +123,7 @@ def pauses(play):
     play.send(30, 0)
     play.send(30, 1)
     member.read(30)
+    member.commit()
     member.resume(0)
     member.work()
     play.healthy(unwitnessed="none")
@@ -172,6 +206,8 @@ def own_client_id(play):
 def two_with_own_client_id(play):
     play.create(2)
     groups = [play.group, f"{play.group}-second"]
+    for group in groups:
+        play.stage.books.open(play.topic, group)
     members = [play.consumer(group=group, client_id=None).subscribe() for group in groups]
     for member in members:
         member.poll(owned=2)
@@ -224,13 +260,32 @@ def several_groups(play):
         member.close()
 
 
+@healthy("two groups of one client id, each with its topic")
+def two_topics(play):
+    topics = [play.topic, f"{play.topic}-second"]
+    groups = [play.group, f"{play.group}-second"]
+    members = []
+    for topic, group in zip(topics, groups):
+        play.create(2, topic=topic)
+        members.append(play.consumer(group=group, client_id="both").subscribe(topic).work())
+        play.send(100, topic=topic)
+    for topic, group, member in zip(topics, groups, members):
+        play.healthy(100, group=group, topics=[topic], unwitnessed="none")
+        member.close()
+
+
+@healthy("topics by a pattern, with the new group protocol", BOTH_PROTOCOLS)
+def by_pattern_new_protocol(play):
+    by_pattern(play, protocol="consumer")
+
+
 @healthy("topics by a pattern")
-def by_pattern(play):
+def by_pattern(play, **settings):
     topics = [f"{play.topic}-{name}" for name in ("one", "two")]
     for topic in topics:
         play.create(2, topic=topic)
         play.send(50, topic=topic)
-    member = play.consumer(metadata_ms=1000).subscribe(pattern=f"{play.topic}-.*")
+    member = play.consumer(metadata_ms=1000, **settings).subscribe(pattern=f"{play.topic}-.*")
     member.read(100)
     member.commit()
     play.healthy(topics=topics, unwitnessed="none")
@@ -336,6 +391,31 @@ def twice(play):
         member.commit({0: 50})
         member.close()
     play.healthy(unwitnessed="none", redelivered=50)
+
+
+@healthy("DeleteRecords over what is delivered and not yet committed")
+def deleted_in_flight(play):
+    play.create(1)
+    play.send(50)
+    member = play.consumer().subscribe()
+    member.read(50)
+    play.admin("delete_records", offsets={0: 40})
+    member.commit({0: 50})
+    play.healthy(unwitnessed="none")
+    member.close()
+
+
+@healthy("a reset to the beginning, then one to the end: what was read stays read")
+def there_and_back(play):
+    play.create(1)
+    play.send(50)
+    member = play.consumer().subscribe()
+    member.read(50)
+    member.commit({0: 50})
+    member.close()
+    for position in (0, 50, 20, 50):
+        play.reset({0: position})
+    play.healthy(unwitnessed="none")
 
 
 @healthy("from the classic to the new group protocol, member by member", ("java",))

@@ -1,7 +1,5 @@
 """The accounts' journal of a stopped broker, as far as a scenario has to look into it: docs/formats.md, "The accounts' journal"."""
 
-import struct
-
 JOURNAL_TOPIC = "74616c6c-796d-8100-8000-6a6f75726e6c"
 CLASSES = {"purged": 6}
 
@@ -13,4 +11,13 @@ class Journal:
 
     def has_settled(self, group, from_, to, class_):
         """Whether there is an event that these offsets of a group came to a class: the group's name, then the event's fields."""
-        return group.encode() + struct.pack(">qqB", from_, to, CLASSES[class_]) in self.bytes
+        return group.encode() + zigzag(from_) + zigzag(to) + bytes([CLASSES[class_]]) in self.bytes
+
+
+def zigzag(number):
+    """A signed variable-length integer, as in record batches (KIP-98)."""
+    rest, out = number << 1 if number >= 0 else (-number << 1) - 1, bytearray()
+    while rest > 0x7F:
+        out.append(rest & 0x7F | 0x80)
+        rest >>= 7
+    return bytes([*out, rest])

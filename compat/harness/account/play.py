@@ -12,6 +12,9 @@ ALL = tuple(NAMES)
 WITH_ASSIGN = ("confluent", "java", "franz")  # kafkajs has members only
 
 
+CLOSE_WAIT = "08"  # of /proc/net/tcp: the other side has closed
+
+
 class Wrong(Exception):
     """The account says something else than what happened."""
 
@@ -19,10 +22,27 @@ class Wrong(Exception):
 class Stage:
     """One broker with everything that plays on it. `afterwards` is looked at when it has stopped."""
 
-    def __init__(self, broker, drivers, start_driver, tools=None):
+    def __init__(self, broker, drivers, start_driver, *, tools=None, proxy=None):
         self.broker, self.drivers, self.start_driver, self.tools = broker, drivers, start_driver, tools
+        self.proxy = proxy
         self.books = Books(broker)
         self.afterwards = []
+
+    @property
+    def address(self):
+        """Where clients go."""
+        return f"127.0.0.1:{self.proxy.port}" if self.proxy else self.broker.address
+
+    def hung_up(self):
+        """Until the broker has closed every connection that its client closed: it answers first what was asked."""
+
+        def is_waiting():
+            with open("/proc/net/tcp", encoding="ascii") as sockets:
+                fields = [line.split() for line in list(sockets)[1:]]
+            local = f":{self.broker.port:04X}"
+            return any(each[1].endswith(local) and each[3] == CLOSE_WAIT for each in fields)
+
+        until(lambda: not is_waiting(), "closed connections")
 
 
 def until(condition, what):
@@ -72,6 +92,18 @@ class Member:
         more = {} if offsets is None else {"offsets": offsets}
         self._do("commit", topic=self.play.topic, **more)
 
+    def commit_at_last(self, offsets):
+        """A member that was put out while the broker was away commits when it is back."""
+
+        def done():
+            try:
+                self.commit(offsets)
+                return True
+            except Refused:
+                return False
+
+        until(done, f"{self.name} commits")
+
     def seek(self, offsets):
         self._do("seek", topic=self.play.topic, offsets=offsets)
 
@@ -118,7 +150,7 @@ class Play:
 
     @property
     def address(self):
-        return self.stage.broker.address
+        return self.stage.address
 
     def admin(self, do, **fields):
         return self.driver.call(f"admin-{self.name}", do, bootstrap=self.address, **({"topic": self.topic} | fields))
@@ -210,6 +242,10 @@ class Play:
             return not last[0]
 
         self._settled(is_right, last)
+
+    def processed(self):
+        accounts = self.stage.books.partitions(self.topic, self.group).values()
+        return sum(each["classes"]["processed"] for each in accounts)
 
     def _unhealthy(self, group, topics, processed, unwitnessed, tallies):
         books, total, found, counted = self.stage.books, {}, [], {}

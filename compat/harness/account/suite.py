@@ -1,7 +1,7 @@
 """The suite `account`: losses planted with other people's clients are named, and healthy groups raise no alarm.
 
-Three brokers: one on which most of it plays at once (calm), one that is killed and restarted under its groups (storm), one
-whose files are damaged. Each is stopped at the end, and `tallymq verify` has to find its books whole.
+Four brokers: one on which most of it plays at once (calm), one that is killed and restarted under its groups (storm), one whose
+files are damaged, one to which connections are cut (cut). Each is stopped at the end, and `tallymq verify` has to find its books whole.
 """
 
 import json
@@ -11,9 +11,10 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 from .. import brokers, clients, console_tools, install
-from . import damage, healthy, journal, planted, storm, table
+from . import cuts, damage, healthy, journal, planted, storm, table
 from .driver import Driver
 from .play import NAMES, Play, Stage
+from .proxy import Proxy
 
 SUITE = "account"
 CALM_SETTINGS = brokers.TEST_SETTINGS | {"log.retention.check.interval.ms": "1000"}
@@ -89,9 +90,18 @@ def played(rows, title, language, play, run):
 
 
 def calm(stage, rows):
-    """Everything that needs no restart, `AT_ONCE` at a time, the languages by turns."""
+    """Everything that needs no restart."""
     listed = [(title, languages, run) for title, _, languages, run in planted.SCENARIOS] + healthy.WORKLOADS
-    with ThreadPoolExecutor(AT_ONCE) as pool:
+    at_once(stage, rows, listed, AT_ONCE)
+
+
+def cut(stage, rows):
+    at_once(stage, rows, cuts.WORKLOADS, sum(len(languages) for _, languages, _ in cuts.WORKLOADS))
+
+
+def at_once(stage, rows, listed, many):
+    """`many` at a time, the languages by turns."""
+    with ThreadPoolExecutor(many) as pool:
         for title, languages, run in listed:
             for language in languages:
                 pool.submit(played, rows, title, language, of(stage, run, language), run)
@@ -185,26 +195,33 @@ def play(broker, directory, quick):
     directory.mkdir(parents=True, exist_ok=True)
     drivers = Drivers(directory)
     rows = Rows(drivers.versions)
-    others = [brokers.Tallymq(directory / name, CALM_SETTINGS, broker.binary) for name in ("calm", "damaged")]
+    proxy = Proxy(seed=1)
+    of_cut = brokers.TEST_SETTINGS | {"advertised.listeners": f"127.0.0.1:{proxy.port}"}
+    settings = {"calm": CALM_SETTINGS, "damaged": brokers.TEST_SETTINGS, "cut": of_cut}
+    others = [brokers.Tallymq(directory / name, of, broker.binary) for name, of in settings.items()]
     tools = console_tools.Tools(others[0], directory)
     try:
         for other in others:
             other.start()
+        proxy.target = others[2].port
         tools.start()
         shared = {language: drivers.start(language, language) for language in NAMES}
-        stages = [Stage(each, shared, drivers.start, tools) for each in (*others, broker)]
+        plays = [
+            ("calm", calm, Stage(others[0], shared, drivers.start, tools=tools), 0),
+            ("damaged", damaged, Stage(others[1], shared, drivers.start), VERIFY_FOUND),
+            ("cut", cut, Stage(others[2], shared, drivers.start, proxy=proxy), 0),
+            ("storm", stormy, Stage(broker, shared, drivers.start), 0),
+        ]
         running = [
-            threading.Thread(target=guarded, args=(name, run, stage, rows, code))
-            for name, run, stage, code in zip(
-                ("calm", "damaged", "storm"), (calm, damaged, stormy), stages, (0, VERIFY_FOUND, 0)
-            )
+            threading.Thread(target=guarded, args=(name, run, stage, rows, code)) for name, run, stage, code in plays
         ]
         for each in running:
             each.start()
         sent = 0
         while any(each.is_alive() for each in running) or sent < len(rows.all):
-            yield from rows.all[sent:]
-            sent = len(rows.all) if sent == len(rows.all) else sent + len(rows.all[sent:])
+            for row in rows.all[sent:]:
+                sent += 1
+                yield row
             time.sleep(0.2)
         yield table.checked(rows.results)
     finally:

@@ -8,7 +8,7 @@ import os
 import time
 
 from .. import brokers
-from . import damage, healthy, planted, storm
+from . import cuts, damage, healthy, planted, storm
 from .play import NAMES
 
 PAGE = brokers.ROOT / "docs" / "account.md"
@@ -32,7 +32,7 @@ def text(results):
     for title, expected, languages, _ in planted.SCENARIOS + storm.PLANTED + damage.PLANTED:
         lines.append(f"| {title} | {expected} | {names(languages)} | {result(title, languages, results)} |")
     lines += ["", "| healthy | with | result |", "|---|---|---|"]
-    for title, languages, _ in healthy.WORKLOADS + storm.WORKLOADS:
+    for title, languages, _ in healthy.WORKLOADS + storm.WORKLOADS + cuts.WORKLOADS:
         lines.append(f"| {title} | {names(languages)} | {result(title, languages, results)} |")
     return "\n".join(lines) + "\n"
 
