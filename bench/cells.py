@@ -81,6 +81,31 @@ def consume(run):
     return run.measure("consume", "--topic", TOPIC, "--partitions", 16)
 
 
+def consume_as_group(run):
+    """One member reads what is there, and commits every second."""
+    run.create(16)
+    run.fill(run.consume_gb)
+    return run.measure("consume", "--topic", TOPIC, "--partitions", 16, "--group", "bench")
+
+
+def stream(rate):
+    """A member reads what is sent at a fixed rate, and commits every second; the broker's CPU is for both."""
+
+    def cell(run):
+        run.create(16)
+        records = int(rate * (run.warm_up_s + run.seconds))
+        load = ["--topic", TOPIC, "--partitions", 16, "--rate", rate, "--warm-up-s", 0]
+        argv = run.argv("rate", *load, "--seconds", run.warm_up_s + run.seconds)
+        producer = processes.Child(argv, run.directory / "stream.log")
+        wanted = ["--group", "bench", "--records", records * 9 // 10]
+        measured = run.measure("consume", "--topic", TOPIC, "--partitions", 16, *wanted)
+        if producer.wait(120) != 0:
+            raise RuntimeError(f"rate: {producer.tail()}")
+        return measured
+
+    return cell
+
+
 def restart(gigabytes_of):
     """kill -9 while a client sends, restart at once; seconds from the kill to the next ack."""
 
@@ -150,6 +175,7 @@ class Cell:
     figure: object
     partitions: int
     only: tuple = None
+    settings: tuple = ()  # KEY=VALUE of tallymq, beside --set
 
 
 def throughput(measured):
@@ -159,6 +185,10 @@ def throughput(measured):
 def latency(measured):
     text = f"{measured['p50_ms']:.2f} / {measured['p99_ms']:.1f} / {measured['p999_ms']:.1f} ms"
     return text if measured["held"] else f"not held ({measured['messages_per_s']:,.0f}/s; p50 {measured['p50_ms']:.0f} ms)"
+
+
+def cost(measured):
+    return f"{measured['megabytes_per_s']:.1f} MB/s, {measured['cpu_s_per_gb']:.2f} CPU s per GB"
 
 
 def first_ack(measured):
@@ -172,6 +202,9 @@ def at_rest(measured):
 def taken_up(measured):
     return f"{measured['at_rate_s']:.2f} s (created {measured['created_s']:.2f} s)"
 
+
+OURS = ("tallymq",)
+NO_ACCOUNT = ("account.enabled=false",)
 
 CELLS = {
     "saturate-16x4": Cell("saturation, 16 partitions, 4 producers (broker CPU s per GB)", saturation(16, 4), throughput, 16),
@@ -187,5 +220,10 @@ CELLS = {
     "restart": Cell("kill -9 to the first ack, with data", restart(lambda run: run.restart_gb), first_ack, 16),
     "idle-1000": Cell("idle, 1,000 partitions", idle(1000), at_rest, 1000),
     "idle-10000": Cell("idle, 10,000 partitions", idle(10_000), at_rest, 10_000, ("tallymq",)),
+    "group": Cell("consume as a group that commits every second", consume_as_group, cost, 16),
+    "group-no-account": Cell("the same without the account", consume_as_group, cost, 16, OURS, NO_ACCOUNT),
+    "stream": Cell("20,000 msg/s, read by a group", stream(20_000), cost, 16),
+    "stream-no-account": Cell("the same without the account", stream(20_000), cost, 16, OURS, NO_ACCOUNT),
+    "saturate-no-account": Cell("saturation, 16x4, without the account", saturation(16, 4), cost, 16, OURS, NO_ACCOUNT),
     "fresh": Cell("a fresh topic of 1,000 partitions until it takes 5,000 msg/s", fresh_topic, taken_up, 1000),
 }

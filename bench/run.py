@@ -47,9 +47,9 @@ def arguments():
     return options
 
 
-def start_broker(kind, options, directory):
+def start_broker(kind, options, directory, of_cell=()):
     if kind is brokers.Tallymq:
-        settings = dict(pair.split("=", 1) for pair in options.set)
+        settings = dict(pair.split("=", 1) for pair in [*options.set, *of_cell])
         broker = kind(directory, settings, options.binary)
     else:
         broker = kind(directory)
@@ -65,7 +65,7 @@ def measure(kind, cell, options, load):
     broker = None
     try:
         device = meter.device_sync_ms(directory)
-        broker = start_broker(kind, options, directory / "broker")
+        broker = start_broker(kind, options, directory / "broker", cell.settings)
         run = cells.Run(
             broker, load, directory, options.warm_up_s, options.seconds, options.restart_gb, options.consume_gb
         )

@@ -89,6 +89,13 @@ enum Run {
         topic: String,
         #[arg(long)]
         partitions: i32,
+        /// As a member of this group, which commits every second and at the end; else it assigns the partitions itself and
+        /// commits nothing.
+        #[arg(long)]
+        group: Option<String>,
+        /// Ends after so many records, whenever they come, instead of where the topic ends at the start.
+        #[arg(long)]
+        records: Option<u64>,
     },
     /// Sends one record every 5 ms until the end of input, and tells of each silence between acks.
     Outage {
@@ -117,7 +124,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         Run::Rate { producing, rate, warm_up_s, seconds } => {
             paced::run(bootstrap, producing, *rate, *warm_up_s, *seconds)?
         }
-        Run::Consume { topic, partitions } => consume::run(bootstrap, topic, *partitions)?,
+        Run::Consume { topic, partitions, group, records } => {
+            consume::run(bootstrap, (topic, *partitions), group.as_deref(), *records)?
+        }
         Run::Outage { producing } => outage::run(bootstrap, producing)?,
         Run::Fresh { producing, rate, config } => paced::fresh(bootstrap, producing, *rate, config)?,
     };
