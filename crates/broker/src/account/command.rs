@@ -3,6 +3,7 @@
 use tallymq_model::{Offset, Timestamp, TopicPartition};
 
 use super::mark::Witness;
+use super::stored::StoredBy;
 use super::who::{Committer, Reader, Who};
 use crate::group::names::{GroupId, Text};
 
@@ -115,6 +116,13 @@ pub enum AccountCommand {
         /// Who says so.
         by: Who,
         /// When, in milliseconds.
+        at: Timestamp,
+    },
+    /// Clients stored records. Moves no account.
+    Stored {
+        /// Who, and which.
+        stored: Vec<StoredBy>,
+        /// When it was written down, in milliseconds.
         at: Timestamp,
     },
     /// Stored records cannot be read any more.

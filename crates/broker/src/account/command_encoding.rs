@@ -5,6 +5,7 @@ use tallymq_model::{Offset, Timestamp, TopicPartition};
 
 use super::command::{AccountCommand, Delivery, OpenFrom, Receipt, ReceiptOutcome};
 use super::mark::Witness;
+use super::stored::StoredBy;
 use super::who::{Committer, Reader as Fetcher, Who, cut};
 use crate::codec::{DecodeError, Parts, Reader};
 
@@ -70,6 +71,11 @@ impl AccountCommand {
                 put_timed(out, 10, *at);
                 put_positions(out, below);
             }
+            AccountCommand::Stored { stored, at } => {
+                put_timed(out, 12, *at);
+                out.put_length(stored.len());
+                stored.iter().for_each(|one| one.encode(out));
+            }
             AccountCommand::StateAccounts { accounts, at } => {
                 put_timed(out, 11, *at);
                 out.put_length(accounts.len());
@@ -134,6 +140,7 @@ impl AccountCommand {
                 })?,
                 at,
             },
+            12 => AccountCommand::Stored { stored: read_list(reader, 23, StoredBy::decode)?, at },
             found => return Err(DecodeError::Variant { what: "an account command", found }),
         })
     }

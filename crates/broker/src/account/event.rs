@@ -109,6 +109,15 @@ pub enum Happening {
         /// The log end of then.
         below: Offset,
     },
+    /// Records were stored by a client. Says nothing of other records.
+    Stored {
+        /// Who; no member.
+        who: Who,
+        /// The broker's number of the connection.
+        connection: u64,
+        /// Runs of offsets, each from the first to the one behind the last.
+        runs: Vec<(Offset, Offset)>,
+    },
     /// Records are not for consumers. For every account of the partition.
     Withdrawn {
         /// The first offset.

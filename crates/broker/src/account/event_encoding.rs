@@ -11,6 +11,7 @@ use super::balance::Account;
 use super::class::Class;
 use super::command_encoding::{put_outcome, put_witness, read_outcome, read_witness};
 use super::event::{CloseReason, Happening, JournalEvent, MergedInto};
+use super::stored;
 use super::who::{Committer, Who};
 use crate::codec::{DecodeError, Parts, Reader};
 use crate::data::LogStartReason;
@@ -64,6 +65,7 @@ fn kind(what: &Happening) -> u8 {
         Happening::Acknowledged { .. } => 13,
         Happening::Switched { .. } => 14,
         Happening::Trimmed { .. } => 15,
+        Happening::Stored { .. } => 16,
     }
 }
 
@@ -96,6 +98,7 @@ fn put(out: &mut Parts, what: &Happening) {
             out.put_i64(to.0);
             why.encode(out);
         }
+        Happening::Stored { who, connection, runs } => stored::put(out, who, *connection, runs),
         Happening::MarksMissing { below } => out.put_i64(below.0),
         Happening::Withdrawn { from, to } => put_range(out, *from, *to),
         Happening::Lost { from, to, why } => {
@@ -187,6 +190,10 @@ fn read(reader: &mut Reader<'_>, kind: u8) -> Result<Happening, DecodeError> {
         }
         14 => Happening::Switched { on: reader.bool("the accounts' switch")? },
         15 => Happening::Trimmed { to: Offset(reader.i64("the journal's start")?) },
+        16 => {
+            let (who, connection, runs) = stored::read(reader)?;
+            Happening::Stored { who, connection, runs }
+        }
         found => return Err(DecodeError::Variant { what: "a journal event", found }),
     })
 }

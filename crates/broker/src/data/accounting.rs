@@ -87,6 +87,13 @@ impl DataGroup {
                     about += u64::from(accounts.receipt(ledger, receipt, (by, *at), notes));
                 }
             }
+            AccountCommand::Stored { stored, .. } => {
+                for one in stored {
+                    if let Some(ledger) = ledger(one.tp) {
+                        one.note(ledger.log_end, notes);
+                    }
+                }
+            }
             AccountCommand::Lost { tp, from, to, why, at } => {
                 if let Some(ledger) = ledger(*tp).filter(|_| from.0 >= 0 && from < to) {
                     about = accounts.lost(*tp, ledger, (*from, *to), (why, *at), notes);

@@ -17,7 +17,7 @@ use tallymq_gateway::kafka::{
     },
     wire::Records,
 };
-use tallymq_model::{PartitionIndex, Timestamp, TimestampType, TopicId, TopicPartition};
+use tallymq_model::{Offset, PartitionIndex, RaftGroup, Timestamp, TimestampType, TopicId, TopicPartition};
 use uuid::Uuid;
 
 use super::{
@@ -25,6 +25,7 @@ use super::{
     errors::{Refusal, admit_refusal, propose_refusal},
 };
 use crate::{
+    account::Writer,
     net::connection::{Answer, Step},
     node::{DataHandle, Node},
 };
@@ -42,7 +43,22 @@ struct SubmittedTopic {
 /// One partition's batch on its way.
 enum Submitted {
     Refused(Refusal),
-    Waiting { pending: Proposal<DataOutcome>, records: i64, bytes: usize, append_time: Timestamp },
+    Waiting { pending: Proposal<DataOutcome>, size: Size, append_time: Timestamp, place: Place },
+}
+
+/// How much.
+#[derive(Clone, Copy)]
+struct Size {
+    records: i64,
+    bytes: usize,
+}
+
+/// Where, and when it was taken in.
+#[derive(Clone, Copy)]
+struct Place {
+    data: RaftGroup,
+    tp: TopicPartition,
+    now: Timestamp,
 }
 
 /// Submits every batch in order, then waits for all of them aside.
@@ -69,7 +85,7 @@ pub async fn begin(node: Arc<Node>, context: CallContext, request: ProduceReques
         topics.push(SubmittedTopic { name: data.name, id: data.topic_id, partitions });
     }
     Step::Waiting(Box::pin(async move {
-        let response = finish(&node, topics).await;
+        let response = finish(&node, &context, topics).await;
         answer(acks, response)
     }))
 }
@@ -110,29 +126,35 @@ async fn submit(
         TimestampType::LogAppendTime => now,
         TimestampType::CreateTime => Timestamp(-1),
     };
-    let (records, bytes) = (i64::from(header.record_count), batch.len());
+    let size = Size { records: i64::from(header.record_count), bytes: batch.len() };
     let tp = TopicPartition { topic: topic.id, partition };
     let command = DataCommand::Produce(Produce { tp, header, batch, now });
-    node.takes_to_disk(bytes);
+    node.takes_to_disk(size.bytes);
     node.wait_for_room().await;
     let pending = handle.enqueue(command).await.map_err(|error| propose_refusal(&error))?;
-    Ok(Submitted::Waiting { pending, records, bytes, append_time })
+    Ok(Submitted::Waiting { pending, size, append_time, place: Place { data: group, tp, now } })
 }
 
-async fn finish(node: &Node, topics: Vec<SubmittedTopic>) -> ProduceResponse {
+async fn finish(node: &Node, context: &CallContext, topics: Vec<SubmittedTopic>) -> ProduceResponse {
     let responses = topics.into_iter().map(|topic| async move {
+        let answers = topic.partitions.into_iter();
         let answers =
-            topic.partitions.into_iter().map(|(index, submitted)| finish_partition(node, index, submitted));
+            answers.map(|(index, submitted)| finish_partition(node, context, index, submitted));
         let partition_responses = join_all(answers).await;
         TopicProduceResponse { name: topic.name, topic_id: topic.id, partition_responses }
     });
     ProduceResponse { responses: join_all(responses).await, ..Default::default() }
 }
 
-async fn finish_partition(node: &Node, index: i32, submitted: Submitted) -> PartitionProduceResponse {
-    let (pending, records, bytes, append_time) = match submitted {
+async fn finish_partition(
+    node: &Node,
+    context: &CallContext,
+    index: i32,
+    submitted: Submitted,
+) -> PartitionProduceResponse {
+    let (pending, Size { records, bytes }, append_time, place) = match submitted {
         Submitted::Refused(refusal) => return refused(node, index, refusal),
-        Submitted::Waiting { pending, records, bytes, append_time } => (pending, records, bytes, append_time),
+        Submitted::Waiting { pending, size, append_time, place } => (pending, size, append_time, place),
     };
     match pending.await {
         Ok(committed) => match acknowledge(index, &committed, append_time) {
@@ -143,12 +165,22 @@ async fn finish_partition(node: &Node, index: i32, submitted: Submitted) -> Part
                 } else {
                     requests.produced_records.inc_by(records as u64);
                     requests.produced_bytes.inc_by(bytes as u64);
+                    note_stored(node, context, place, (Offset(response.base_offset), records));
                 }
                 response
             }
             Err(refusal) => refused(node, index, refusal),
         },
         Err(error) => refused(node, index, propose_refusal(&error)),
+    }
+}
+
+/// Who stored it, for the trace.
+fn note_stored(node: &Node, context: &CallContext, place: Place, (from, records): (Offset, i64)) {
+    if node.accounting.is_on() {
+        let CallContext { client_id, client, connection, .. } = context;
+        let writer = Writer { client_id, address: *client, connection: *connection };
+        node.stored.note(place.data, place.tp, (from, from.plus(records)), place.now, writer);
     }
 }
 

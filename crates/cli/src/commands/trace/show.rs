@@ -10,6 +10,9 @@ pub fn text(trace: &Value) -> String {
     let mut lines = Vec::new();
     for record in items(&trace["records"]) {
         lines.push(stored(topic, record));
+        if items(&record["log"]).all(|event| event["what"] != "stored") {
+            lines.push("  the client that stored it is not known (any more)".to_owned());
+        }
         lines.extend(happened(record));
     }
     let not_here = &trace["not_here"];
@@ -200,12 +203,15 @@ mod tests {
         });
         let passed = json!({ "at": 1_700_000_002_000_i64, "what": "acknowledged", "to": 10, "by": "member", "member": "m" });
         let group = json!({ "group": "g", "class": "processed", "events": [delivered, passed], "more": 0 });
-        let record = json!({ "partition": 1, "offset": 7, "stored": stored, "log": [], "groups": [group] });
+        let by = json!({ "at": 1_700_000_000_500_i64, "what": "stored", "from": 5, "to": 9, "client_id": "p",
+            "address": "127.0.0.1:9", "connection": 2 });
+        let record = json!({ "partition": 1, "offset": 7, "stored": stored, "log": [by], "groups": [group] });
         let searched = json!({ "partitions": 1, "batches": 2, "records": 3, "bytes": 4, "complete": true });
         let journal = json!({ "events": 2, "complete": true, "trimmed": false });
         let trace = json!({ "topic": "t", "records": [record], "searched": searched, "journal": journal });
         let expected = "\
 t-1@7  sent at 2023-11-14T22:13:20.123Z · key \"k\" · value of 5 bytes · producer 9 epoch 0 sequence 3 · headers a
+  2023-11-14T22:13:20.500Z  stored · in offsets 5 to 8 · client p · from 127.0.0.1:9 · connection 2
   group g: processed
     2023-11-14T22:13:21.000Z  delivered · in offsets 0 to 9 · member m · client c · from 127.0.0.1 · connection 4
     2023-11-14T22:13:22.000Z  acknowledged · position 10 · member m

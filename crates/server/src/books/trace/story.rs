@@ -211,6 +211,14 @@ impl Place {
                 let removed = StoryEvent { to: Some(to.0), why: Some(why), ..StoryEvent::new(at, "removed") };
                 self.log.push(removed);
             }
+            Happening::Stored { who, connection, runs } => {
+                let run = runs.iter().find(|(from, to)| (*from..*to).contains(&offset));
+                if let Some((from, to)) = run {
+                    let connection = Some(*connection);
+                    let stored = StoryEvent::new(at, "stored").range(from.0, to.0).who(who);
+                    self.log.push(StoryEvent { connection, ..stored });
+                }
+            }
             Happening::Withdrawn { from, to } if (*from..*to).contains(&offset) => {
                 self.log.push(StoryEvent::new(at, "withdrawn").range(from.0, to.0));
             }

@@ -9,7 +9,7 @@ pub struct StoryEvent {
     /// When, in milliseconds by the broker's clock.
     pub at: i64,
     /// What: `opened`, `delivered`, `redelivered`, `acknowledged`, `passed`, `reset`, `refused`, `settled`, `handled`,
-    /// `dead_lettered`, `merged`, `closed`, `removed`, `withdrawn`, `lost`.
+    /// `dead_lettered`, `merged`, `closed`, `stored`, `removed`, `withdrawn`, `lost`.
     pub what: &'static str,
     /// The class that it has from here on, where that is exceptional.
     #[serde(skip_serializing_if = "Option::is_none")]
