@@ -7,6 +7,7 @@
 //!  WAL entries ─┴► replay: the state at each checkpoint must be what the checkpoint says
 //!                     │ expected batches, by partition and offset
 //!  segments ──────────┴► checksums, offsets without gaps, producer sequences, the same batches as in the WAL
+//!  indexes of keys ─► the keys of these batches
 //!  journal ─► accounts: each equation, the balances by other code, each alarm and its loss
 //! ```
 //! What is behind a checkpoint's position in a segment is only a copy of what the WAL holds: it is cut off and written
@@ -15,6 +16,7 @@
 mod accounts;
 mod checkpoints;
 mod identity;
+mod keys;
 mod lost;
 mod machines;
 mod replay;

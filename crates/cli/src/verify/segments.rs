@@ -11,7 +11,7 @@ use tallymq_storage::{
     },
 };
 
-use super::{Report, lost, machines::Expected, sequences::Sequences};
+use super::{Report, keys::KeySums, lost, machines::Expected, sequences::Sequences};
 
 /// What a partition's log must hold.
 pub struct Partition {
@@ -31,12 +31,14 @@ pub fn check(
     report.counts.partitions += 1;
     let mut sequences = Sequences::default();
     let mut seen: BTreeSet<(Offset, Offset)> = BTreeSet::new();
+    let mut keys = KeySums::read(disk, tp, report);
     let scanned = scan::partition(disk, tp, Some(&partition.position), &mut |found| match found {
-        Finding::Batch { file, position, header, behind_checkpoint, .. } => {
+        Finding::Batch { file, position, header, bytes, behind_checkpoint } => {
             let place = Place { file, position, behind_checkpoint };
             compare(partition, header, &place, report);
             if !behind_checkpoint {
                 seen.insert((header.base_offset, header.next_offset()));
+                keys.batch(header, bytes);
                 if let Err(reason) = sequences.check(header) {
                     report.damage(file, position, reason);
                 }
@@ -66,6 +68,9 @@ pub fn check(
     report.counts.unchecked_bytes += summary.unchecked_bytes;
     if summary.damages == 0 {
         check_complete(tp, partition, &seen, report);
+        let first =
+            partition.position.segments.first().map_or(partition.position.log_end, |first| first.base);
+        keys.compare(first, report);
     }
     check_behind(partition, &mut sequences, report);
     if summary.damages == 0 { Vec::new() } else { lost::find(disk, tp, partition, &seen) }

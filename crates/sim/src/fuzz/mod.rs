@@ -11,6 +11,7 @@ mod accounts;
 mod engine;
 mod images;
 mod kafka;
+mod keys;
 mod mutate;
 mod stored;
 #[cfg(test)]
@@ -34,7 +35,7 @@ pub type Run = Box<dyn Fn(&[u8]) -> bool>;
 type Make = fn() -> Target;
 
 /// Every target by name.
-pub const TARGETS: [(&str, Make); 19] = [
+pub const TARGETS: [(&str, Make); 20] = [
     ("kafka-request", kafka::request),
     ("kafka-response", kafka::response),
     ("kafka-session", kafka::session),
@@ -53,6 +54,7 @@ pub const TARGETS: [(&str, Make); 19] = [
     ("config-value", stored::config_value),
     ("wal", images::wal),
     ("segment", images::segment),
+    ("key-index", keys::index),
     ("checkpoint", images::checkpoints),
 ];
 

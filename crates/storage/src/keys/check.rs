@@ -26,6 +26,8 @@ pub enum Finding {
     },
     /// An index that the broker refuses at a lookup: harmless, it is built again.
     Refused(Damage),
+    /// An index whose checksums hold and that contradicts itself: a lookup would believe it.
+    Wrong(Damage),
     /// What a build left; removed at the next start.
     Unfinished {
         /// Its path.
@@ -39,11 +41,15 @@ pub fn check(disk: &dyn Disk, tp: TopicPartition) -> io::Result<Vec<Finding>> {
     for name in list(disk, &names::partition_dir(tp))? {
         let file = format!("{}/{name}", names::partition_dir(tp));
         match names::parse_file(&name) {
-            Some(FileKind::Index(from)) => match KeyFile::open(disk, tp, from).and_then(|index| whole(&index, &file)) {
-                Ok(facts) => found.push(Finding::Whole { file, facts }),
-                Err(KeysError::Damaged(damage)) => found.push(Finding::Refused(damage)),
-                Err(KeysError::Io { source, .. }) => return Err(source),
-            },
+            Some(FileKind::Index(from)) => {
+                let checked = KeyFile::open(disk, tp, from).and_then(|index| whole(&index));
+                found.push(match checked {
+                    Ok(Ok(facts)) => Finding::Whole { file, facts },
+                    Ok(Err(reason)) => Finding::Wrong(Damage { file, position: 0, reason: reason.to_owned() }),
+                    Err(KeysError::Damaged(damage)) => Finding::Refused(damage),
+                    Err(KeysError::Io { source, .. }) => return Err(source),
+                });
+            }
             Some(FileKind::Unfinished) => found.push(Finding::Unfinished { file }),
             None => {}
         }
@@ -51,23 +57,20 @@ pub fn check(disk: &dyn Disk, tp: TopicPartition) -> io::Result<Vec<Finding>> {
     Ok(found)
 }
 
-fn whole(index: &KeyFile, file: &str) -> Result<Facts, KeysError> {
+/// What an index says of itself, or why that cannot be.
+fn whole(index: &KeyFile) -> Result<Result<Facts, &'static str>, KeysError> {
     let mut sum = PostingSum::default();
     let mut last = None;
     for number in 0..index.facts.blocks {
         for posting in index.block(number)? {
             if last.is_some_and(|last| last >= posting) {
-                let reason = format!("postings do not rise in block {number}");
-                return Err(Damage { file: file.to_owned(), position: 0, reason }.into());
+                return Ok(Err("its postings do not rise"));
             }
             last = Some(posting);
             sum.add(posting.hash, posting.relative);
         }
     }
     index.unread.iter().for_each(|relative| sum.sum = sum.sum.wrapping_add(unread_term(*relative)));
-    if sum != index.facts.postings {
-        let reason = "its postings are not those that its header counts".to_owned();
-        return Err(Damage { file: file.to_owned(), position: 0, reason }.into());
-    }
-    Ok(index.facts)
+    let is_same = sum == index.facts.postings;
+    Ok(if is_same { Ok(index.facts) } else { Err("its postings are not those that its header counts") })
 }

@@ -30,7 +30,6 @@ pub use resume::Resume;
 pub use stored::StoredRecord;
 pub use story_event::{GroupStory, StoryEvent};
 
-use crate::account::stored;
 use crate::node::Node;
 use scan::Hit;
 use search::Search;
@@ -100,7 +99,7 @@ pub async fn trace(node: &Arc<Node>, question: &Question) -> Result<Trace, Trace
         places.push((partitions[0], *offset));
     }
     // Who stored the newest records is not in the journal yet.
-    stored::write_down(node).await;
+    crate::account::stored::write_down(node).await;
     let mut stories = Stories::new(node, &topic, &places);
     let journal = stories.read(node, question.since, deadline).await?;
     let not_here = hits.is_empty().then(|| search.not_here(question, stories.take_first()));

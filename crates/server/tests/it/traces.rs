@@ -1,0 +1,259 @@
+//! Looking messages up: with indexes of keys and without the answer is the same, whatever is damaged or removed meanwhile, and a search
+//! that was cut short goes on where it has ended.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use tallymq_gateway::kafka::{
+    ErrorCode,
+    messages::{
+        delete_records::{DeleteRecordsPartition, DeleteRecordsRequest, DeleteRecordsTopic},
+        delete_topics::DeleteTopicsRequest,
+    },
+    records::{BatchOptions, Compression, Record, build_batch},
+};
+use tallymq_model::{Offset, TopicPartition};
+use tallymq_server::books::trace::{Question, Trace, TraceError, Wanted, trace};
+use tallymq_storage::disk::{Disk, OpenMode};
+
+use crate::{
+    client::{Client, answer, soon},
+    disks::TestDisk,
+    world::{Broker, start_on},
+};
+
+const SMALL: (&str, &str) = ("log.segment.bytes", "1048576");
+const BATCHES: i64 = 60;
+const RECORDS_PER_BATCH: i64 = 4;
+
+/// Every record has a key of its own, every third one a second that comes again and again.
+fn key(offset: i64) -> String {
+    if offset % 3 == 0 { format!("again {}", offset % 7) } else { format!("key {offset}") }
+}
+
+fn batch(base: i64) -> Bytes {
+    let record = |at: i64| Record {
+        key: Some(Bytes::from(key(base + at))),
+        value: Some(Bytes::from(vec![at as u8; 20_000])),
+        headers: vec![("parity".to_owned(), Some(Bytes::from(((base + at) % 2).to_string())))],
+        ..Record::default()
+    };
+    let records: Vec<Record> = (0..RECORDS_PER_BATCH).map(record).collect();
+    let compression = if base % 8 == 0 { Compression::Lz4 } else { Compression::None };
+    build_batch(&records, &BatchOptions { compression, producer: None })
+}
+
+async fn filled(broker: &Broker) -> Client {
+    let mut client = broker.client().await;
+    client.create("t", 1).await;
+    for number in 0..BATCHES {
+        let produced = client.produce("t", batch(number * RECORDS_PER_BATCH)).await;
+        assert_eq!((produced.error_code, produced.base_offset), (ErrorCode::None, number * RECORDS_PER_BATCH));
+    }
+    client
+}
+
+fn question(wanted: Wanted) -> Question {
+    Question {
+        topic: "t".to_owned(),
+        wanted,
+        partition: None,
+        since: None,
+        until: None,
+        records_max: 100,
+        resume: None,
+        time_max: Duration::from_secs(60),
+    }
+}
+
+fn by_key(key: &str) -> Question {
+    question(Wanted::Key(Bytes::copy_from_slice(key.as_bytes())))
+}
+
+async fn ask(broker: &Broker, question: &Question) -> Trace {
+    trace(broker.0.node(), question).await.unwrap()
+}
+
+fn offsets(trace: &Trace) -> Vec<i64> {
+    let mut offsets: Vec<i64> = trace.records.iter().map(|record| record.offset).collect();
+    offsets.sort_unstable();
+    offsets
+}
+
+fn holding(key_wanted: &str, from: i64) -> Vec<i64> {
+    (from..BATCHES * RECORDS_PER_BATCH).filter(|offset| key(*offset) == key_wanted).collect()
+}
+
+fn partition(broker: &Broker) -> TopicPartition {
+    broker.0.node().topic("t").unwrap().topic_partitions().next().unwrap().0
+}
+
+fn indexed(broker: &Broker) -> Vec<(Offset, Offset)> {
+    let parts = broker.0.node().keys.indexes.parts(partition(broker));
+    parts.iter().map(|part| (part.from, part.to)).collect()
+}
+
+/// Asks for indexes as a lookup does, until `is_enough`.
+async fn until_indexed(broker: &Broker, is_enough: impl Fn(&[(Offset, Offset)]) -> bool) {
+    broker.0.node().checkpoint_all().await;
+    let tp = partition(broker);
+    soon(async {
+        while !is_enough(&indexed(broker)) {
+            broker.0.node().keys.ask(tp);
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_indexes_and_without_a_key_is_found_at_the_same_places() {
+    let disk = TestDisk::new();
+    let broker = start_on(&disk, &[SMALL]).await;
+    filled(&broker).await;
+    until_indexed(&broker, |parts| parts.len() >= 3).await;
+    let covered: i64 = indexed(&broker).iter().map(|(from, to)| to.0 - from.0).sum();
+    for wanted in ["again 0", "again 5", "key 1", "key 77", "key 238", "nobody", "key 0"] {
+        let answer = ask(&broker, &by_key(wanted)).await;
+        assert_eq!(offsets(&answer), holding(wanted, 0), "{wanted}");
+        assert!(answer.searched.complete, "{wanted}");
+        assert_eq!(answer.searched.indexed_records, covered as u64, "{wanted}");
+        assert_eq!(answer.not_here.is_some(), answer.records.is_empty());
+    }
+    let absent = ask(&broker, &by_key("nobody")).await;
+    let unindexed = (BATCHES * RECORDS_PER_BATCH - covered) as u64;
+    assert_eq!(absent.searched.records, unindexed, "only what has no index was read");
+    assert_eq!(absent.not_here.unwrap().why, "no record in the log matches");
+    broker.stop().await;
+
+    let off = start_on(&disk, &[SMALL, ("key.index", "off")]).await;
+    let answer = ask(&off, &by_key("again 0")).await;
+    assert_eq!((offsets(&answer), answer.searched.indexed_records), (holding("again 0", 0), 0));
+    soon(async {
+        while disk.list("keys").is_ok() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    off.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_index_hides_nothing_and_is_built_again() {
+    let disk = TestDisk::new();
+    let broker = start_on(&disk, &[SMALL]).await;
+    filled(&broker).await;
+    until_indexed(&broker, |parts| parts.len() >= 3).await;
+    let tp = partition(&broker);
+    let parts = indexed(&broker);
+    for (from, _) in &parts {
+        let path = format!("keys/{}/{}/{:020}.keys", tp.topic, tp.partition, from.0);
+        let file = disk.open(&path, OpenMode::Write).unwrap();
+        // The first posting of the first block.
+        file.write_at(&[&[0xff; 8]], 96).unwrap();
+    }
+    for wanted in ["again 0", "key 1", "key 77", "nobody"] {
+        assert_eq!(offsets(&ask(&broker, &by_key(wanted)).await), holding(wanted, 0), "{wanted}");
+    }
+    assert_eq!(broker.0.node().keys.indexes.stats().damaged, parts.len() as u64);
+    until_indexed(&broker, |found| found.len() >= parts.len()).await;
+    assert_eq!(offsets(&ask(&broker, &by_key("key 77")).await), [77]);
+    broker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn indexes_go_with_the_records_and_survive_a_restart() {
+    let disk = TestDisk::new();
+    let broker = start_on(&disk, &[SMALL]).await;
+    let mut client = filled(&broker).await;
+    until_indexed(&broker, |parts| parts.len() >= 3).await;
+    let parts = indexed(&broker);
+    // Into the second part.
+    let start = parts[1].0.0 + 5;
+    let partitions = vec![DeleteRecordsPartition { partition_index: 0, offset: start }];
+    let topics = vec![DeleteRecordsTopic { name: "t".to_owned(), partitions }];
+    let deleted = client.call(DeleteRecordsRequest { topics, ..Default::default() }).await;
+    assert_eq!(answer!(deleted, DeleteRecords).topics[0].partitions[0].error_code, ErrorCode::None);
+    for wanted in ["again 0", "key 1", "key 77", "nobody"] {
+        let answer = ask(&broker, &by_key(wanted)).await;
+        assert_eq!(offsets(&answer), holding(wanted, start), "{wanted}: what is hidden is not found");
+    }
+    until_indexed(&broker, |found| found.first() == parts.get(1)).await;
+    broker.stop().await;
+
+    let again = start_on(&disk, &[SMALL]).await;
+    soon(async {
+        while indexed(&again).first() != parts.get(1) {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    assert_eq!(offsets(&ask(&again, &by_key("again 0")).await), holding("again 0", start));
+    let tp = partition(&again);
+    let mut client = again.client().await;
+    let deleted = client.call(DeleteTopicsRequest { topic_names: vec!["t".to_owned()], ..Default::default() });
+    assert_eq!(answer!(deleted.await, DeleteTopics).responses[0].error_code, ErrorCode::None);
+    soon(async {
+        while !disk.list("keys").is_ok_and(|topics| topics.is_empty()) {
+            again.0.node().keys.ask(tp);
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    again.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_search_goes_on_where_it_has_ended() {
+    let disk = TestDisk::new();
+    let broker = start_on(&disk, &[SMALL, ("key.index", "off")]).await;
+    filled(&broker).await;
+    let even = Wanted::Header { name: "parity".to_owned(), value: Bytes::from_static(b"0") };
+    let mut found = Vec::new();
+    let mut next = Question { records_max: 7, ..question(even.clone()) };
+    loop {
+        let answer = ask(&broker, &next).await;
+        found.extend(answer.records.iter().map(|record| record.offset));
+        if answer.searched.complete {
+            break;
+        }
+        let left = answer.searched.left_bytes.unwrap();
+        assert!(left < 6 << 20, "{left}");
+        next.resume = Some(answer.searched.resume.unwrap().parse().unwrap());
+    }
+    let expected: Vec<i64> = (0..BATCHES * RECORDS_PER_BATCH).filter(|offset| offset % 2 == 0).rev().collect();
+    assert_eq!(found, expected, "each once, the newest first");
+
+    // No time at all: nothing is claimed, and the way on is told.
+    let hurried = Question { time_max: Duration::ZERO, ..question(even) };
+    let answer = ask(&broker, &hurried).await;
+    assert!(!answer.searched.complete && answer.searched.resume.is_some());
+    assert!(answer.not_here.unwrap().why.contains("not found so far"));
+    let unfit = Question { resume: Some("0:1,2,3".parse().unwrap()), ..hurried };
+    assert_eq!(trace(broker.0.node(), &unfit).await.err(), Some(TraceError::UnfitResume));
+    broker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disk_that_is_nearly_full_gets_no_index() {
+    let disk = TestDisk::new();
+    let broker = start_on(&disk, &[SMALL, ("disk.reserve.bytes", "1000000")]).await;
+    filled(&broker).await;
+    let tp = partition(&broker);
+    disk.set_available(10);
+    soon(async {
+        while !broker.0.node().is_disk_nearly_full() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    broker.0.node().checkpoint_all().await;
+    for _ in 0..100 {
+        broker.0.node().keys.ask(tp);
+        assert_eq!(offsets(&ask(&broker, &by_key("key 77")).await), [77]);
+    }
+    assert_eq!(indexed(&broker), []);
+    disk.set_available(1 << 40);
+    until_indexed(&broker, |parts| parts.len() >= 3).await;
+    broker.stop().await;
+}
