@@ -22,9 +22,11 @@ mod marks;
 mod owners;
 mod reads;
 mod ready;
+pub mod stored;
 
 pub use accounting::Accounting;
 pub use flush::CommitBy;
 pub use handed::{FetchedRange, HandedOver};
 pub use owners::Owners;
 pub use reads::Peer;
+pub use stored::{Stored, Writer};

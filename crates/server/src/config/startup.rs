@@ -57,6 +57,10 @@ pub struct Startup {
     pub fetch_buffer_bytes: u64,
     /// `catchup.read.bytes.per.second`.
     pub catchup_bytes_per_second: u64,
+    /// `key.index`.
+    pub key_index: KeyIndexing,
+    /// `key.index.bytes.per.second`.
+    pub key_index_bytes_per_second: u64,
     /// `max.incremental.fetch.session.cache.slots`.
     pub fetch_sessions_max: usize,
     /// `account.enabled`.
@@ -65,6 +69,17 @@ pub struct Startup {
     pub account_journal_bytes: u64,
     /// Bounds of each connection.
     pub connection: ConnectionLimits,
+}
+
+/// When keys are indexed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyIndexing {
+    /// As soon as a durable checkpoint has them.
+    Background,
+    /// Where a lookup by key had to read the log.
+    Lookup,
+    /// Never; what there was is removed.
+    Off,
 }
 
 /// Why settings do not fit together.
@@ -104,6 +119,8 @@ impl Startup {
             sockets: sockets(&layers),
             fetch_buffer_bytes: bytes("fetch.buffer.bytes"),
             catchup_bytes_per_second: bytes("catchup.read.bytes.per.second"),
+            key_index: key_indexing(&layers),
+            key_index_bytes_per_second: bytes("key.index.bytes.per.second"),
             fetch_sessions_max: bytes("max.incremental.fetch.session.cache.slots") as usize,
             account_enabled: layers.flag("account.enabled"),
             account_journal_bytes: bytes("account.journal.bytes"),
@@ -143,6 +160,14 @@ fn flush(layers: &BrokerLayers<'_>) -> Flush {
             bytes: layers.number("flush.bytes").max(0) as u64,
         },
         _ => Flush::Sync,
+    }
+}
+
+fn key_indexing(layers: &BrokerLayers<'_>) -> KeyIndexing {
+    match layers.text("key.index").as_deref() {
+        Some("off") => KeyIndexing::Off,
+        Some("lookup") => KeyIndexing::Lookup,
+        _ => KeyIndexing::Background,
     }
 }
 

@@ -16,9 +16,9 @@ use tokio::{
     time::{Instant, MissedTickBehavior, interval, sleep},
 };
 
-use super::{DataHandle, Dead, Node};
+use super::{DataHandle, Dead, Node, key_indexes};
 use crate::{
-    account::{alarms, journal},
+    account::{alarms, journal, stored},
     stop::stopped,
 };
 
@@ -46,6 +46,8 @@ pub async fn run(node: Arc<Node>, mut stop: watch::Receiver<bool>) {
         () = node.accounting.flush_forever(&node) => {}
         () = alarms::watch(&node) => {}
         () = journal::keep_bounded(&node) => {}
+        () = stored::write_down_forever(&node) => {}
+        () = key_indexes::keep(&node) => {}
         () = stopped(&mut stop) => {}
     }
     // It has said what there was to say, and a panic in it was logged.

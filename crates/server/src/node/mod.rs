@@ -7,6 +7,7 @@ mod coordination;
 mod dead_groups;
 mod disk_guard;
 mod file_limit;
+pub mod key_indexes;
 mod layers;
 mod machine;
 mod producer_ids;
@@ -39,7 +40,7 @@ use tallymq_storage::wal::{Flush, Wal};
 use tokio::sync::{Notify, Semaphore};
 
 use crate::{
-    account::Accounting,
+    account::{Accounting, Stored},
     config::{Config, Startup},
     identity::Identity,
     metrics::Metrics,
@@ -88,6 +89,10 @@ pub struct Node {
     pub decompressions: Semaphore,
     /// Slows reads of old records.
     pub catchup: catchup::CatchupPace,
+    /// Which clients stored records, on its way into the journals.
+    pub stored: Stored,
+    /// Indexes of keys, for lookups.
+    pub keys: key_indexes::Keys,
     settings: RwLock<SettingsCache>,
     scheduling: String,
     recovered: String,

@@ -27,14 +27,14 @@ use uuid::Uuid;
 use super::{
     DataHandle, Node, background, coordination,
     disk_guard::DiskGuard,
-    file_limit,
+    file_limit, key_indexes,
     machine::{DataMachine, MetadataEntry, MetadataMachine},
     producer_ids::ProducerIds,
     surroundings::Surroundings,
     wakeups::Wakeups,
 };
 use crate::{
-    account::{Accounting, Owners},
+    account::{Accounting, Owners, Stored, stored},
     config::{Config, Startup, StartupError},
     identity::{Identity, IdentityError},
     metrics::Metrics,
@@ -115,7 +115,8 @@ pub async fn open_on(disk: Arc<dyn Disk>, config: Config) -> Result<NodeParts, S
     let wakeups = Arc::new(Wakeups::default());
     let (stop, stopped) = watch::channel(false);
 
-    let ids = (1..=identity.data_groups).map(RaftGroup);
+    let data_groups = identity.data_groups;
+    let ids = (1..=data_groups).map(RaftGroup);
     let accounting = Arc::new(Accounting::new(startup.account_enabled, ids));
     let groups = Groups {
         startup: &startup,
@@ -155,6 +156,8 @@ pub async fn open_on(disk: Arc<dyn Disk>, config: Config) -> Result<NodeParts, S
         fetch_budget,
         decompressions: tokio::sync::Semaphore::new(super::DECOMPRESSIONS_MAX),
         catchup: super::catchup::CatchupPace::default(),
+        keys: key_indexes::Keys::new(disk.clone()),
+        stored: Stored::new((1..=data_groups).map(RaftGroup)),
         settings: parking_lot::RwLock::default(),
         topic_changes: tokio::sync::Mutex::new(()),
         group_gates: super::consumer_groups::GroupGates::default(),
@@ -310,6 +313,7 @@ impl NodeParts {
         stop.send_replace(true);
         // Its result says only that it ended.
         drop(background.await);
+        stored::write_down(&node).await;
         node.end_accounts().await;
         node.checkpoint_all().await;
         for handle in node.data.values() {

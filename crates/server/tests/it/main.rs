@@ -17,4 +17,5 @@ mod repeated;
 mod settings;
 mod starting;
 mod stopping;
+mod traces;
 mod world;
