@@ -51,7 +51,7 @@ const LOST: &[Class] = &[Class::LostWrite, Class::Unseen];
 const DOUBLED: &[Class] = &[Class::InconsistentOffsets];
 
 /// Every planted bug.
-pub const PLANTED: [PlantedBug; 26] = [
+pub const PLANTED: [PlantedBug; 31] = [
     bug(
         "ack-before-fsync",
         Harness::StorageCuts,
@@ -173,6 +173,12 @@ pub const PLANTED: [PlantedBug; 26] = [
         "A delivery to a member is not entered in the account.",
     ),
     bug(
+        "account-not-in-commit-group",
+        Harness::Account,
+        &[],
+        "A position is committed without the deliveries below it, which enter the account some time later.",
+    ),
+    bug(
         "interval-lost-in-merge",
         Harness::Account,
         &[],
@@ -183,6 +189,18 @@ pub const PLANTED: [PlantedBug; 26] = [
         Harness::Sdk,
         LOST,
         "The consumer acknowledges a record before its handler returned.",
+    ),
+    bug(
+        "receipts-behind-commit",
+        Harness::Account,
+        &[],
+        "What handlers say of records enters the log behind the commit that passes them.",
+    ),
+    bug(
+        "receipt-before-handler",
+        Harness::Sdk,
+        &[],
+        "The consumer says that a record was handled before its handler returned.",
     ),
     bug(
         "spool-not-synced",
@@ -207,6 +225,18 @@ pub const PLANTED: [PlantedBug; 26] = [
         Harness::Sdk,
         &[Class::Duplicate],
         "Whoever finishes may take a Redis inbox's key from another who works on the message by now.",
+    ),
+    bug(
+        "key-block-unchecked",
+        Harness::Damage,
+        &[],
+        "A block of an index of keys is believed although its checksum does not match.",
+    ),
+    bug(
+        "key-posting-dropped",
+        Harness::Damage,
+        &[],
+        "Some keys are left out of an index, so that a lookup does not find them.",
     ),
 ];
 
