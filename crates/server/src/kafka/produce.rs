@@ -138,8 +138,7 @@ async fn submit(
 async fn finish(node: &Node, context: &CallContext, topics: Vec<SubmittedTopic>) -> ProduceResponse {
     let responses = topics.into_iter().map(|topic| async move {
         let answers = topic.partitions.into_iter();
-        let answers =
-            answers.map(|(index, submitted)| finish_partition(node, context, index, submitted));
+        let answers = answers.map(|(index, submitted)| finish_partition(node, context, index, submitted));
         let partition_responses = join_all(answers).await;
         TopicProduceResponse { name: topic.name, topic_id: topic.id, partition_responses }
     });

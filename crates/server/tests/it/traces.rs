@@ -48,7 +48,10 @@ async fn filled(broker: &Broker) -> Client {
     client.create("t", 1).await;
     for number in 0..BATCHES {
         let produced = client.produce("t", batch(number * RECORDS_PER_BATCH)).await;
-        assert_eq!((produced.error_code, produced.base_offset), (ErrorCode::None, number * RECORDS_PER_BATCH));
+        assert_eq!(
+            (produced.error_code, produced.base_offset),
+            (ErrorCode::None, number * RECORDS_PER_BATCH)
+        );
     }
     client
 }
@@ -191,7 +194,8 @@ async fn indexes_go_with_the_records_and_survive_a_restart() {
     assert_eq!(offsets(&ask(&again, &by_key("again 0")).await), holding("again 0", start));
     let tp = partition(&again);
     let mut client = again.client().await;
-    let deleted = client.call(DeleteTopicsRequest { topic_names: vec!["t".to_owned()], ..Default::default() });
+    let deleted =
+        client.call(DeleteTopicsRequest { topic_names: vec!["t".to_owned()], ..Default::default() });
     assert_eq!(answer!(deleted.await, DeleteTopics).responses[0].error_code, ErrorCode::None);
     soon(async {
         while !disk.list("keys").is_ok_and(|topics| topics.is_empty()) {
@@ -221,7 +225,8 @@ async fn a_search_goes_on_where_it_has_ended() {
         assert!(left < 6 << 20, "{left}");
         next.resume = Some(answer.searched.resume.unwrap().parse().unwrap());
     }
-    let expected: Vec<i64> = (0..BATCHES * RECORDS_PER_BATCH).filter(|offset| offset % 2 == 0).rev().collect();
+    let expected: Vec<i64> =
+        (0..BATCHES * RECORDS_PER_BATCH).filter(|offset| offset % 2 == 0).rev().collect();
     assert_eq!(found, expected, "each once, the newest first");
 
     // No time at all: nothing is claimed, and the way on is told.

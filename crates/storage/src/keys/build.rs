@@ -221,7 +221,8 @@ impl Build {
         let sum = &mut self.facts.postings.sum;
         self.unread.iter().for_each(|relative| *sum = sum.wrapping_add(unread_term(*relative)));
         let path = names::unfinished(tp, from);
-        let table = format::encode_table(format::identity(tp, from, to), &writing.blocks.firsts, &self.unread);
+        let table =
+            format::encode_table(format::identity(tp, from, to), &writing.blocks.firsts, &self.unread);
         let header = format::encode_header(&self.facts);
         writing.file.write_at(&[&table], self.facts.table_at()).map_err(failed(&path))?;
         writing.file.write_at(&[&header], 0).map_err(failed(&path))?;

@@ -45,7 +45,9 @@ pub fn check(disk: &dyn Disk, tp: TopicPartition) -> io::Result<Vec<Finding>> {
                 let checked = KeyFile::open(disk, tp, from).and_then(|index| whole(&index));
                 found.push(match checked {
                     Ok(Ok(facts)) => Finding::Whole { file, facts },
-                    Ok(Err(reason)) => Finding::Wrong(Damage { file, position: 0, reason: reason.to_owned() }),
+                    Ok(Err(reason)) => {
+                        Finding::Wrong(Damage { file, position: 0, reason: reason.to_owned() })
+                    }
                     Err(KeysError::Damaged(damage)) => Finding::Refused(damage),
                     Err(KeysError::Io { source, .. }) => return Err(source),
                 });

@@ -94,8 +94,10 @@ pub(super) fn encode_header(facts: &Facts) -> Vec<u8> {
 
 /// Reads a header; why not, if it is none.
 pub(super) fn decode_header(bytes: &[u8]) -> Result<Facts, &'static str> {
-    let header: &[u8; HEADER_BYTES] =
-        bytes.get(..HEADER_BYTES).and_then(|bytes| bytes.try_into().ok()).ok_or("the file ends in its header")?;
+    let header: &[u8; HEADER_BYTES] = bytes
+        .get(..HEADER_BYTES)
+        .and_then(|bytes| bytes.try_into().ok())
+        .ok_or("the file ends in its header")?;
     if header[..8] != *MAGIC {
         return Err("this is no index of keys");
     }
@@ -139,7 +141,13 @@ pub(super) struct BlockWriter {
 impl BlockWriter {
     pub(super) fn new(identity: u32) -> BlockWriter {
         let last = Posting { hash: KeyHash(0), relative: 0 };
-        BlockWriter { identity, block: Vec::with_capacity(BLOCK_BYTES), postings: 0, last, firsts: Vec::new() }
+        BlockWriter {
+            identity,
+            block: Vec::with_capacity(BLOCK_BYTES),
+            postings: 0,
+            last,
+            firsts: Vec::new(),
+        }
     }
 
     /// Adds a posting behind the last one; a block that is full by it goes to `out`.
@@ -185,7 +193,8 @@ impl BlockWriter {
 /// The postings of a block, in order; None if it is damaged.
 pub(super) fn decode_block(identity: u32, number: u32, block: &[u8; BLOCK_BYTES]) -> Option<Vec<Posting>> {
     let stored = u32_at(block, 0);
-    if stored != section_crc(identity, number, &block[4..]) && !tallymq_model::planted("key-block-unchecked") {
+    if stored != section_crc(identity, number, &block[4..]) && !tallymq_model::planted("key-block-unchecked")
+    {
         return None;
     }
     let count = u16::from_be_bytes([block[12], block[13]]);

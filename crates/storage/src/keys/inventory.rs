@@ -134,7 +134,8 @@ impl KeyIndexes {
         let below = (below.min(part.to).0 - part.from.0).clamp(0, i64::from(u32::MAX)) as u32;
         let found = KeyFile::open(&*self.disk, tp, part.from).and_then(|file| {
             let is_same = file.facts.to == part.to;
-            if is_same { file.find(hash, below, batches_max) } else { Ok(Vec::new()) }.map(|found| (found, is_same))
+            if is_same { file.find(hash, below, batches_max) } else { Ok(Vec::new()) }
+                .map(|found| (found, is_same))
         });
         match found {
             Ok((found, true)) => {

@@ -8,8 +8,8 @@ use tallymq_model::{BatchHeader, LeaderEpoch, LogIndex, Offset, RaftGroup, Topic
 use tallymq_storage::{
     disk::{Disk, Fault, FaultyDisk, MemoryDisk, OpenMode, Operation},
     keys::{
-        Build, BuildError, BuildStep, Facts, Finding, KeyHash, KeyIndexes, PostingSum, Unreadable, check, plan,
-        unread_term,
+        Build, BuildError, BuildStep, Facts, Finding, KeyHash, KeyIndexes, PostingSum, Unreadable, check,
+        plan, unread_term,
     },
     log::{LogOptions, LogPosition, LogStore, PartitionLog, SegmentWriter},
 };
@@ -206,7 +206,10 @@ fn every_flipped_bit_is_refused_and_hides_nothing() {
         let world = World::open(Arc::new(damaged), position.clone(), world.model.clone());
         let here_refused = world.check_lookups(1000) + world.indexes.stats().damaged as usize;
         refused += usize::from(here_refused > 0);
-        assert!(world.indexes.parts(here()).iter().all(|left| left.from != part.from), "bit {bit} is forgotten");
+        assert!(
+            world.indexes.parts(here()).iter().all(|left| left.from != part.from),
+            "bit {bit} is forgotten"
+        );
         assert!(world.disk.open(&path, OpenMode::Read).is_err(), "and removed");
         assert_eq!(world.planned(), Some((part.from, part.to)), "to be built again");
     }
@@ -262,7 +265,8 @@ fn whatever_a_power_cut_leaves_hides_nothing() {
         let world = World::open(Arc::new(after), position, world.model);
         refused += world.check_lookups(100) + world.indexes.stats().damaged as usize;
         kept += world.indexes.parts(here()).len();
-        let names = world.disk.list(&format!("keys/{}/{}", here().topic, here().partition)).unwrap_or_default();
+        let names =
+            world.disk.list(&format!("keys/{}/{}", here().topic, here().partition)).unwrap_or_default();
         assert!(names.iter().all(|entry| entry.name.ends_with(".keys")), "{names:?}");
         world.build_all(100);
         assert_eq!(world.check_lookups(100), 0, "seed {seed}");
@@ -285,8 +289,12 @@ fn a_disk_that_fails_or_lies_gives_no_index() {
                 world.indexes.add(&facts);
             }
             assert_eq!(world.check_lookups(10), 0);
-            let names = world.disk.list(&format!("keys/{}/{}", here().topic, here().partition)).unwrap_or_default();
-            assert!(names.iter().all(|entry| entry.name.ends_with(".keys")), "{operation:?} {nth}: {names:?}");
+            let names =
+                world.disk.list(&format!("keys/{}/{}", here().topic, here().partition)).unwrap_or_default();
+            assert!(
+                names.iter().all(|entry| entry.name.ends_with(".keys")),
+                "{operation:?} {nth}: {names:?}"
+            );
         }
     }
 }

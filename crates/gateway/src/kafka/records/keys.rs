@@ -29,11 +29,7 @@ pub fn for_each_key(
     keys(header, &records, sink)
 }
 
-fn keys(
-    header: &BatchHeader,
-    mut rest: &[u8],
-    sink: &mut dyn FnMut(&[u8]),
-) -> Result<(), ReadRecordsError> {
+fn keys(header: &BatchHeader, mut rest: &[u8], sink: &mut dyn FnMut(&[u8])) -> Result<(), ReadRecordsError> {
     for at in 0..header.record_count {
         if let Some(key) = take_key(&mut rest).ok_or(ReadRecordsError::Malformed(at))? {
             sink(key);

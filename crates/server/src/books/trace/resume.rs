@@ -56,7 +56,9 @@ impl FromStr for Resume {
         let phase = phase.trim_end_matches('+').parse().map_err(|_| BAD)?;
         let parse = |one: &str| match one {
             "-" => Ok(None),
-            number => number.parse().ok().filter(|below| *below >= 0).map(|below| Some(Offset(below))).ok_or(BAD),
+            number => {
+                number.parse().ok().filter(|below| *below >= 0).map(|below| Some(Offset(below))).ok_or(BAD)
+            }
         };
         let below: Vec<Option<Offset>> = below.split(',').map(parse).collect::<Result<_, _>>()?;
         if below.len() > PARTITIONS_MAX { Err(BAD) } else { Ok(Resume { phase, found, below }) }

@@ -91,7 +91,8 @@ impl<'a> Search<'a> {
 
     /// Where this one has ended, in a phase.
     fn ended(&mut self, phase: usize, found: bool) {
-        let found = found || self.question.resume.as_ref().is_some_and(|resume| resume.phase == phase && resume.found);
+        let found = found
+            || self.question.resume.as_ref().is_some_and(|resume| resume.phase == phase && resume.found);
         let below = self.phases[phase].iter().map(|walker| (!walker.is_done).then_some(walker.rest.below));
         self.searched.resume = Resume { phase, found, below: below.collect() }.text();
         let later = if found { &[] } else { &self.phases[phase + 1..] };
@@ -253,7 +254,8 @@ impl<'a> Search<'a> {
             (false, ..) => "no record in the log matches",
         };
         let within = self.question.since.is_some() || self.question.until.is_some();
-        let whole = if searched.unreadable.is_empty() { "" } else { "; but a part of the log cannot be read" };
+        let whole =
+            if searched.unreadable.is_empty() { "" } else { "; but a part of the log cannot be read" };
         format!("{why}{}{whole}", if within { " in that time" } else { "" })
     }
 }

@@ -81,7 +81,8 @@ impl Rest {
             u64::try_from(one.1.min(other.1).0 - one.0.max(other.0).0).unwrap_or(0)
         };
         let rest = (self.log_start, self.below);
-        let wanted = segments.iter().filter(|segment| since.is_none_or(|since| segment.max_timestamp.0 >= since));
+        let wanted =
+            segments.iter().filter(|segment| since.is_none_or(|since| segment.max_timestamp.0 >= since));
         let left = wanted.map(|segment| {
             let range = (segment.base.max(rest.0), segment.end.min(rest.1));
             let passed: u64 = indexed.iter().map(|part| overlap(range, *part)).sum();
