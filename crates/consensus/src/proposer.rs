@@ -115,6 +115,15 @@ impl<M: StateMachine> Proposer<M> {
     }
 }
 
+impl<M: StateMachine> Drop for Proposer<M> {
+    /// Without it nothing would ever be proposed again, and nobody would be told.
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.fate.fail("the proposer panicked");
+        }
+    }
+}
+
 /// An entry under construction.
 struct EntryBuilder<M: StateMachine> {
     header: BatchHeader,

@@ -128,6 +128,15 @@ impl RaftMachine {
     }
 }
 
+impl Drop for RaftMachine {
+    /// A command that is committed and cannot be applied: nothing behind it ever can.
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.log.fate.fail("applying a command panicked");
+        }
+    }
+}
+
 impl RaftStateMachine<Types> for RaftMachine {
     type SnapshotData = CheckpointData;
     type SnapshotBuilder = NewestCheckpoint;

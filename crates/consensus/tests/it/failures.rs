@@ -3,7 +3,7 @@
 use tallymq_consensus::ProposeError;
 use tallymq_storage::disk::{Fault, FaultyDisk, MemoryDisk, Operation};
 
-use crate::world::{GROUP, Node, line};
+use crate::world::{GROUP, Node, PANIC, line};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_success_follows_a_failed_sync_or_write() {
@@ -67,4 +67,18 @@ async fn all_groups_end_with_the_log_they_share() {
     assert!(last.0.is_err() && last.1.is_err());
     one.shutdown().await;
     other.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_command_that_cannot_be_applied_ends_the_process_and_not_only_the_group_in_silence() {
+    let node = Node::open(MemoryDisk::new());
+    let (group, ledger) = node.start(GROUP).await;
+    group.propose(line("first")).await.unwrap();
+    assert!(group.propose(line(PANIC)).await.is_err());
+    while node.ended.lock().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    assert!(group.propose(line("last")).await.is_err());
+    group.shutdown().await;
+    assert_eq!((node.ended.lock().len(), ledger.0.lock().texts()), (1, vec!["first".to_owned()]));
 }

@@ -16,6 +16,9 @@ use tallymq_storage::{
 
 pub const GROUP: RaftGroup = RaftGroup(1);
 
+/// A line that no book takes.
+pub const PANIC: &str = "panic";
+
 /// A line for the book.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Line(pub Bytes);
@@ -69,6 +72,7 @@ impl StateMachine for Ledger {
     type Outcome = usize;
 
     fn apply(&mut self, at: EntryId, command: Line) -> usize {
+        assert!(command.0 != PANIC, "as it was told to");
         let mut book = self.0.lock();
         book.lines.push((at, command.0));
         book.lines.len() - 1

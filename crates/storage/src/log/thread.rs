@@ -1,6 +1,11 @@
 //! The shell around the segment writer: the thread "segment-writer".
 
-use std::{io, sync::Arc, thread::JoinHandle};
+use std::{
+    io,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+    thread::JoinHandle,
+};
 
 use super::{error::WriteFailed, store::LogStore, writer::SegmentWriter};
 
@@ -19,7 +24,9 @@ pub fn spawn(
 ) -> io::Result<WriterThread> {
     let run = move || {
         while writer.wait() {
-            if let Err(failed) = writer.step() {
+            // After a panic a partition may be half written: nothing is to be written over that.
+            let step = catch_unwind(AssertUnwindSafe(|| writer.step()));
+            if let Err(failed) = step.unwrap_or_else(|_| Err(writer.panicked())) {
                 drop(writer);
                 return on_failure(failed);
             }
@@ -38,7 +45,7 @@ impl WriterThread {
     fn end(&mut self) {
         self.store.close();
         if let Some(thread) = self.thread.take() {
-            // A panic there was printed by its hook; the store answers `Closed` from now on.
+            // It has told of its failure.
             let _ = thread.join();
         }
     }

@@ -95,6 +95,11 @@ impl SegmentWriter {
         !self.work.is_empty() || self.shared.wait_for_work()
     }
 
+    /// A step did not come to its end.
+    pub(super) fn panicked(&self) -> WriteFailed {
+        self.shared.fail("writing segments", "", io::Error::other("the segment writer panicked"))
+    }
+
     /// One write to one partition. Returns the bytes and whether there is more.
     fn write(&mut self, partition: &Arc<PartitionLog>) -> Result<(u64, bool), WriteFailed> {
         if let Err(failed) = partition.prepare() {

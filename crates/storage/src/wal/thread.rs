@@ -48,7 +48,13 @@ pub fn spawn(
         std::thread::Builder::new().name("wal-commit".to_owned()).spawn(move || {
             *scheduling.lock() = schedule_promptly();
             let _ = started.send(());
-            let outcome = run(&mut committer);
+            let run = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| run(&mut committer)));
+            let outcome = run.unwrap_or_else(|_| {
+                let error = CommitFailed::Disk(Arc::new(io::Error::other("the committer panicked")));
+                // Its state is not to be trusted: what is pending must not become durable any more.
+                committer.shared.close(&error);
+                Err(error)
+            });
             if let Err(error @ CommitFailed::Disk(_)) = &outcome {
                 failed(error.clone());
             }

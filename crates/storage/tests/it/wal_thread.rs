@@ -8,7 +8,7 @@ use std::{
 use tallymq_model::{LogIndex, RaftGroup};
 use tallymq_storage::{
     disk::{Disk, Fault, FaultyDisk, MemoryDisk, Operation, RealDisk},
-    wal::{CommitFailed, Wal, WalOptions, spawn},
+    wal::{CommitFailed, CommitObserver, CommittedGroup, Wal, WalOptions, spawn},
 };
 
 use crate::wal_model::{entry, small_options};
@@ -105,4 +105,25 @@ fn an_idle_log_closes_itself_and_an_injected_delay_is_felt() {
     assert!(begun.elapsed() >= Duration::from_millis(20));
     thread.stop().unwrap();
     assert_eq!(wal.stats().closing_groups, 1);
+}
+
+struct Fragile;
+
+impl CommitObserver for Fragile {
+    fn committed(&self, _: CommittedGroup) {
+        panic!("as it was told to");
+    }
+}
+
+#[test]
+fn a_committer_that_panics_says_so_and_takes_nothing_more() {
+    let (wal, mut committer, _) = Wal::open(Arc::new(MemoryDisk::new()), options()).unwrap();
+    committer.observe(Arc::new(Fragile));
+    let (told, hears) = mpsc::channel();
+    let thread = spawn(committer, move |error| told.send(error.to_string()).unwrap()).unwrap();
+    wal.submit(vec![entry(1, 1, 1, 10)], Box::new(|_| {}));
+    let why = hears.recv_timeout(Duration::from_secs(30)).unwrap();
+    assert!(why.contains("panicked"), "{why}");
+    assert!(matches!(submit_and_wait(&wal), Err(CommitFailed::Disk(_))));
+    assert!(thread.stop().is_err());
 }
