@@ -69,6 +69,8 @@ pub(super) struct Shared {
     passed: Condvar,
     failed: OnceLock<WriteFailed>,
     unsynced_dirs: Mutex<BTreeSet<String>>,
+    /// Held while pieces are sent on to the device.
+    pub sending: Mutex<()>,
     hooks: Mutex<Vec<(u64, WrittenHook)>>,
     damages: Mutex<Vec<Damage>>,
     unwritten: AtomicU64,
@@ -91,6 +93,7 @@ impl Shared {
             passed: Condvar::new(),
             failed: OnceLock::new(),
             unsynced_dirs: Mutex::default(),
+            sending: Mutex::default(),
             hooks: Mutex::default(),
             damages: Mutex::default(),
             unwritten: AtomicU64::new(0),
@@ -249,16 +252,17 @@ impl Shared {
         self.unsynced_dirs.lock().insert(path);
     }
 
-    /// Makes everything that was written durable, then the directories that changed. Held for the whole time, so that
-    /// no second checkpoint takes an unsynced directory for a synced one.
+    /// Makes everything that was written durable, then the directories that changed: `syncing` is held for that, so that no
+    /// second checkpoint takes an unsynced directory for a synced one.
     pub(super) fn sync(
         &self,
         syncing: &Mutex<()>,
         partitions: &[Arc<PartitionLog>],
     ) -> Result<(), WriteFailed> {
-        let _syncing = syncing.lock();
         self.check()?;
         super::writeback::finish(self, partitions)?;
+        let _syncing = syncing.lock();
+        self.check()?;
         if tallymq_model::planted("checkpoint-before-segments") {
             return Ok(());
         }
