@@ -17,5 +17,5 @@ mod view;
 
 pub use data::{DataReplica, PendingCheckpoint, RestoreError};
 pub use data_checkpoint::{Contents as DataCheckpoint, decode as decode_data_checkpoint};
-pub use metadata::{MetadataReplica, MetadataView};
+pub use metadata::{MetadataChanges, MetadataReplica, MetadataView};
 pub use view::DataView;
