@@ -142,3 +142,64 @@ fn a_batch_with_a_good_checksum_that_is_not_the_one_in_the_log_is_found() {
         .collect();
     assert!(reasons.iter().any(|reason| reason.contains("is not the one in wal/")), "{reasons:?}");
 }
+
+/// A directory with indexes of keys; the path of one.
+fn indexed(dir: &Path) -> PathBuf {
+    let flags = ["--set", "log.segment.bytes=1048576", "--set", "checkpoint.interval.ms=1000"];
+    let broker = Broker::start_with(dir, "127.0.0.1:0", &flags);
+    broker.ok(&["topic", "create", "t", "-p", "1"]);
+    for round in 0..4 {
+        let line = |number: u32| format!("key{}:{}\n", round * 1000 + number, "x".repeat(800));
+        let lines: String = (0..1000).map(line).collect();
+        let produced = broker.run_with_input(&["produce", "t", "-q", "-k", ":"], lines.as_bytes());
+        assert_eq!(code(&produced), 0, "{}", stderr(&produced));
+    }
+    // It is built beside everything else.
+    while !broker.metrics().lines().any(|line| line.starts_with("tallymq_key_index_files 3")) {
+        std::thread::yield_now();
+    }
+    let (_, absent) = trace(&broker, "nobody");
+    assert!(absent["searched"]["indexed_records"].as_u64().unwrap() > 2000, "{absent}");
+    let (found, present) = trace(&broker, "key17");
+    assert_eq!((found, present["records"][0]["offset"].as_i64()), (0, Some(17)), "{present}");
+    let stored = present["records"][0]["log"].as_array().unwrap();
+    assert!(stored.iter().any(|event| event["what"] == "stored" && event["address"].is_string()), "{present}");
+    broker.stop();
+    find(dir, "keys", |path| path.extension().is_some_and(|extension| extension == "keys"))
+}
+
+fn trace(broker: &Broker, key: &str) -> (i32, Value) {
+    let output = broker.books(&["trace", "-t", "t", "--key", key, "--json"]);
+    let answer = json_lines(&output).into_iter().next();
+    let answer = answer.unwrap_or_else(|| panic!("{}", stderr(&output)));
+    crate::openapi::check("get", "/v1/trace", &answer);
+    (code(&output), answer)
+}
+
+#[test]
+fn an_index_of_keys_that_would_hide_records_is_damage_and_a_torn_one_is_not() {
+    let dir = tempfile::tempdir().unwrap();
+    let index = indexed(dir.path());
+    let (good, report) = verify(dir.path());
+    assert_eq!(good, 0, "{report}");
+    let name = index.strip_prefix(dir.path()).unwrap().to_str().unwrap();
+    assert!(!report["notes"].to_string().contains("keys/"), "{report}");
+
+    let whole = fs::read(&index).unwrap();
+    let mut torn = whole.clone();
+    torn[5000] ^= 1;
+    fs::write(&index, &torn).unwrap();
+    let (harmless, report) = verify(dir.path());
+    assert_eq!(harmless, 0, "{report}");
+    assert!(report["notes"].to_string().contains(name), "{report}");
+
+    // Whole by its checksums, and of one key more than the log has.
+    let mut lying = whole;
+    lying[79] ^= 1;
+    let crc = tallymq_model::batch::crc32c(&lying[..88]);
+    lying[88..92].copy_from_slice(&crc.to_be_bytes());
+    fs::write(&index, &lying).unwrap();
+    let (code, report) = verify(dir.path());
+    assert_eq!(code, 4, "{report}");
+    assert_eq!(report["damages"][0]["file"].as_str(), Some(name), "{report}");
+}

@@ -26,7 +26,7 @@ use super::{Node, catchup::CatchupPace};
 use crate::config::KeyIndexing;
 
 /// How often it is looked for what has no index.
-const LOOK_INTERVAL: Duration = Duration::from_secs(5);
+const LOOK_INTERVAL: Duration = Duration::from_secs(10);
 /// How long nothing is built after the disk refused it.
 const FAILED_PAUSE: Duration = Duration::from_secs(60);
 /// Partitions that lookups asked for, at most; further ones wait until they are asked for again.
@@ -66,8 +66,14 @@ struct Job {
     is_asked: bool,
 }
 
-/// Parts that cannot have an index, because the log is damaged there.
-type Refused = HashMap<TopicPartition, Vec<(Offset, Offset)>>;
+/// What is remembered between two looks.
+#[derive(Default)]
+struct Seen {
+    /// Parts that cannot have an index, because the log is damaged there.
+    refused: HashMap<TopicPartition, Vec<(Offset, Offset)>>,
+    /// Nothing was to be built up to here: an idle partition is not looked at again.
+    done: HashMap<TopicPartition, Offset>,
+}
 
 /// Builds and removes as long as the node runs.
 pub(super) async fn keep(node: &Arc<Node>) {
@@ -94,11 +100,11 @@ pub(super) async fn keep(node: &Arc<Node>) {
             return std::future::pending().await;
         }
     };
-    let mut refused = Refused::new();
+    let mut seen = Seen::default();
     loop {
         sweep(node).await;
-        while let Some(job) = next_job(node, &refused) {
-            if build(node, &builder, &job, &mut refused).await.is_err() {
+        while let Some(job) = next_job(node, &mut seen) {
+            if build(node, &builder, &job, &mut seen).await.is_err() {
                 sleep(FAILED_PAUSE).await;
             }
         }
@@ -119,7 +125,7 @@ async fn sweep(node: &Arc<Node>) {
 }
 
 /// What was asked for comes first; of each partition the newest part.
-fn next_job(node: &Node, refused: &Refused) -> Option<Job> {
+fn next_job(node: &Node, seen: &mut Seen) -> Option<Job> {
     if node.is_disk_nearly_full() {
         return None;
     }
@@ -127,7 +133,7 @@ fn next_job(node: &Node, refused: &Refused) -> Option<Job> {
     for tp in asked {
         let topic = node.topic_by_id(tp.topic);
         let found = topic.and_then(|topic| node.partition(&topic, tp));
-        let job = found.and_then(|(handle, log)| job(node, refused, (handle.id, tp, log)));
+        let job = found.and_then(|(handle, log)| job(node, seen, (handle.id, tp, log)));
         if let Some(job) = job {
             return Some(Job { is_asked: true, ..job });
         }
@@ -136,19 +142,34 @@ fn next_job(node: &Node, refused: &Refused) -> Option<Job> {
     if node.startup.key_index != KeyIndexing::Background {
         return None;
     }
-    let all = node.data_groups().flat_map(|handle| {
-        handle.view.logs().into_iter().map(|(tp, log)| (handle.id, tp, log)).collect::<Vec<_>>()
-    });
-    all.into_iter().find_map(|place| job(node, refused, place))
+    let mut partitions = 0;
+    for handle in node.data_groups() {
+        let logs = handle.view.logs();
+        partitions += logs.len();
+        for (tp, log) in logs {
+            let durable_end = log.durable_end();
+            if seen.done.get(&tp) == Some(&durable_end) {
+                continue;
+            }
+            if let Some(job) = job(node, seen, (handle.id, tp, log)) {
+                return Some(job);
+            }
+            seen.done.insert(tp, durable_end);
+        }
+    }
+    if seen.done.len() > 2 * partitions + ASKED_MAX {
+        seen.done.clear();
+    }
+    None
 }
 
 fn job(
     node: &Node,
-    refused: &Refused,
+    seen: &Seen,
     (data, tp, log): (RaftGroup, TopicPartition, Arc<PartitionLog>),
 ) -> Option<Job> {
     let mut covered: Vec<_> = node.keys.indexes.parts(tp).iter().map(|part| (part.from, part.to)).collect();
-    if let Some(refused) = refused.get(&tp) {
+    if let Some(refused) = seen.refused.get(&tp) {
         covered.extend(refused);
         covered.sort_unstable();
     }
@@ -159,12 +180,7 @@ fn job(
 /// The disk does not want it.
 struct DiskFailed;
 
-async fn build(
-    node: &Arc<Node>,
-    builder: &Builder,
-    job: &Job,
-    refused: &mut Refused,
-) -> Result<(), DiskFailed> {
+async fn build(node: &Arc<Node>, builder: &Builder, job: &Job, seen: &mut Seen) -> Result<(), DiskFailed> {
     let built = steps(node, builder, job).await;
     match built {
         Ok(()) => return Ok(()),
@@ -183,7 +199,7 @@ async fn build(
         }
     }
     // Where retention came by, it is planned anew from the new log start.
-    refused.entry(job.tp).or_default().push(job.part);
+    seen.refused.entry(job.tp).or_default().push(job.part);
     Ok(())
 }
 
