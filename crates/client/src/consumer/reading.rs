@@ -120,7 +120,13 @@ impl Context {
         if !lost {
             commit_all(consumer, shared, Some(places));
         }
-        shared.work.lock().remove(places);
+        let paused = shared.work.lock().remove(places);
+        // librdkafka keeps a pause beyond the assignment: without this, a partition that comes back is never read again.
+        if !paused.is_empty()
+            && let Err(error) = consumer.resume(&list(&paused))
+        {
+            tracing::warn!(%error, "partitions that go cannot be resumed");
+        }
         for (topic, partition) in places {
             shared.watch.forget(topic, *partition);
         }

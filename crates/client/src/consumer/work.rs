@@ -148,11 +148,11 @@ impl Work {
         self.lanes.running()
     }
 
-    /// The partitions are not ours any more.
-    pub(super) fn remove(&mut self, places: &[Place]) {
-        for place in places {
-            self.partitions.remove(place);
-        }
+    /// The partitions are not ours any more. Gives those that were paused.
+    pub(super) fn remove(&mut self, places: &[Place]) -> Vec<Place> {
+        let mut paused = places.to_vec();
+        paused.retain(|place| self.partitions.remove(place).is_some_and(|partition| partition.paused));
+        paused
     }
 
     /// Notes a record that was read, and makes its job; [`Work::queue`] lets it run.

@@ -12,7 +12,7 @@ use std::{
 use tallymq_client::{
     Consumer, CountingReceipts, HandlerError, Order, Producer, Received, Record, Retry, StartError,
 };
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 
 use crate::{
     broker::Broker,
@@ -123,6 +123,40 @@ async fn two_consumers_keep_every_keys_order_while_they_share_and_part() {
             highest = highest.max(Some(*number));
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_partition_that_was_full_when_it_went_is_read_on_when_it_comes_back() {
+    const RECORDS: u64 = 200;
+    let broker = Broker::start();
+    broker.create_topic("t", 2);
+    send(&broker, "t", (0..RECORDS).map(|number| (format!("k{number}"), number.to_string()))).await;
+    let (open, handled) = (Arc::new(Semaphore::new(0)), Arc::new(Mutex::new(BTreeSet::new())));
+    let handler = {
+        let (open, handled) = (open.clone(), handled.clone());
+        move |record: Received| {
+            let (open, handled) = (open.clone(), handled.clone());
+            async move {
+                open.acquire().await?.forget();
+                handled.lock().unwrap().insert(text(&record));
+                Ok(())
+            }
+        }
+    };
+    let builder = || {
+        let builder = Consumer::builder(broker.cluster(), "g").topic("t").parallel_max(2);
+        builder.held_max(4).revoke_wait(Duration::from_millis(50))
+    };
+    let first = builder().start(handler.clone()).await.unwrap();
+    until("both partitions are full", || first.counts().received >= 8).await;
+    // It takes both partitions from the first, and one comes back.
+    let second = builder().start(handler).await.unwrap();
+    until("the second has one", || second.counts().received >= 4).await;
+    open.add_permits(10 * RECORDS as usize);
+    until("all are handled", || handled.lock().unwrap().len() as u64 == RECORDS).await;
+    assert!(first.counts().handled > 4, "nothing came back to the first");
+    assert_eq!(within("stop", first.stop(WITHIN)).await.abandoned, 0);
+    assert_eq!(within("stop", second.stop(WITHIN)).await.abandoned, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

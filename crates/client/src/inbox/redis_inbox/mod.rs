@@ -75,8 +75,9 @@ pub enum RedisInboxError {
 /// What it promises: while Redis keeps its data, no two workers have the same message at the same time (as long as
 /// none of them is stopped for longer than the lease *in the middle of a step*), and a message that is noted as done is not done
 /// again. What it cannot promise: that work is not repeated after a crash between its end and the note. So the work must bear
-/// that: be idempotent, or check a version ([`Change`](super::Change)). And Redis must not forget: `appendonly yes`, and
-/// `maxmemory-policy noeviction`.
+/// that: be idempotent, or check a version ([`Change`](super::Change)). And Redis must not forget: `appendonly yes` with
+/// `appendfsync always`, and `maxmemory-policy noeviction`. With `everysec`, its default, Redis holds back writes for up to two
+/// seconds behind a slow sync although it has answered them: then a crash of Redis alone takes notes away.
 ///
 /// ```no_run
 /// use tallymq_client::inbox::{MessageId, Once, RedisInbox};
