@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """Real faults against the release binary with an unmodified client: nothing acknowledged may be lost.
 
-  proof/run.py [--ci] [--only STAGE]... [--rounds N] [--seed S] [--binary PATH] [--keep]
+  proof/run.py [--ci] [--only STAGE]... [--rounds N] [--seed S] [--orders N] [--binary PATH] [--keep]
 
-Needs root (loop mounts, strace), target/release/tallymq and target/release/tallymq-check. Without --ci each stage runs
+Needs root (loop mounts, strace), target/release/tallymq, target/release/tallymq-check, and for the SDK
+target/release/examples/order-services with PostgreSQL, MariaDB and Redis. Without --ci each stage runs
 its release count, in slices whose results are kept in .cache/proof/results.jsonl, so that an interrupted run goes on
 where it stopped. Exit code 0 only if everything passed.
 """
@@ -22,7 +23,7 @@ sys.dont_write_bytecode = True
 from rig import loop_disk, paths, results  # noqa: E402
 from rig.outcome import Options, Outcome  # noqa: E402
 
-STAGES = ["power-cut", "kill-at-syscall", "disk-errors", "disk-full", "damage", "hostile", "restart"]
+STAGES = ["power-cut", "kill-at-syscall", "disk-errors", "disk-full", "damage", "hostile", "restart", "sdk-orders", "sdk-spool", "sdk-kafka"]
 
 
 def arguments():
@@ -31,12 +32,13 @@ def arguments():
     parser.add_argument("--only", action="append", choices=STAGES, metavar="STAGE", help=", ".join(STAGES))
     parser.add_argument("--rounds", type=int, help="rounds of each stage instead of its own count")
     parser.add_argument("--seed", type=int, help="of the first round; by default 1, or where the last run stopped")
+    parser.add_argument("--orders", type=int, default=0, help="orders of a round of sdk-orders instead of its own count")
     parser.add_argument("--binary", type=Path, default=paths.TALLYMQ, help="the tallymq binary")
     parser.add_argument("--keep", action="store_true", help="keep every stage's files, not only those of failures")
     return parser.parse_args()
 
 
-def play(name, stage, binary, rounds, seed):
+def play(name, stage, options, rounds, seed):
     """Runs one slice of a stage; an exception is a failure of the slice."""
     directory = paths.SCRATCH / name / f"seed-{seed}"
     loop_disk.clear_leftovers(directory)
@@ -45,7 +47,8 @@ def play(name, stage, binary, rounds, seed):
     outcome = Outcome()
     begin = time.monotonic()
     try:
-        stage.play(Options(str(binary), rounds, seed, directory), outcome)
+        short = options.ci
+        stage.play(Options(str(options.binary), rounds, seed, directory, short, options.orders), outcome)
     except Exception as error:
         outcome.fail(f"{type(error).__name__}: {error} ({directory})\n{traceback.format_exc()}")
     if outcome.passed + outcome.failed == 0:
@@ -74,7 +77,7 @@ def main():
         stage = importlib.import_module(f"stages.{name.replace('-', '_')}")
         for rounds, seed in slices(name, stage, options):
             print(f"{name}: {rounds} rounds from seed {seed} ...", flush=True)
-            outcome, seconds, directory = play(name, stage, options.binary, rounds, seed)
+            outcome, seconds, directory = play(name, stage, options, rounds, seed)
             print(f"{name}: {outcome.passed} passed, {outcome.failed} failed in {seconds:.0f} s", flush=True)
             results.show_failures(name, rounds, seed, options.binary, outcome)
             if not (outcome.failed or options.keep):

@@ -36,3 +36,5 @@ class Options:
     rounds: int
     seed: int
     directory: object
+    short: bool = False  # the counts of every CI run
+    orders: int = 0  # of a round of sdk-orders; 0: its own count

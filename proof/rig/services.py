@@ -1,0 +1,75 @@
+"""The SDK's services (crates/client/examples/order-services) as child processes that are killed and started again.
+
+A service says on its standard output how far it is; what it did before its death counts on.
+"""
+
+import json
+import os
+import re
+import subprocess
+from pathlib import Path
+
+from harness import processes
+
+from . import paths
+
+SERVICES = paths.ROOT / "target" / "release" / "examples" / "order-services"
+PROGRESS = re.compile(rb"^progress (\d+)$", re.M)
+
+
+def binary():
+    """The services' program; raises if it is not built."""
+    path = Path(os.environ.get("ORDER_SERVICES", SERVICES))
+    if not path.exists():
+        raise SystemExit(f"{path} is missing: cargo build --release -p tallymq-client --example order-services")
+    return path
+
+
+def argv(role, arguments):
+    return [str(binary()), role, *(f"{name}={value}" for name, value in arguments.items())]
+
+
+def run(role, arguments, timeout_s=300):
+    """Runs a role to its end; returns the JSON that it printed last, if any. Raises on failure."""
+    done = subprocess.run(argv(role, arguments), capture_output=True, text=True, timeout=timeout_s)
+    if done.returncode != 0:
+        raise RuntimeError(f"{role}: exit {done.returncode}: {done.stderr[-2000:]}")
+    lines = [line for line in done.stdout.splitlines() if line.startswith("{")]
+    return json.loads(lines[-1]) if lines else None
+
+
+class Service:
+    """One service. Each life has a process number, and with it a history file, of its own."""
+
+    def __init__(self, name, role, arguments, directory, numbers):
+        self.name, self.role, self.arguments = name, role, arguments
+        self.directory, self.numbers = directory, numbers
+        self.log_path = directory / f"{name}.log"
+        self.child = None
+        self.read_to = 0
+        self.progress = 0
+
+    def start(self):
+        number = next(self.numbers)
+        own = {"process": number, "history": self.directory / f"{number}.events"}
+        self.child = processes.Child(argv(self.role, self.arguments | own), self.log_path)
+
+    def kill(self):
+        """kill -9."""
+        if self.child:
+            self.child.kill()
+
+    def look(self):
+        """How far all its lives together are."""
+        if self.log_path.exists():
+            with open(self.log_path, "rb") as log:
+                log.seek(self.read_to)
+                text = log.read()
+            end = text.rfind(b"\n") + 1
+            self.read_to += end
+            self.progress += sum(int(number) for number in PROGRESS.findall(text[:end]))
+        return self.progress
+
+    def ended(self):
+        """Its exit code, or None while it runs."""
+        return None if self.child is None else self.child.popen.poll()

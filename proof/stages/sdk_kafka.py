@@ -1,0 +1,103 @@
+"""The SDK against Apache Kafka from its Maven jars: the same tests that it passes against TallyMQ, and orders with kills.
+
+Which tests is a list: what asks for the account has no place here.
+"""
+
+import json
+import os
+import random
+import subprocess
+import time
+
+from harness import brokers, install
+from rig import paths
+
+from . import sdk_orders
+
+CI_ROUNDS, ROUNDS = 1, 20
+ORDERS = 3_000
+
+# Modules of crates/client/tests/it. Not here: `receipts`, which are told to the account.
+TESTS = ["consuming::", "dead_letters::", "sending::", "sequences::", "spooler::", "spooling::"]
+
+# As in sdk_orders; one store is enough here, and the JVM takes seconds to come back.
+VICTIMS = {
+    "shop": (2, "shop", 0.3),
+    "relay-1": (2, "packets", 0.5),
+    "packets-1": (2, "packets", 0.3),
+    "packets-2": (2, "packets", 1.0),
+    "broker": (2, "packets", 0.5),
+}
+KILLS_MIN = 8
+
+
+class Kafka(brokers.Kafka):
+    """Apache Kafka, as the runs want their broker."""
+
+    def __init__(self, directory):
+        quick = {"broker.heartbeat.interval.ms": 200, "broker.session.timeout.ms": 1000}
+        quick |= {"group.initial.rebalance.delay.ms": 0, "group.min.session.timeout.ms": 1000}
+        super().__init__(directory, quick | {"offsets.topic.num.partitions": 4, "auto.create.topics.enable": "false"})
+
+    def alive(self):
+        return self.child is not None and self.child.alive()
+
+    def kill(self):
+        if self.child:
+            self.child.kill()
+
+
+def test_program():
+    """The SDK's test program, built if need be."""
+    argv = ["cargo", "test", "--locked", "--no-run", "-p", "tallymq-client", "--test", "it"]
+    argv.append("--message-format=json-render-diagnostics")
+    built = subprocess.run(argv, cwd=paths.ROOT, stdout=subprocess.PIPE, text=True, timeout=1200, check=True)
+    messages = [json.loads(line) for line in built.stdout.splitlines()]
+    return next(message["executable"] for message in messages if message.get("executable"))
+
+
+def play_tests(options, outcome):
+    """The listed tests, each with Kafka brokers of its own."""
+    environment = dict(os.environ) | {"APACHE_KAFKA_CLASSPATH": install.kafka_server(), "TALLYMQ_BINARY": options.binary}
+    argv = [test_program(), "--test-threads", "2", *TESTS]
+    begin = time.monotonic()
+    done = subprocess.run(
+        argv, cwd=paths.ROOT / "crates" / "client", env=environment, stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT, text=True, errors="replace", timeout=900,
+    )
+    (options.directory / "tests.log").write_text(done.stdout)
+    results = [line for line in done.stdout.splitlines() if line.startswith("test ") and " ... " in line]
+    for line in results:
+        outcome.check(line.endswith("ok"), f"{line} ({options.directory / 'tests.log'})")
+    for module in TESTS:
+        ran = any(line.startswith(f"test {module}") for line in results)
+        outcome.check(ran, f"no test of {module} ran ({options.directory / 'tests.log'})")
+    outcome.check(done.returncode == 0, f"exit {done.returncode}: {done.stdout[-2000:]}")
+    outcome.figures["tests"] = f"{len(results)} in {time.monotonic() - begin:.0f} s"
+
+
+def play_orders(options, seed, outcome):
+    """Orders on SQLite, with kills, on Kafka."""
+    begin = time.monotonic()
+    broker = Kafka(options.directory / f"kafka-{seed}")
+    run = sdk_orders.Run(options, seed, options.orders or ORDERS, "sqlite", broker)
+    try:
+        run.prepare()
+        run.play(sdk_orders.plan(random.Random(seed), False, VICTIMS))
+        counts = run.settle()
+        run.kill_services()
+        sdk_orders.judge(run, counts, KILLS_MIN, outcome)
+        records = sdk_orders.judge_history(run, outcome)
+        outcome.figures["orders"] = (
+            f"{run.orders} in {records} records, {run.kills} kills, {time.monotonic() - begin:.0f} s"
+        )
+    except Exception as error:
+        outcome.fail(f"{type(error).__name__}: {error} {run}")
+    finally:
+        run.end()
+
+
+def play(options, outcome):
+    play_tests(options, outcome)
+    for seed in range(options.seed, options.seed + options.rounds):
+        play_orders(options, seed, outcome)
