@@ -44,6 +44,8 @@ STAGES = {
     "release": ((), [
         ["cargo", "build", "--release", "--locked", "-p", "tallymq-cli", "-p", "tallymq-sim",
          "--bin", "tallymq", "--bin", "tallymq-check"],
+        # By itself, so that the binary does not get the features of its tests.
+        ["cargo", "build", "--release", "--locked", "-p", "tallymq-client", "--example", "order-services"],
     ]),
     "planted": ((), [[sys.executable, "scripts/planted"]]),
     # The debug build, which the tests have made: it checks for overflow.
