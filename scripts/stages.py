@@ -50,7 +50,8 @@ STAGES = {
     "planted": ((), [[sys.executable, "scripts/planted"]]),
     # The debug build, which the tests have made: it checks for overflow.
     "fuzz": (("unit",), [["target/debug/tallymq-fuzz", "all", "--seconds", "10"]]),
-    "faults": (("release",), [[sys.executable, "proof/run.py", "--ci"]]),
+    # The README's first command, then everything in its parts.
+    "faults": (("release",), [["target/release/tallymq", "demo"], [sys.executable, "proof/run.py", "--ci"]]),
     "clients": (("release",), [
         [sys.executable, "-m", "unittest", "discover", "-s", "compat", "-t", "compat"],
         [sys.executable, "compat/run.py"],

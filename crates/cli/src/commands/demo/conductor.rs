@@ -61,7 +61,6 @@ struct Look {
     orders: u64,
     pending: u64,
     packets: u64,
-    processed: u64,
 }
 
 impl Conductor {
@@ -174,12 +173,12 @@ impl Conductor {
             Blow::Broker => {
                 tokio::time::sleep(Duration::from_millis(pause_ms)).await;
                 self.kill_broker("").await?;
-                self.scene.start_broker().await?;
+                self.start_broker().await?;
             }
             Blow::BrokerUnread => {
                 self.kill_packet_service(Moment::Any).await?;
                 let written = self.look().await?.orders;
-                self.allow(written + UNREAD).await;
+                self.allow(self.allowed + UNREAD).await;
                 let has_outbox = self.without != Some(Part::Outbox);
                 self.until("messages that nobody has read", async |all, look| {
                     Ok(match has_outbox {
@@ -189,7 +188,7 @@ impl Conductor {
                 })
                 .await?;
                 self.kill_broker(", which has messages that nobody has read").await?;
-                self.scene.start_broker().await?;
+                self.start_broker().await?;
                 self.scene.start_packet_service().await?;
             }
         }
@@ -205,9 +204,8 @@ impl Conductor {
         let line = format!("hold {}", moment.name());
         let service = if packets { &mut self.scene.packet_service } else { &mut self.scene.order_service };
         say(service, &line).await;
-        // One more order at least, so that it comes there.
-        let written = self.look().await?.orders;
-        self.allow(written + 1).await;
+        // It may be past that moment with the last order that it may write.
+        self.allow(self.allowed + 1).await;
         self.until(&line, async |all, _| {
             let service = if packets { &all.scene.packet_service } else { &all.scene.order_service };
             Ok(service.as_ref().is_some_and(|service| service.heard("holding").is_some()))
@@ -236,6 +234,13 @@ impl Conductor {
         let id = self.scene.kill_broker().await?;
         self.done.broker_kills += 1;
         self.progress.event(&format!("kill -9 {id}: the broker{how}"));
+        Ok(())
+    }
+
+    async fn start_broker(&mut self) -> Result<(), Failure> {
+        let began = Instant::now();
+        self.scene.start_broker().await?;
+        self.progress.event(&format!("the broker is back after {:.1} s", began.elapsed().as_secs_f64()));
         Ok(())
     }
 
@@ -299,7 +304,6 @@ impl Conductor {
             orders: self.orders.count().await?,
             pending: self.orders.pending().await?,
             packets: self.packets.count().await?,
-            processed: 0,
         })
     }
 

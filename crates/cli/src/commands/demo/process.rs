@@ -74,10 +74,11 @@ impl Process {
         self.heard.lock().iter().filter_map(|line| line.strip_prefix(start)).map(str::to_owned).collect()
     }
 
-    /// An error if it has ended by itself.
+    /// An error if it has ended by itself, without saying that it has finished.
     pub fn check(&mut self) -> Result<(), Failure> {
         match self.child.try_wait()? {
             None => Ok(()),
+            Some(status) if status.success() && self.heard("finished").is_some() => Ok(()),
             Some(status) => {
                 let name = self.name;
                 Err(Failure::Failed(format!("the {name} ended by itself ({status}){}", self.last_words())))

@@ -83,7 +83,9 @@ impl Scene {
         let mut arguments =
             words("serve --volatile --listen 127.0.0.1:0 --http-listen 127.0.0.1:0 --data-dir");
         arguments.extend([data_dir, "--set".to_owned(), advertised]);
-        for setting in [format!("wal.bytes={WAL_BYTES}"), format!("num.partitions={PARTITIONS}")] {
+        // There is one member, so that its group need not wait for others.
+        let delay = "group.initial.rebalance.delay.ms=0".to_owned();
+        for setting in [format!("wal.bytes={WAL_BYTES}"), format!("num.partitions={PARTITIONS}"), delay] {
             arguments.extend(["--set".to_owned(), setting]);
         }
         if self.without == Some(Part::Sync) {

@@ -218,3 +218,51 @@ pub fn json(tally: &Tally, asked: &Asked<'_>) -> Value {
         "account_balanced": tally.report.balanced,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::{super::tally::tests::tally, *};
+
+    fn asked(without: Option<Part>, data_dir: Option<&str>) -> Asked<'_> {
+        Asked { without, seed: 7, data_dir }
+    }
+
+    #[test]
+    fn the_table_says_what_was_counted_and_what_it_means() {
+        let whole = tally(2, &[(1, 1), (2, 1)], json!({ "processed": 3 }));
+        let text = text(&whole, &asked(None, None), false);
+        let rows: Vec<Vec<&str>> =
+            text.lines().map(|line| line.split_whitespace().take(3).collect()).collect();
+        assert_eq!(rows[0], ["orders", "2", "written"]);
+        assert_eq!(rows[1], ["red", "packets", "2"]);
+        assert!(text.contains("3 stored = 3 processed + 0 lost   balanced"), "{text}");
+        assert!(text.contains("The promise held"), "{text}");
+        assert!(text.contains("tallymq demo --without ack-after"), "{text}");
+        assert!(!text.contains('\x1b'), "{text}");
+    }
+
+    #[test]
+    fn damage_is_named_with_its_reason_and_red_on_a_terminal_only() {
+        let doubled = tally(2, &[(1, 3), (2, 1)], json!({ "processed": 4 }));
+        let colored = text(&doubled, &asked(Some(Part::Inbox), Some("d")), true);
+        assert!(colored.contains("\x1b[31m1 order with more than one red packet: 1\x1b[39m"), "{colored}");
+        assert!(colored.contains("Without the inbox"), "{colored}");
+        assert!(colored.contains("tallymq demo --seed 7"), "{colored}");
+        assert!(colored.contains("tallymq verify --data-dir d/broker"), "{colored}");
+        let broken = text(&doubled, &asked(None, None), false);
+        assert!(broken.contains("THE PROMISE DID NOT HOLD:\n  1 order with more than one"), "{broken}");
+    }
+
+    #[test]
+    fn scripts_get_the_same() {
+        let mut missing = tally(2, &[(2, 1)], json!({ "processed": 3 }));
+        missing.gaps.push((4, "producer p misses 1 to 4".to_owned()));
+        let value = json(&missing, &asked(Some(Part::Sync), None));
+        assert_eq!((&value["verdict"], &value["without"]), (&json!("shown"), &json!("sync")));
+        assert_eq!(value["orders_without_red_packet"], json!([1]));
+        assert_eq!(value["sequence_gaps"][0]["missing"], 4);
+        assert_eq!(value["kills"]["order_service"], 2);
+    }
+}

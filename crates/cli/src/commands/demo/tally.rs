@@ -152,3 +152,83 @@ impl Tally {
         wrong
     }
 }
+
+#[cfg(test)]
+pub mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// So many orders, these packets, and an account of these classes.
+    pub fn tally(orders: u64, packets: &[(u64, u64)], classes: serde_json::Value) -> Tally {
+        let stored: u64 = classes.as_object().unwrap().values().map(|count| count.as_u64().unwrap()).sum();
+        let tallies = json!({
+            "redelivered": 0, "recovered": 0, "refused": 0, "merged_records": 0, "intervals_folded": 0
+        });
+        let account = json!({
+            "group": GROUP, "topic": TOPIC, "stored": stored, "classes": classes, "possible": 0, "handled": 0,
+            "tallies": tallies, "balanced": true, "partitions": []
+        });
+        let report = json!({
+            "enabled": true, "balanced": true, "accounts": [account], "more": false, "unopened": 0, "alarms": 0
+        });
+        Tally {
+            orders,
+            packets: packets.iter().copied().collect(),
+            repeats: 2,
+            done: Done { broker_kills: 1, order_service_kills: 2, repeated: 1, ..Done::default() },
+            gaps: Vec::new(),
+            report: serde_json::from_value(report).unwrap(),
+            seconds: 1.0,
+        }
+    }
+
+    const WHOLE: [(u64, u64); 3] = [(1, 1), (2, 1), (3, 1)];
+
+    #[test]
+    fn one_packet_each_and_nothing_open_is_what_was_promised() {
+        let whole = tally(3, &WHOLE, json!({ "processed": 4, "unwitnessed": 1, "pending": 0 }));
+        assert_eq!(whole.verdict(None), Verdict::Held);
+        assert_eq!((whole.duplicates_delivered(), whole.duplicates_applied(), whole.done.kills()), (2, 0, 3));
+        for part in [Part::Inbox, Part::Outbox, Part::Sync, Part::AckAfter] {
+            assert!(
+                matches!(whole.verdict(Some(part)), Verdict::Broken(_)),
+                "{part:?} did not show anything"
+            );
+        }
+    }
+
+    #[test]
+    fn a_missing_packet_is_broken_unless_it_was_announced() {
+        let missing = tally(3, &[(1, 1), (3, 1)], json!({ "processed": 3 }));
+        let Verdict::Broken(wrong) = missing.verdict(None) else { panic!("held") };
+        assert_eq!(wrong, ["1 order without a red packet: 2"]);
+        for part in [Part::Outbox, Part::Sync, Part::AckAfter] {
+            assert_eq!(missing.verdict(Some(part)), Verdict::Shown(wrong[0].clone()));
+        }
+        assert!(matches!(missing.verdict(Some(Part::Inbox)), Verdict::Broken(_)));
+    }
+
+    #[test]
+    fn a_second_packet_is_broken_unless_it_was_announced() {
+        let doubled = tally(3, &[(1, 1), (2, 1), (3, 2)], json!({ "processed": 4 }));
+        let Verdict::Broken(wrong) = doubled.verdict(None) else { panic!("held") };
+        assert_eq!(wrong, ["1 order with more than one red packet: 3"]);
+        assert_eq!(doubled.verdict(Some(Part::Inbox)), Verdict::Shown(wrong[0].clone()));
+        assert!(matches!(doubled.verdict(Some(Part::Outbox)), Verdict::Broken(_)));
+        assert_eq!(doubled.duplicates_applied(), 1);
+    }
+
+    #[test]
+    fn books_that_know_of_a_loss_break_every_promise() {
+        for class in ["lost", "skipped", "expired_unread", "pending", "in_flight"] {
+            let with_loss = tally(3, &WHOLE, json!({ "processed": 2, class: 1 }));
+            assert!(matches!(with_loss.verdict(None), Verdict::Broken(_)), "{class}");
+        }
+        let mut unbalanced = tally(3, &WHOLE, json!({ "processed": 3 }));
+        unbalanced.report.balanced = false;
+        assert!(matches!(unbalanced.verdict(None), Verdict::Broken(_)));
+        let without_account = tally(3, &WHOLE, json!({}));
+        assert!(matches!(without_account.verdict(None), Verdict::Broken(_)));
+    }
+}
