@@ -5,6 +5,7 @@
 //!  fetch answered ─► owners, connections ─► attribution ─► Marks (unwritten) ─ socket took it ─► Marks (ready), Reads
 //!                                                                │ dropped: withdrawn                │
 //!  OffsetCommit ─── what its group was given, and what nobody owned but its peer read ──────────────┤
+//!     └─ receipts in its metadata ──────────────────────────────────────────────────────────────────┼─► Receipts
 //!  25 to 250 ms ────────────────────────────────────────────────────────────────────────────────────┴─► Deliver
 //! ```
 //! All of it is soft: after a crash the account says which records it cannot tell about. *Absent: any class of a record.*
@@ -22,6 +23,7 @@ mod marks;
 mod owners;
 mod reads;
 mod ready;
+mod receipts;
 pub mod stored;
 
 pub use accounting::Accounting;

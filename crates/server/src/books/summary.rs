@@ -20,6 +20,8 @@ pub struct GroupTopicRecords {
     pub stored: u64,
     /// What became of them.
     pub classes: Counts,
+    /// Records with a receipt of their handler.
+    pub handled: u64,
 }
 
 /// All groups and topics, and what there is of all of them together.
@@ -45,7 +47,7 @@ impl GroupTopicRecords {
 /// Reads it.
 pub(crate) fn summary(node: &Node) -> AccountSummary {
     let mut summary = AccountSummary::default();
-    let mut by_id: BTreeMap<(GroupId, TopicId), (u64, Counts)> = BTreeMap::new();
+    let mut by_id: BTreeMap<(GroupId, TopicId), (u64, Counts, u64)> = BTreeMap::new();
     for handle in node.data_groups() {
         let partitions: Vec<TopicPartition> = {
             let state = handle.view.state();
@@ -64,13 +66,14 @@ pub(crate) fn summary(node: &Node) -> AccountSummary {
                 let entry = by_id.entry((group.clone(), tp.topic)).or_default();
                 entry.0 = entry.0.saturating_add(stored);
                 entry.1.merge(&classes);
+                entry.2 = entry.2.saturating_add(account.handled());
             }
         }
     }
-    for ((group, topic), (stored, classes)) in by_id {
+    for ((group, topic), (stored, classes, handled)) in by_id {
         if let Some(topic) = node.topic_by_id(topic) {
             let (group, topic) = (group.to_string(), topic.name.clone());
-            summary.records.push(GroupTopicRecords { group, topic, stored, classes });
+            summary.records.push(GroupTopicRecords { group, topic, stored, classes, handled });
         }
     }
     summary

@@ -27,7 +27,10 @@ use super::{
     errors::{coordinator_refusal, group_refusal},
     group_words::instance,
 };
-use crate::{account::CommitBy, node::Node};
+use crate::{
+    account::CommitBy,
+    node::{DataHandle, Node},
+};
 
 /// From this version on the committer may be a member of a consumer group (KIP-848).
 const MEMBER_EPOCH_VERSION: i16 = 9;
@@ -226,10 +229,7 @@ async fn enqueue(
                 by: committer.clone(),
             };
             let enqueued = match node.data(*data_group) {
-                Some(handle) => match node.mark_before_commit(handle, by, &marked).await {
-                    Ok(()) => handle.enqueue(DataCommand::Group(command)).await,
-                    Err(error) => Err(error),
-                },
+                Some(handle) => enqueue_one(node, handle, by, (&committer, some, &marked), command).await,
                 None => Err(ProposeError::NotLeader { leader: None }),
             };
             let tps: Vec<TopicPartition> = marked.into_iter().map(|(tp, _)| tp).collect();
@@ -237,6 +237,24 @@ async fn enqueue(
         }
     }
     pending
+}
+
+/// What members were given, what they say that became of it, and only then that it is done with.
+async fn enqueue_one(
+    node: &Node,
+    handle: &DataHandle,
+    by: &CommitBy<'_>,
+    (committer, positions, marked): (&Committer, &[CommitPosition], &[(TopicPartition, Offset)]),
+    command: GroupCommand,
+) -> Result<Proposal<DataOutcome>, ProposeError> {
+    node.mark_before_commit(handle, by, marked).await?;
+    if tallymq_model::planted("receipts-behind-commit") {
+        let proposal = handle.enqueue(DataCommand::Group(command)).await;
+        node.receipts_before_commit(handle, by.group, committer, positions).await?;
+        return proposal;
+    }
+    node.receipts_before_commit(handle, by.group, committer, positions).await?;
+    handle.enqueue(DataCommand::Group(command)).await
 }
 
 /// What a member is told that was overtaken between its check and its commit: members that use the classic protocol have

@@ -16,17 +16,28 @@ struct ClassLabel {
 #[derive(Clone)]
 pub struct AccountMetrics {
     alarms: Family<ClassLabel, Counter>,
+    unreadable_receipts: Counter,
 }
 
 impl AccountMetrics {
     pub(super) fn register(registry: &mut Registry) -> AccountMetrics {
-        let metrics = AccountMetrics { alarms: Family::default() };
+        let metrics = AccountMetrics { alarms: Family::default(), unreadable_receipts: Counter::default() };
         registry.register(
             "account_alarms",
             "Losses that the accounts found, per class",
             metrics.alarms.clone(),
         );
+        registry.register(
+            "account_unreadable_receipts",
+            "Committed metadata that begins like receipts and is none",
+            metrics.unreadable_receipts.clone(),
+        );
         metrics
+    }
+
+    /// Notes metadata that begins like receipts and is none.
+    pub fn unreadable_receipts(&self) {
+        self.unreadable_receipts.inc();
     }
 
     /// Notes one alarm.

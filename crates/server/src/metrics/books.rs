@@ -26,6 +26,7 @@ struct AccountLabel {
 pub(super) struct BookMetrics {
     records: Family<ClassLabel, Gauge>,
     stored: Family<AccountLabel, Gauge>,
+    handled: Family<AccountLabel, Gauge>,
     unbalanced: Gauge,
     alarms: Gauge,
     unopened: Gauge,
@@ -39,6 +40,9 @@ impl BookMetrics {
         let stored = Family::default();
         let about = "Records stored since a group's accounts of a topic opened";
         registry.register("account_stored", about, stored.clone());
+        let handled = Family::default();
+        let about = "Records whose handler sent a receipt, since a group's accounts of a topic opened";
+        registry.register("account_handled", about, handled.clone());
         let mut gauge = |name: &str, about: &str| {
             let gauge = Gauge::default();
             registry.register(name, about, gauge.clone());
@@ -47,6 +51,7 @@ impl BookMetrics {
         BookMetrics {
             records,
             stored,
+            handled,
             unbalanced: gauge(
                 "account_unbalanced",
                 "Accounts whose classes do not add up to what was stored",
@@ -62,9 +67,15 @@ impl BookMetrics {
         self.unopened.set(summary.unopened as i64);
         self.records.clear();
         self.stored.clear();
+        self.handled.clear();
         for account in &summary.records {
             let (group, topic) = (account.group.clone(), account.topic.clone());
-            self.stored.get_or_create(&AccountLabel { group, topic }).set(account.stored as i64);
+            let label = AccountLabel { group, topic };
+            self.stored.get_or_create(&label).set(account.stored as i64);
+            // Groups whose clients send none have no such series.
+            if account.handled > 0 {
+                self.handled.get_or_create(&label).set(account.handled as i64);
+            }
             for (class, count) in account.shown() {
                 let (group, topic) = (account.group.clone(), account.topic.clone());
                 let label = ClassLabel { group, topic, class: class_name(class) };

@@ -113,7 +113,20 @@ impl Member {
 
     /// Commits a position.
     pub async fn commit(&mut self, topic: &str, partition: i32, offset: i64) -> ErrorCode {
-        let request = commit_request(&self.group, (topic, partition, offset), (&self.id, self.generation));
+        self.commit_with(topic, partition, offset, None).await
+    }
+
+    /// With metadata.
+    pub async fn commit_with(
+        &mut self,
+        topic: &str,
+        partition: i32,
+        offset: i64,
+        metadata: Option<&str>,
+    ) -> ErrorCode {
+        let mut request =
+            commit_request(&self.group, (topic, partition, offset), (&self.id, self.generation));
+        request.topics[0].partitions[0].committed_metadata = metadata.map(str::to_owned);
         answer!(self.speaker.call(request).await, OffsetCommit).topics[0].partitions[0].error_code
     }
 }

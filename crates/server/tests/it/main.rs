@@ -13,6 +13,7 @@ mod groups;
 mod hostile;
 mod offsets;
 mod producing;
+mod receipts;
 mod repeated;
 mod settings;
 mod starting;

@@ -40,6 +40,7 @@ pub struct Partition {
     pub position: Option<i64>,
     pub stored: u64,
     pub classes: Classes,
+    pub handled: u64,
     pub intervals: Vec<Interval>,
     pub more: bool,
     pub balanced: bool,

@@ -34,7 +34,7 @@ pub fn text(report: &Report, style: Style) -> String {
         return lines.join("\n");
     }
     let classes = shown(report);
-    lines.extend(output::lines(&table(report, &classes, style)));
+    lines.extend(output::lines(&table(report, &columns(report, &classes), style)));
     lines.push(String::new());
     lines.push(equation(report, &classes, style));
     lines.extend(imbalances(report, style));
@@ -42,6 +42,24 @@ pub fn text(report: &Report, style: Style) -> String {
     lines.extend(named(report, "not losses, and worth knowing", style, |class| !class.is_loss()));
     lines.extend(remarks(report));
     lines.join("\n")
+}
+
+/// A column of records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Column {
+    Class(Class),
+    /// Not a term of the equation: those of the processed ones whose handler said so.
+    Handled,
+}
+
+/// What handlers say stands beside what positions say, if any handler says anything.
+fn columns(report: &Report, classes: &[Class]) -> Vec<Column> {
+    let mut columns: Vec<Column> = classes.iter().map(|class| Column::Class(*class)).collect();
+    if report.accounts.iter().any(|row| row.handled > 0) {
+        let processed = columns.iter().position(|column| *column == Column::Class(Class::Processed));
+        columns.insert(processed.map_or(0, |at| at + 1), Column::Handled);
+    }
+    columns
 }
 
 /// The classes that have a column: those that are not empty, and always the one that must be.
@@ -54,14 +72,17 @@ fn count(classes: &Classes, class: Class) -> u64 {
     classes.get(class_name(class)).copied().unwrap_or(0)
 }
 
-fn table(report: &Report, classes: &[Class], style: Style) -> Table {
-    let mut columns = vec!["group", "topic"];
+fn table(report: &Report, columns: &[Column], style: Style) -> Table {
+    let mut names = vec!["group", "topic"];
     if style.partitions {
-        columns.extend(["partition", "opened at", "position"]);
+        names.extend(["partition", "opened at", "position"]);
     }
-    columns.push("stored");
-    columns.extend(classes.iter().map(|class| class.name()));
-    let mut table = output::table(&columns);
+    names.push("stored");
+    names.extend(columns.iter().map(|column| match column {
+        Column::Class(class) => class.name(),
+        Column::Handled => "handled",
+    }));
+    let mut table = output::table(&names);
     if style.color {
         table.enforce_styling();
     } else {
@@ -70,18 +91,18 @@ fn table(report: &Report, classes: &[Class], style: Style) -> Table {
     for row in &report.accounts {
         if style.partitions {
             for partition in &row.partitions {
-                table.add_row(partition_cells(row, partition, classes));
+                table.add_row(partition_cells(row, partition, columns));
             }
         } else {
             let mut cells = vec![Cell::new(&row.group), Cell::new(&row.topic), number(row.stored)];
-            cells.extend(classes.iter().map(|class| class_cell(&row.classes, *class)));
+            cells.extend(columns.iter().map(|column| cell(*column, &row.classes, row.handled)));
             table.add_row(cells);
         }
     }
     table
 }
 
-fn partition_cells(row: &GroupTopic, partition: &Partition, classes: &[Class]) -> Vec<Cell> {
+fn partition_cells(row: &GroupTopic, partition: &Partition, columns: &[Column]) -> Vec<Cell> {
     let position = partition.position.map_or_else(|| "-".to_owned(), |position| position.to_string());
     let mut cells = vec![
         Cell::new(&row.group),
@@ -91,12 +112,19 @@ fn partition_cells(row: &GroupTopic, partition: &Partition, classes: &[Class]) -
         number(position),
         number(partition.stored),
     ];
-    cells.extend(classes.iter().map(|class| class_cell(&partition.classes, *class)));
+    cells.extend(columns.iter().map(|column| cell(*column, &partition.classes, partition.handled)));
     cells
 }
 
 fn number(number: impl ToString) -> Cell {
     Cell::new(number).set_alignment(CellAlignment::Right)
+}
+
+fn cell(column: Column, classes: &Classes, handled: u64) -> Cell {
+    match column {
+        Column::Class(class) => class_cell(classes, class),
+        Column::Handled => number(handled),
+    }
 }
 
 fn class_cell(classes: &Classes, class: Class) -> Cell {
@@ -178,7 +206,7 @@ fn remarks(report: &Report) -> Vec<String> {
         (sum(|row| row.tallies.recovered), "skipped or unwitnessed, and read after all", "record"),
         (sum(|row| row.tallies.refused), "refused, since their member was fenced", "commit"),
         (sum(|row| row.possible), "in flight, but perhaps to another group", "record"),
-        (sum(|row| row.handled), "with their handler's receipt", "record"),
+        (sum(without_receipt), "processed without a receipt of their handler", "record"),
         (sum(|row| row.tallies.merged_records), "blurred to keep accounts bounded", "record"),
         (sum(|row| row.tallies.intervals_folded), "without offsets to keep accounts bounded", "interval"),
         (report.unopened, "not opened because there are too many", "account"),
@@ -198,6 +226,12 @@ fn remarks(report: &Report) -> Vec<String> {
         lines.insert(0, String::new());
     }
     lines
+}
+
+/// Of a group whose clients send receipts.
+fn without_receipt(row: &GroupTopic) -> u64 {
+    let processed = count(&row.classes, Class::Processed);
+    if row.handled > 0 { processed.saturating_sub(row.handled) } else { 0 }
 }
 
 fn place(row: &GroupTopic, partition: &Partition) -> String {
@@ -220,7 +254,7 @@ mod tests {
         });
         let partition = json!({
             "partition": 3, "opened_at": 0, "position": 10, "stored": 10, "classes": classes,
-            "intervals": intervals, "more": false, "balanced": balanced, "imbalances": ["10 and 9"]
+            "handled": 0, "intervals": intervals, "more": false, "balanced": balanced, "imbalances": ["10 and 9"]
         });
         let row = json!({
             "group": "billing", "topic": "orders", "stored": 10, "classes": classes, "possible": 0, "handled": 0,
@@ -247,6 +281,24 @@ mod tests {
         assert!(text.contains("delivered again: 7 records"), "{text}");
         assert!(text.contains("not acknowledged (tallymq alarms list): 1 alarm"), "{text}");
         assert!(!text.contains('\x1b'), "{text}");
+    }
+
+    #[test]
+    fn what_handlers_say_stands_beside_processed_and_is_no_term() {
+        let mut report = report(json!({ "processed": 9, "dead_lettered": 1 }), json!([]), true);
+        report.accounts[0].handled = 7;
+        report.accounts[0].partitions[0].handled = 7;
+        for partitions in [false, true] {
+            let text = text(&report, Style { color: false, partitions });
+            let lines: Vec<Vec<&str>> = text.lines().map(|line| line.split_whitespace().collect()).collect();
+            assert!(
+                lines[0].ends_with(&["STORED", "PROCESSED", "HANDLED", "DEAD-LETTERED", "LOST"]),
+                "{text}"
+            );
+            assert!(lines[1].ends_with(&["10", "9", "7", "1", "0"]), "{text}");
+            assert!(text.contains("10 stored = 9 processed + 1 dead-lettered + 0 lost   balanced"), "{text}");
+            assert!(text.contains("processed without a receipt of their handler: 2 records"), "{text}");
+        }
     }
 
     #[test]
