@@ -8,11 +8,13 @@ pub mod http;
 pub mod identity;
 pub mod kafka;
 pub mod logging;
+pub mod memory;
 pub mod metrics;
 pub mod net;
 pub mod node;
 mod run;
 mod stop;
+mod supervision;
 
 pub use config::{Config, ConfigError, Sources};
 pub use run::{Server, ServerError};

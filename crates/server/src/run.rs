@@ -20,6 +20,7 @@ use crate::{
         per_address::PerAddress,
     },
     node::{self, Node, NodeParts},
+    supervision::vital,
 };
 
 /// Why a server does not start.
@@ -67,10 +68,11 @@ impl Server {
         let mut tasks = Vec::new();
         let acceptors = acceptors(&node, &stopped);
         for listener in listeners {
-            tasks.push(tokio::spawn(acceptors().run(listener)));
+            tasks.push(tokio::spawn(vital("Kafka listener", acceptors().run(listener))));
         }
         for listener in http_listeners {
-            tasks.push(tokio::spawn(http::serve(listener, node.clone(), stopped.clone())));
+            let serving = http::serve(listener, node.clone(), stopped.clone());
+            tasks.push(tokio::spawn(vital("HTTP listener", serving)));
         }
         Ok(Server { parts, kafka, http, tasks, stop })
     }
@@ -94,7 +96,7 @@ impl Server {
     pub async fn stop(self) {
         self.stop.send_replace(true);
         for task in self.tasks {
-            // A listener's task gives nothing back; a panic in it was logged.
+            // A listener's task gives nothing back.
             drop(task.await);
         }
         self.parts.stop().await;

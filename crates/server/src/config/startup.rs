@@ -9,7 +9,10 @@ use tallymq_storage::wal::Flush;
 use thiserror::Error;
 
 use super::Config;
-use crate::net::{budget::Budget, connection::ConnectionLimits, listener::SocketOptions};
+use crate::{
+    memory::Budget,
+    net::{connection::ConnectionLimits, listener::SocketOptions},
+};
 
 /// Requests that one connection may have in flight; Kafka's clients have at most five produces.
 const REQUESTS_IN_FLIGHT_MAX: usize = 64;
@@ -85,6 +88,17 @@ pub enum KeyIndexing {
 /// Why settings do not fit together.
 #[derive(Debug, Error)]
 pub enum StartupError {
+    /// The largest request would wait for ever.
+    #[error(
+        "request.buffer.bytes is {buffer_bytes}, less than the {frame_bytes} of socket.request.max.bytes: the largest request \
+         could never be read"
+    )]
+    RequestBuffer {
+        /// `request.buffer.bytes`.
+        buffer_bytes: u64,
+        /// `socket.request.max.bytes`.
+        frame_bytes: u64,
+    },
     /// Not `[NAME://]HOST:PORT`.
     #[error("advertised.listeners: `{0}` is not HOST:PORT")]
     Advertised(String),
@@ -95,6 +109,10 @@ impl Startup {
     pub fn from_config(config: &Config) -> Result<Startup, StartupError> {
         let layers = config.layers();
         let bytes = |key: &str| layers.number(key).max(0) as u64;
+        let (buffer_bytes, frame_bytes) = (bytes("request.buffer.bytes"), bytes("socket.request.max.bytes"));
+        if buffer_bytes < frame_bytes {
+            return Err(StartupError::RequestBuffer { buffer_bytes, frame_bytes });
+        }
         let list = |key: &str| split(&layers.text(key).unwrap_or_default());
         let advertised =
             list("advertised.listeners").first().map(|text| parse_advertised(text)).transpose()?;

@@ -8,10 +8,13 @@ use tallymq_gateway::kafka::{
     session::Call,
 };
 
+use tokio::sync::watch;
+
 use super::{fetch::sessions::FetchSessions, *};
 use crate::{
     net::connection::{Answer, Calls, Peer, Pending, Step},
     node::Node,
+    stop::stopped,
 };
 
 /// What a handler may want to know of its call.
@@ -111,16 +114,22 @@ fn spoken_for(request: &Request) -> Option<&str> {
     }
 }
 
+/// Whether a call may wait for minutes, and need not be finished if its client is gone.
+fn waits_for_others(request: &Request) -> bool {
+    matches!(request, Request::Fetch(_) | Request::JoinGroup(_) | Request::SyncGroup(_))
+}
+
 impl Calls for KafkaCalls {
     fn connected(&self) -> u64 {
         self.node.accounting.connected()
     }
 
     fn disconnected(&self, connection: u64) {
+        self.fetch_sessions.disconnected(connection);
         self.node.accounting.disconnected(connection);
     }
 
-    fn begin(self: &Arc<Self>, peer: Peer, call: Call) -> Pending<Step> {
+    fn begin(self: &Arc<Self>, peer: Peer, gone: &watch::Receiver<bool>, call: Call) -> Pending<Step> {
         let began = Instant::now();
         let api = call.header.api.name();
         let context = CallContext {
@@ -134,9 +143,17 @@ impl Calls for KafkaCalls {
             self.node.accounting.spoke(peer.connection, group);
         }
         let node = self.node.clone();
+        let mut gone = waits_for_others(&call.request).then(|| gone.clone());
         let handling = self.clone().handle(context, call.request);
         Box::pin(async move {
-            match handling.await {
+            let step = tokio::select! {
+                biased;
+                step = handling => step,
+                () = async { stopped(gone.as_mut().expect("checked by the guard")).await }, if gone.is_some() => {
+                    Step::Answered(Answer::Silence)
+                }
+            };
+            match step {
                 Step::Answered(answer) => {
                     node.metrics.requests.answered(api, began.elapsed());
                     Step::Answered(answer)

@@ -47,7 +47,11 @@ impl<C: Calls> Acceptor<C> {
                         tokio::time::sleep(ACCEPT_PAUSE).await;
                     }
                 },
-                Some(_ended) = connections.join_next(), if !connections.is_empty() => {}
+                Some(ended) = connections.join_next(), if !connections.is_empty() => {
+                    if let Err(panicked) = ended {
+                        tracing::error!(%panicked, "a connection ended by a panic");
+                    }
+                }
                 () = stopped(&mut stop) => break,
             }
         }
@@ -72,13 +76,11 @@ impl<C: Calls> Acceptor<C> {
         let (calls, metrics, limits, stop) =
             (self.calls.clone(), self.metrics.clone(), self.limits.clone(), self.stop.clone());
         metrics.connections_accepted.inc();
-        metrics.connections.inc();
+        let open = Open::new(calls.clone(), metrics.clone());
         connections.spawn(async move {
             let _places = (place, address_place);
-            let connection = calls.connected();
-            let served = serve(stream, Peer { client, local, connection }, calls.clone(), limits, stop).await;
-            calls.disconnected(connection);
-            match served {
+            let peer = Peer { client, local, connection: open.connection };
+            match serve(stream, peer, calls, limits, stop).await {
                 // A client that goes away is no news.
                 Ok(()) | Err(ConnectionError::Io(_)) => {}
                 Err(error) => {
@@ -86,7 +88,101 @@ impl<C: Calls> Acceptor<C> {
                     tracing::warn!(%client, %error, "connection closed");
                 }
             }
-            metrics.connections.dec();
+            drop(open);
         });
+    }
+}
+
+/// An open connection, as the calls and the metrics know it; none any more when it is dropped, however it ended.
+struct Open<C: Calls> {
+    calls: Arc<C>,
+    metrics: RequestMetrics,
+    connection: u64,
+}
+
+impl<C: Calls> Open<C> {
+    fn new(calls: Arc<C>, metrics: RequestMetrics) -> Open<C> {
+        metrics.connections.inc();
+        let connection = calls.connected();
+        Open { calls, metrics, connection }
+    }
+}
+
+impl<C: Calls> Drop for Open<C> {
+    fn drop(&mut self) {
+        self.calls.disconnected(self.connection);
+        self.metrics.connections.dec();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use parking_lot::Mutex;
+    use tallymq_gateway::kafka::session::{Call, SessionLimits};
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::TcpStream,
+    };
+
+    use super::{
+        super::connection::{Pending, Step},
+        *,
+    };
+    use crate::{memory::Budget, metrics::Metrics};
+
+    /// Who is connected; every call panics.
+    #[derive(Default)]
+    struct Fragile(Mutex<Vec<u64>>);
+
+    impl Calls for Fragile {
+        fn connected(&self) -> u64 {
+            self.0.lock().push(7);
+            7
+        }
+
+        fn disconnected(&self, connection: u64) {
+            self.0.lock().retain(|open| *open != connection);
+        }
+
+        fn begin(self: &Arc<Self>, _: Peer, _: &watch::Receiver<bool>, _: Call) -> Pending<Step> {
+            assert_eq!(*self.0.lock(), [7]);
+            Box::pin(async { panic!("planted") })
+        }
+
+        fn moved(&self, _: usize, _: usize) {}
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_panics_leaves_nothing_behind() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (calls, metrics) = (Arc::new(Fragile::default()), Metrics::new(Vec::new()).requests);
+        let (stop, stopped) = watch::channel(false);
+        let session = SessionLimits {
+            frame_bytes_max: 1 << 20,
+            requests_in_flight_max: 5,
+            bytes_in_flight_max: 1 << 20,
+        };
+        let limits =
+            ConnectionLimits { session, idle_max: Duration::from_secs(600), budget: Budget::new(1 << 20) };
+        let acceptor = Acceptor {
+            calls: calls.clone(),
+            metrics: metrics.clone(),
+            limits,
+            room: Arc::new(Semaphore::new(2)),
+            per_address: PerAddress::new(10),
+            stop: stopped,
+        };
+        let accepting = tokio::spawn(acceptor.run(listener));
+        for _ in 0..2 {
+            let mut client = TcpStream::connect(address).await.unwrap();
+            // ApiVersions, version 0, without a client id.
+            client.write_all(&[0, 0, 0, 10, 0, 18, 0, 0, 0, 0, 0, 1, 0xff, 0xff]).await.unwrap();
+            assert_eq!(client.read(&mut [0; 8]).await.unwrap_or(0), 0, "nobody answers");
+        }
+        stop.send_replace(true);
+        accepting.await.unwrap();
+        assert_eq!((calls.0.lock().len(), metrics.connections.get()), (0, 0));
+        assert_eq!(metrics.connections_accepted.get(), 2);
     }
 }

@@ -4,9 +4,9 @@
 //! Calls of a connection are handled one after the other, as Kafka does, except produces: those are *submitted* one after
 //! the other, so that their order is kept, and then wait for the disk together.
 
-use std::{collections::VecDeque, io, io::IoSlice, net::SocketAddr, pin::Pin, sync::Arc, time::Duration};
+use std::{collections::VecDeque, io, net::SocketAddr, pin::Pin, sync::Arc, time::Duration};
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::BytesMut;
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use tallymq_gateway::kafka::{
     request::Response,
@@ -14,14 +14,17 @@ use tallymq_gateway::kafka::{
 };
 use thiserror::Error;
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::AsyncReadExt,
     net::TcpStream,
     sync::watch,
-    time::{Instant, sleep_until},
+    time::{Instant, sleep_until, timeout},
 };
 
-use super::budget::{Budget, Held};
-use crate::stop::stopped;
+use super::output::{Output, WRITE_PIECES_MAX, write};
+use crate::{
+    memory::{Budget, Held},
+    stop::stopped,
+};
 
 /// Room that is made in the input before each read.
 const READ_BYTES: usize = 64 * 1024;
@@ -31,16 +34,10 @@ const READ_AHEAD_BYTES: usize = 256 * 1024;
 const STOP_GRACE: Duration = Duration::from_secs(2);
 /// Memory that every connection may use for what it reads; more comes from the budget.
 const OWN_BYTES: usize = 1 << 20;
-/// What is taken from the budget at a time.
-const CLAIM_BYTES: usize = 1 << 20;
-/// How long a connection that holds memory of the budget may be silent.
+/// How long a connection that holds memory of the budget may be silent, and how much ends a silence then, unless it is all
+/// that was due: a byte now and then does not.
 const HOLDING_IDLE_MAX: Duration = Duration::from_secs(30);
-/// Unsent bytes of answers above which no further call begins: a client that asks and does not read gets no more.
-const UNSENT_BYTES_MAX: usize = 256 * 1024;
-/// Pieces of an answer below this size are copied together.
-const COPY_BYTES_MAX: usize = 2048;
-/// Pieces that one write hands to the kernel.
-const WRITE_PIECES_MAX: usize = 64;
+const HOLDING_BYTES_MIN: usize = 64 * 1024;
 
 /// A future that can be stored.
 pub type Pending<T> = Pin<Box<dyn Future<Output = T> + Send>>;
@@ -79,8 +76,9 @@ pub trait Calls: Send + Sync + 'static {
     fn connected(&self) -> u64;
     /// Its connection ended.
     fn disconnected(&self, connection: u64);
-    /// Begins a call. The next one of the same connection begins when the returned future is ready.
-    fn begin(self: &Arc<Self>, peer: Peer, call: Call) -> Pending<Step>;
+    /// Begins a call. The next one of the same connection begins when the returned future is ready. `gone` turns true once
+    /// nobody is there to take the answer.
+    fn begin(self: &Arc<Self>, peer: Peer, gone: &watch::Receiver<bool>, call: Call) -> Pending<Step>;
     /// Notes bytes read from and written to clients.
     fn moved(&self, received: usize, sent: usize);
 }
@@ -127,39 +125,59 @@ pub async fn serve<C: Calls>(
     peer: Peer,
     calls: Arc<C>,
     limits: ConnectionLimits,
+    stop: watch::Receiver<bool>,
+) -> Result<(), ConnectionError> {
+    let mut connection = Connection::new(peer, calls, limits);
+    let served = converse(&mut stream, &mut connection, stop).await;
+    drop(stream);
+    connection.finish().await;
+    served
+}
+
+async fn converse<C: Calls>(
+    stream: &mut TcpStream,
+    connection: &mut Connection<C>,
     mut stop: watch::Receiver<bool>,
 ) -> Result<(), ConnectionError> {
     stream.set_nodelay(true)?;
     let (mut reader, mut writer) = stream.split();
-    let idle_max = limits.idle_max;
-    let mut connection = Connection::new(peer, calls, limits);
+    let idle_max = connection.limits.idle_max;
     let mut stopping = *stop.borrow();
     let mut idle_at = Instant::now() + idle_max;
     loop {
+        let had_output = !connection.output.is_empty();
+        // Before calls begin, since answers that are silence make room without a byte being written; and behind that, since
+        // the session answers some by itself.
+        connection.collect_output();
         connection.begin_calls(stopping)?;
         connection.collect_output();
         if connection.is_finished(stopping) {
             return Ok(());
         }
-        let starved = !connection.balance_memory();
-        idle_at = idle_at.min(Instant::now() + connection.patience(idle_max));
         let wants_input = connection.wants_input() && !stopping;
-        let budget = connection.budget.clone();
+        let starved = !connection.balance_memory(wants_input);
+        connection.make_room();
+        let soon = Instant::now() + connection.patience();
+        // An answer may have taken long: its time to leave begins now.
+        idle_at = if had_output || connection.output.is_empty() { idle_at.min(soon) } else { soon };
         let is_idle = connection.is_idle();
-        let Connection { input, output, serial, waiting, .. } = &mut connection;
+        let Connection { input, output, serial, waiting, claim, .. } = connection;
         tokio::select! {
             read = reader.read_buf(input), if wants_input && !starved => {
-                connection.received(read?);
-                idle_at = Instant::now() + connection.patience(idle_max);
+                if connection.received(read?) {
+                    idle_at = Instant::now() + connection.patience();
+                }
             }
-            more = budget.hold(CLAIM_BYTES), if wants_input && starved => connection.holds(more),
+            more = async { claim.as_mut().expect("checked by the guard").as_mut().await }, if claim.is_some() => {
+                connection.holds(more);
+            }
             step = async { serial.as_mut().expect("checked by the guard").1.as_mut().await }, if serial.is_some() => {
                 connection.stepped(step)?;
             }
             Some((id, answer)) = waiting.next(), if !waiting.is_empty() => connection.answered(id, answer)?,
             sent = write(&mut writer, output), if !output.is_empty() => {
-                idle_at = Instant::now() + idle_max;
                 connection.sent(sent?);
+                idle_at = Instant::now() + idle_max;
             }
             () = stopped(&mut stop), if !stopping => {
                 stopping = true;
@@ -170,80 +188,13 @@ pub async fn serve<C: Calls>(
     }
 }
 
-async fn write(writer: &mut (impl AsyncWriteExt + Unpin), output: &Output) -> io::Result<usize> {
-    let slices: Vec<IoSlice<'_>> =
-        output.pieces.iter().take(WRITE_PIECES_MAX).map(|piece| IoSlice::new(piece)).collect();
-    match writer.write_vectored(&slices).await? {
-        0 => Err(io::ErrorKind::WriteZero.into()),
-        sent => Ok(sent),
-    }
-}
-
-/// Answers on their way to the socket.
-#[derive(Default)]
-struct Output {
-    pieces: std::collections::VecDeque<Bytes>,
-    /// Length of all `pieces`.
-    bytes: usize,
-    /// Bytes that were ever pushed.
-    pushed: u64,
-    /// Bytes of them that the socket took.
-    taken: u64,
-    /// Small pieces that are not in `pieces` yet; empty whenever something is written.
-    open: BytesMut,
-}
-
-impl Output {
-    fn is_empty(&self) -> bool {
-        self.pieces.is_empty()
-    }
-
-    /// The client has to read before it is given more.
-    fn is_backed_up(&self) -> bool {
-        self.bytes > UNSENT_BYTES_MAX || self.pieces.len() >= WRITE_PIECES_MAX
-    }
-
-    /// Small pieces are copied together: a write of many of them costs more than the copy.
-    fn push(&mut self, piece: Bytes) {
-        self.pushed += piece.len() as u64;
-        if piece.len() >= COPY_BYTES_MAX {
-            self.seal();
-            self.bytes += piece.len();
-            self.pieces.push_back(piece);
-            return;
-        }
-        self.open.extend_from_slice(&piece);
-        if self.open.len() >= READ_BYTES {
-            self.seal();
-        }
-    }
-
-    fn seal(&mut self) {
-        if !self.open.is_empty() {
-            self.bytes += self.open.len();
-            self.pieces.push_back(self.open.split().freeze());
-        }
-    }
-
-    fn advance(&mut self, mut sent: usize) {
-        self.bytes -= sent;
-        self.taken += sent as u64;
-        while let Some(piece) = self.pieces.front_mut() {
-            if sent < piece.len() {
-                return piece.advance(sent);
-            }
-            sent -= piece.len();
-            self.pieces.pop_front();
-        }
-    }
-}
-
-/// An answer whose leaving somebody watches.
+/// An answer whose leaving somebody watches, or that holds memory until then.
 struct Watched {
     id: CallId,
     /// Where it ends among all bytes pushed; None before it is.
     end: Option<u64>,
-    watcher: Box<dyn Watcher>,
+    watcher: Option<Box<dyn Watcher>>,
+    _held: Option<Held>,
 }
 
 struct Connection<C> {
@@ -256,31 +207,40 @@ struct Connection<C> {
     serial: Option<(CallId, Pending<Step>)>,
     /// Calls that later ones need not wait for.
     waiting: FuturesUnordered<Pending<(CallId, Answer)>>,
-    budget: Budget,
-    /// Memory beyond the connection's own, for what was read.
+    limits: ConnectionLimits,
+    /// Memory beyond the connection's own, for what was read and for the frame that is being read.
     held: Option<Held>,
-    /// Memory of answers that are not sent yet.
-    answers_held: Vec<Held>,
+    /// The memory that it waits for. Kept for as long as it waits: its place among those who wait is in it.
+    claim: Option<Pending<Held>>,
     /// In the order in which they leave.
     watched: VecDeque<Watched>,
+    /// Bytes received since a silence ended.
+    trickled: usize,
+    /// The client sends nothing any more.
     ended: bool,
+    gone: watch::Sender<bool>,
+    is_gone: watch::Receiver<bool>,
 }
 
 impl<C: Calls> Connection<C> {
     fn new(peer: Peer, calls: Arc<C>, limits: ConnectionLimits) -> Connection<C> {
+        let (gone, is_gone) = watch::channel(false);
         Connection {
             peer,
             calls,
-            session: Session::new(limits.session),
+            session: Session::new(limits.session.clone()),
             input: BytesMut::new(),
             output: Output::default(),
             serial: None,
             waiting: FuturesUnordered::new(),
-            budget: limits.budget,
+            limits,
             held: None,
-            answers_held: Vec::new(),
+            claim: None,
             watched: VecDeque::new(),
+            trickled: 0,
             ended: false,
+            gone,
+            is_gone,
         }
     }
 
@@ -291,25 +251,42 @@ impl<C: Calls> Connection<C> {
             && let Some(call) = self.session.handle_input(&mut self.input)?
         {
             let id = call.id;
-            self.serial = Some((id, self.calls.begin(self.peer, call)));
+            self.serial = Some((id, self.calls.begin(self.peer, &self.is_gone, call)));
         }
-        self.make_room();
         Ok(())
     }
 
-    /// Makes room for the rest of the frame that has begun, so that it need not be copied as it grows; but not for more than
-    /// a connection's own memory at a time, or than has come already, whatever its length field says. Exactly that much:
-    /// a buffer that grows by itself doubles, and beside the old one takes three times what it holds.
+    /// Nobody takes answers any more. Whoever waits for something is told so, and what has begun comes to its end: half of a
+    /// change may be applied already.
+    async fn finish(&mut self) {
+        self.gone.send_replace(true);
+        self.watched.clear();
+        (self.held, self.claim) = (None, None);
+        if let Some((_, step)) = self.serial.take() {
+            // What it says interests nobody; what takes longer than that waits, and has changed nothing yet.
+            drop(timeout(STOP_GRACE, step).await);
+        }
+    }
+
+    /// Length of the frame that is being read, its length field included; 0 if that is not known yet.
+    fn frame_bytes(&self) -> usize {
+        self.input.first_chunk::<4>().map_or(0, |length| {
+            let bytes = usize::try_from(i32::from_be_bytes(*length)).unwrap_or(0);
+            bytes.min(self.limits.session.frame_bytes_max) + length.len()
+        })
+    }
+
+    /// Makes room for the rest of the frame that has begun, so that it need not be copied as it grows: for all of it once its
+    /// memory is held, and else for no more than a connection's own. Exactly that much: a buffer that grows by itself
+    /// doubles, and beside the old one takes three times what it holds.
     fn make_room(&mut self) {
-        let rest = self.input.first_chunk::<4>().map_or(0, |length| {
-            let frame_bytes = usize::try_from(i32::from_be_bytes(*length)).unwrap_or(0);
-            (frame_bytes + length.len()).saturating_sub(self.input.len())
-        });
+        let rest = self.frame_bytes().saturating_sub(self.input.len());
         let spare = self.input.capacity() - self.input.len();
-        let wanted = rest.min(OWN_BYTES.max(self.input.len()));
-        // Not before it is needed: who sends a large frame in small pieces would have it copied for each of them.
+        // Not before it is needed: who sends a frame in small pieces would have it copied for each of them.
         let needed = if rest > 0 { rest.min(READ_BYTES / 4) } else { READ_BYTES / 4 };
         if spare < needed {
+            let held = self.held.as_ref().map_or(0, Held::bytes);
+            let wanted = rest.min((OWN_BYTES + READ_BYTES + held).saturating_sub(self.input.len()));
             let mut roomy = BytesMut::with_capacity(self.input.len() + wanted.max(READ_BYTES));
             roomy.extend_from_slice(&self.input);
             self.input = roomy;
@@ -322,25 +299,44 @@ impl<C: Calls> Connection<C> {
         !self.ended && room && self.session.wants_input()
     }
 
-    /// Takes memory from the budget or gives it back, as what was read needs; false if there is none to take.
-    fn balance_memory(&mut self) -> bool {
-        let room = self.input.capacity().max(self.input.len() + READ_BYTES);
-        let needed = (room + self.session.bytes_in_flight()).saturating_sub(OWN_BYTES + READ_BYTES);
+    /// Bytes beyond its own that it needs: for the requests that are being worked on, which come to their end whatever others
+    /// hold, and for the whole of a frame that is read now. Never for a part of one: of several clients that each had memory for
+    /// a part of theirs none might ever get the rest.
+    fn needed_bytes(&self, reads: bool) -> usize {
+        let frame_bytes = if reads && self.serial.is_none() { self.frame_bytes() } else { 0 };
+        let input = frame_bytes.max(self.input.capacity()).max(self.input.len() + READ_BYTES);
+        (input + self.session.bytes_in_flight()).saturating_sub(OWN_BYTES + READ_BYTES)
+    }
+
+    /// Takes memory from the budget or gives it back, as what is read needs; false while there is too little to read on.
+    fn balance_memory(&mut self, reads: bool) -> bool {
+        let needed = self.needed_bytes(reads);
         let held = self.held.as_ref().map_or(0, Held::bytes);
-        if needed > held {
-            let Some(more) = self.budget.try_hold(CLAIM_BYTES) else { return false };
-            self.holds(more);
-        } else if needed == 0 {
-            self.held = None;
-        } else if needed + 2 * CLAIM_BYTES < held
-            && let Some(held) = &mut self.held
-        {
-            held.shrink_to(needed + CLAIM_BYTES);
+        if needed <= held {
+            self.claim = None;
+            if needed == 0 {
+                self.held = None;
+            } else if let Some(held) = &mut self.held {
+                held.shrink_to(needed);
+            }
+            return true;
         }
-        true
+        if !reads {
+            self.claim = None;
+        } else if self.claim.is_none() {
+            match self.limits.budget.try_hold(needed - held) {
+                Some(more) => {
+                    self.holds(more);
+                    return true;
+                }
+                None => self.claim = Some(Box::pin(self.limits.budget.hold(needed - held))),
+            }
+        }
+        false
     }
 
     fn holds(&mut self, more: Held) {
+        self.claim = None;
         match &mut self.held {
             Some(held) => held.merge(more),
             None => self.held = Some(more),
@@ -348,13 +344,14 @@ impl<C: Calls> Connection<C> {
     }
 
     /// How long silence is borne: not long while the connection holds memory that others wait for.
-    fn patience(&self, idle_max: Duration) -> Duration {
+    fn patience(&self) -> Duration {
+        let idle_max = self.limits.idle_max;
         if self.held.is_some() { idle_max.min(HOLDING_IDLE_MAX) } else { idle_max }
     }
 
-    /// Nothing of the client's is being worked on.
+    /// It is the client's turn: nothing of its own is being worked on, or it does not take what there is for it.
     fn is_idle(&self) -> bool {
-        self.session.requests_in_flight() == 0
+        self.session.requests_in_flight() == 0 || !self.output.is_empty()
     }
 
     fn is_finished(&self, stopping: bool) -> bool {
@@ -362,25 +359,34 @@ impl<C: Calls> Connection<C> {
         done && (self.ended || stopping)
     }
 
-    fn received(&mut self, bytes: usize) {
+    /// Whether that ends the client's silence.
+    fn received(&mut self, bytes: usize) -> bool {
         self.calls.moved(bytes, 0);
-        self.ended = bytes == 0;
+        if bytes == 0 {
+            self.ended = true;
+            self.gone.send_replace(true);
+        }
+        self.trickled += bytes;
+        let is_whole = self.input.len() >= self.frame_bytes();
+        let ends_silence = self.held.is_none() || is_whole || self.trickled >= HOLDING_BYTES_MIN;
+        if ends_silence {
+            self.trickled = 0;
+        }
+        ends_silence
     }
 
     fn sent(&mut self, bytes: usize) {
         self.calls.moved(0, bytes);
         self.output.advance(bytes);
-        if self.ended {
-            self.watched.clear(); // the socket takes them, but there is nobody to read them
-        }
         let taken = self.output.taken;
         while let Some(watched) =
             self.watched.pop_front_if(|watched| watched.end.is_some_and(|end| end <= taken))
         {
-            watched.watcher.left();
-        }
-        if self.output.is_empty() && self.session.bytes_in_flight() == 0 {
-            self.answers_held.clear();
+            // The socket takes them also if there is nobody to read them any more. The memory is given back in any case, whatever
+            // else the client has asked for meanwhile.
+            if let Some(watcher) = watched.watcher.filter(|_| !self.ended) {
+                watcher.left();
+            }
         }
     }
 
@@ -400,12 +406,11 @@ impl<C: Calls> Connection<C> {
             Answer::Response(response) => self.session.complete(id, Some(response))?,
             Answer::Held(response, held) => {
                 self.session.complete(id, Some(response))?;
-                self.answers_held.push(held);
+                self.watched.push_back(Watched { id, end: None, watcher: None, _held: Some(held) });
             }
             Answer::Watched(response, held, watcher) => {
                 self.session.complete(id, Some(response))?;
-                self.answers_held.extend(held);
-                self.watched.push_back(Watched { id, end: None, watcher });
+                self.watched.push_back(Watched { id, end: None, watcher: Some(watcher), _held: held });
             }
             Answer::Silence => self.session.complete(id, None)?,
             Answer::Close(why) => return Err(ConnectionError::Refused(why)),
@@ -425,33 +430,5 @@ impl<C: Calls> Connection<C> {
             }
         }
         self.output.seal();
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_client_that_does_not_read_is_backed_up_until_it_does() {
-        let mut output = Output::default();
-        let answer = Bytes::from(vec![7; 100_000]);
-        for _ in 0..2 {
-            output.push(answer.clone());
-            output.push(Bytes::from_static(b"a small piece between"));
-            output.seal();
-            assert!(!output.is_backed_up());
-        }
-        output.push(answer.clone());
-        assert!(output.is_backed_up());
-        output.advance(50_000);
-        assert!(!output.is_backed_up());
-        output.advance(250_000 + 2 * 21);
-        assert_eq!((output.bytes, output.is_empty()), (0, true));
-        for _ in 0..WRITE_PIECES_MAX {
-            assert!(!output.is_backed_up());
-            output.push(Bytes::from(vec![7; COPY_BYTES_MAX]));
-        }
-        assert!(output.is_backed_up());
     }
 }

@@ -1,7 +1,7 @@
 //! Sockets: listening, accepting, and moving bytes between a connection and its session. No API is known here.
 
 pub mod accept;
-pub mod budget;
 pub mod connection;
 pub mod listener;
+mod output;
 pub mod per_address;

@@ -20,6 +20,7 @@ use super::{DataHandle, Dead, Node, key_indexes};
 use crate::{
     account::{alarms, journal, stored},
     stop::stopped,
+    supervision::again,
 };
 
 /// How often the write-ahead log's fill is looked at.
@@ -37,17 +38,22 @@ const GROUP_EXPIRY_PAUSE: Duration = Duration::from_secs(10);
 /// Runs all of it until `stop`.
 pub async fn run(node: Arc<Node>, mut stop: watch::Receiver<bool>) {
     let swept = sweep(node.clone());
+    let work = async {
+        tokio::join!(
+            again("checkpoints", || checkpoints(&node)),
+            again("retention", || retention_checks(&node)),
+            again("expiry of producers", || producer_expiry(&node)),
+            again("expiry of groups", || group_expiry(&node)),
+            again("a look at the disk", || disk_checks(&node)),
+            again("marks of deliveries", || node.accounting.flush_forever(&node)),
+            again("alarms", || alarms::watch(&node)),
+            again("the journal of the accounts", || journal::keep_bounded(&node)),
+            again("stored::write_down_forever", || stored::write_down_forever(&node)),
+            again("indexes of keys", || key_indexes::keep(&node)),
+        )
+    };
     tokio::select! {
-        () = checkpoints(&node) => {}
-        () = retention_checks(&node) => {}
-        () = producer_expiry(&node) => {}
-        () = group_expiry(&node) => {}
-        () = disk_checks(&node) => {}
-        () = node.accounting.flush_forever(&node) => {}
-        () = alarms::watch(&node) => {}
-        () = journal::keep_bounded(&node) => {}
-        () = stored::write_down_forever(&node) => {}
-        () = key_indexes::keep(&node) => {}
+        _ = work => {}
         () = stopped(&mut stop) => {}
     }
     // It has said what there was to say, and a panic in it was logged.

@@ -19,17 +19,19 @@ use tallymq_consensus::{Committed, Group};
 use tallymq_replica::DataView;
 use tokio::{
     sync::{mpsc, oneshot, watch},
-    time::{Instant, sleep_until},
+    time::{Instant, sleep, sleep_until},
 };
 
 use super::{
     machine::{DataEntry, DataMachine},
     surroundings::Surroundings,
 };
-use crate::stop::stopped;
+use crate::{stop::stopped, supervision::caught};
 
 /// Requests that may wait for the task.
 const QUEUE_MAX: usize = 4096;
+/// How long nobody coordinates after a panic.
+const REST: Duration = Duration::from_secs(1);
 
 struct Ask {
     request: Request,
@@ -62,23 +64,45 @@ pub(super) fn spawn(
     stop: watch::Receiver<bool>,
 ) -> CoordinatorHandle {
     let (queue, asks) = mpsc::channel(QUEUE_MAX);
-    let coordinator = Coordinator::new(around.options(), around.image());
-    let task = Task {
-        group,
-        view,
-        around,
-        coordinator,
-        began: Instant::now(),
-        waiting: HashMap::new(),
-        last_token: 0,
-        overridden: BTreeSet::new(),
-        proposed: FuturesUnordered::new(),
-    };
-    tokio::spawn(task.run(asks, stop));
+    tokio::spawn(coordinate(group, view, around, asks, stop));
     CoordinatorHandle { queue }
 }
 
-struct Task {
+/// Coordinates until `stop`. What a coordinator knows it has from the log: after a panic the next one takes over, as another
+/// node's would, and who waited for an answer is told to look for the coordinator again.
+async fn coordinate(
+    group: Group<DataMachine>,
+    view: Arc<DataView>,
+    around: Arc<Surroundings>,
+    mut asks: mpsc::Receiver<Ask>,
+    mut stop: watch::Receiver<bool>,
+) {
+    let mut proposed = Proposed::new();
+    loop {
+        let task = Task {
+            group: group.clone(),
+            view: view.clone(),
+            coordinator: Coordinator::new(around.options(), around.image()),
+            around: around.clone(),
+            began: Instant::now(),
+            waiting: HashMap::new(),
+            last_token: 0,
+            configured: None,
+            overridden: BTreeSet::new(),
+            proposed: &mut proposed,
+        };
+        let Err(why) = caught(task.run(&mut asks, &mut stop)).await else { return };
+        tracing::error!(why, "a coordinator of consumer groups panicked; the next one takes over");
+        // What it has put into the log counts: the next one begins behind it.
+        while proposed.next().await.is_some() {}
+        sleep(REST).await;
+    }
+}
+
+/// Commands in the log, and what became of them.
+type Proposed = FuturesUnordered<BoxFuture<'static, (Ticket, Option<GroupOutcome>)>>;
+
+struct Task<'a> {
     group: Group<DataMachine>,
     view: Arc<DataView>,
     around: Arc<Surroundings>,
@@ -87,14 +111,16 @@ struct Task {
     /// Who waits for which answer.
     waiting: HashMap<Token, oneshot::Sender<Response>>,
     last_token: u64,
+    /// The version of the settings that the coordinator has.
+    configured: Option<u64>,
     /// Groups that set something for themselves.
     overridden: BTreeSet<GroupId>,
-    /// Commands in the log.
-    proposed: FuturesUnordered<BoxFuture<'static, (Ticket, Option<GroupOutcome>)>>,
+    /// Outlives the task.
+    proposed: &'a mut Proposed,
 }
 
-impl Task {
-    async fn run(mut self, mut asks: mpsc::Receiver<Ask>, mut stop: watch::Receiver<bool>) {
+impl Task<'_> {
+    async fn run(mut self, asks: &mut mpsc::Receiver<Ask>, stop: &mut watch::Receiver<bool>) {
         let mut metadata = self.around.wakeups.watch_metadata();
         if self.group.leader_ready().await.is_err() {
             return;
@@ -120,7 +146,7 @@ impl Task {
                     let now = self.now();
                     self.coordinator.handle_timeout(now);
                 }
-                () = stopped(&mut stop) => return,
+                () = stopped(stop) => return,
             }
         }
     }
@@ -146,6 +172,10 @@ impl Task {
 
     fn configure(&mut self) {
         self.coordinator.handle_topics_changed(self.around.image());
+        let version = self.around.configs_version();
+        if self.configured.replace(version) == Some(version) {
+            return;
+        }
         self.coordinator.set_options(self.around.options());
         let overrides = self.around.overrides();
         for group in std::mem::take(&mut self.overridden) {

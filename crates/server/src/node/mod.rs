@@ -29,7 +29,7 @@ use parking_lot::RwLock;
 use tallymq_broker::{
     config::{BrokerLayers, TopicSettings},
     data::{DataCommand, DataOutcome},
-    metadata::{MetadataCommand, MetadataOutcome, Topic},
+    metadata::{ConfigVersion, MetadataCommand, MetadataOutcome, Topic},
 };
 use tallymq_consensus::{Committed, Group, Proposal, ProposeError};
 use tallymq_model::{LeaderEpoch, ProducerId, RaftGroup, Timestamp, TopicId, TopicPartition};
@@ -44,7 +44,7 @@ use crate::{
     config::{Config, Startup},
     identity::Identity,
     metrics::Metrics,
-    net::budget::Budget,
+    memory::Budget,
 };
 
 pub use consumer_groups::{DeleteGroupError, GroupHold};
@@ -56,6 +56,9 @@ pub use topics::{TopicChangeError, TopicCreation};
 
 /// How long producers rest before they look at a full write-ahead log again.
 const WAL_FULL_PAUSE: std::time::Duration = std::time::Duration::from_millis(5);
+
+/// Settings of deleted topics that are kept at least.
+const SETTINGS_SPARE: usize = 1024;
 
 /// Batches that are decompressed at a time, each up to some 100 MiB.
 const DECOMPRESSIONS_MAX: usize = 2;
@@ -114,11 +117,11 @@ pub struct DataHandle {
     pub coordinator: CoordinatorHandle,
 }
 
-/// Resolved topic settings, thrown away whenever the metadata changes.
+/// Resolved topic settings, thrown away whenever the brokers' settings change; a topic's as its own were at that version.
 #[derive(Default)]
 struct SettingsCache {
-    version: u64,
-    topics: HashMap<TopicId, TopicSettings>,
+    configs_version: u64,
+    topics: HashMap<TopicId, (ConfigVersion, TopicSettings)>,
 }
 
 impl DataHandle {
@@ -190,21 +193,24 @@ impl Node {
 
     /// A topic's settings with every fallback resolved.
     pub fn settings(&self, topic: &Topic) -> TopicSettings {
-        let version = self.metadata_view.version();
+        let configs_version = self.metadata_view.configs_version();
         {
             let cache = self.settings.read();
-            if cache.version == version
-                && let Some(settings) = cache.topics.get(&topic.id)
+            if cache.configs_version == configs_version
+                && let Some((as_of, settings)) = cache.topics.get(&topic.id)
+                && *as_of == topic.config_version
             {
                 return *settings;
             }
         }
         let settings = self.with_layers(|layers| TopicSettings::resolve(&topic.configs, layers));
+        let topics = self.metadata_view.state().topics().len();
         let mut cache = self.settings.write();
-        if cache.version != version {
-            *cache = SettingsCache { version, topics: HashMap::new() };
+        // Deleted topics are forgotten with the others, now and then.
+        if cache.configs_version != configs_version || cache.topics.len() > 2 * topics + SETTINGS_SPARE {
+            *cache = SettingsCache { configs_version, topics: HashMap::new() };
         }
-        cache.topics.insert(topic.id, settings);
+        cache.topics.insert(topic.id, (topic.config_version, settings));
         settings
     }
 

@@ -6,7 +6,7 @@ use std::{
     mem::ManuallyDrop,
     sync::{
         Arc, Weak,
-        atomic::{AtomicBool, AtomicU8, Ordering},
+        atomic::{AtomicBool, AtomicU8},
     },
     time::Duration,
 };
@@ -37,12 +37,10 @@ use crate::{
     account::{Accounting, Owners, Stored, stored},
     config::{Config, Startup, StartupError},
     identity::{Identity, IdentityError},
+    memory::Budget,
     metrics::Metrics,
-    net::budget::Budget,
+    supervision::disk_failed,
 };
-
-/// Exit code after a failed disk: what it holds has to be read again.
-const EXIT_FATAL: i32 = 70;
 
 /// How long a stop waits for the last task that has the disk open, and how often it looks.
 const RELEASE_WAIT: Duration = Duration::from_secs(2);
@@ -109,9 +107,10 @@ pub async fn open_on(disk: Arc<dyn Disk>, config: Config) -> Result<NodeParts, S
     committer.observe(Arc::new(metrics.commit.clone()));
     // A start that is refused leaves them running: a log that closes under groups that already work looks like a failed
     // disk, and would end the process before it can say why it refuses.
-    let committer = ManuallyDrop::new(wal::spawn(committer, |error| fatal(&error.to_string()))?);
+    let committer = ManuallyDrop::new(wal::spawn(committer, |error| disk_failed(&error.to_string()))?);
     let (store, writer) = LogStore::new(disk.clone(), log_options(&startup));
-    let writer = ManuallyDrop::new(log::spawn(store.clone(), writer, |error| fatal(&error.to_string()))?);
+    let writer =
+        ManuallyDrop::new(log::spawn(store.clone(), writer, |error| disk_failed(&error.to_string()))?);
     let wakeups = Arc::new(Wakeups::default());
     let (stop, stopped) = watch::channel(false);
 
@@ -188,7 +187,8 @@ impl Groups<'_> {
         machine: M,
     ) -> Result<Group<M>, tallymq_consensus::StartError> {
         let groups = self.identity.data_groups.max(1) as usize;
-        let mut options = GroupOptions::new(id, self.identity.node(), |ended| fatal(&ended.to_string()));
+        let mut options =
+            GroupOptions::new(id, self.identity.node(), |ended| disk_failed(&ended.to_string()));
         options.bytes_in_flight_max = self.startup.produce_inflight_bytes_max / groups;
         let recovered = self.recovered.groups.get(&id).cloned().unwrap_or_default();
         Group::start(options, self.wal.clone(), recovered, self.disk.clone(), machine).await
@@ -219,17 +219,6 @@ impl Groups<'_> {
         }
         Ok(handles)
     }
-}
-
-/// Nothing may be assumed of the disk any more: ends the process at once, before anything else is answered. One disk fails
-/// for several groups and threads at the same time: the first says why, the others wait for the end.
-fn fatal(why: &str) {
-    static ENDING: AtomicBool = AtomicBool::new(false);
-    while ENDING.swap(true, Ordering::AcqRel) {
-        std::thread::park();
-    }
-    tracing::error!(why, "the disk failed; ending, because nothing may be acknowledged any more");
-    std::process::exit(EXIT_FATAL);
 }
 
 fn open_wal(

@@ -7,10 +7,10 @@ use parking_lot::Mutex;
 use tallymq_broker::{
     config::BrokerLayers,
     group::{
-        Assignor, CoordinatorOptions, GroupId, GroupOverrides, MigrationPolicy, TopicImage,
+        Assignor, CoordinatorOptions, GroupId, GroupOverrides, MigrationPolicy, Text, TopicImage,
         topics::TopicEntry,
     },
-    metadata::ConfigSet,
+    metadata::{ConfigSet, Topic},
 };
 use tallymq_model::NodeId;
 use tallymq_replica::MetadataView;
@@ -24,6 +24,7 @@ pub(super) struct Surroundings {
     node: NodeId,
     metadata: Arc<MetadataView>,
     pub(super) wakeups: Arc<Wakeups>,
+    /// As of which version of the metadata.
     image: Mutex<(u64, Arc<TopicImage>)>,
 }
 
@@ -37,19 +38,33 @@ impl Surroundings {
         Surroundings { config, node, metadata, wakeups, image: Mutex::default() }
     }
 
-    /// The topics as of now; made once per version of the metadata.
+    /// The topics as of now. Made once, and then changed as they change, so that many topics cost no more than few.
     pub(super) fn image(&self) -> Arc<TopicImage> {
-        let version = self.metadata.version();
         let mut image = self.image.lock();
-        if image.0 != version {
-            let metadata = self.metadata.state();
-            let topics = metadata.topics().iter().map(|topic| {
-                let entry = TopicEntry { id: topic.id, partitions: topic.partitions.len() as u32 };
-                (topic.name.as_str().into(), entry)
-            });
-            *image = (version, Arc::new(TopicImage::new(version, topics)));
+        let (as_of, before) = &*image;
+        let version = self.metadata.version();
+        if *as_of == version {
+            return before.clone();
         }
-        image.1.clone()
+        let changes = self.metadata.changes_since(*as_of);
+        let metadata = self.metadata.state();
+        let topics = metadata.topics();
+        let next = match changes {
+            Some(changes) if changes.topics.is_empty() => before.clone(),
+            Some(changes) => {
+                let changed =
+                    changes.topics.iter().map(|id| (*id, topics.by_id(*id).map(|topic| entry(topic))));
+                Arc::new(before.with(version, changed))
+            }
+            None => Arc::new(TopicImage::new(version, topics.iter().map(|topic| entry(topic)))),
+        };
+        *image = (version, next.clone());
+        next
+    }
+
+    /// Rises when the settings of groups may have changed.
+    pub(super) fn configs_version(&self) -> u64 {
+        self.metadata.configs_version()
     }
 
     /// The settings of all groups as of now.
@@ -73,6 +88,11 @@ impl Surroundings {
             })
             .collect()
     }
+}
+
+fn entry(topic: &Topic) -> (Text, TopicEntry) {
+    let entry = TopicEntry { id: topic.id, partitions: topic.partitions.len() as u32 };
+    (topic.name.as_str().into(), entry)
 }
 
 fn options(layers: &BrokerLayers<'_>) -> CoordinatorOptions {

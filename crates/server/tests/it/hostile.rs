@@ -1,7 +1,10 @@
 //! A frame that cannot be accepted closes its own connection, and nobody else's.
 
+use futures_util::future::join_all;
+use tallymq_gateway::kafka::messages::fetch::FetchRequest;
+
 use crate::{
-    client::{batch, soon},
+    client::{batch, fetch, soon},
     disks::TestDisk,
     world::start_on,
 };
@@ -54,5 +57,49 @@ async fn a_connection_beyond_the_limit_is_closed_and_its_place_is_given_back() {
     })
     .await;
     broker.client().await.create("v", 1).await;
+    broker.stop().await;
+}
+
+/// More large requests at a time than there is memory for: each waits for all of its own, and none has a part that it keeps.
+#[tokio::test(flavor = "multi_thread")]
+async fn large_requests_beyond_the_memory_for_them_are_read_one_after_the_other() {
+    let disk = TestDisk::new();
+    let settings = [
+        ("request.buffer.bytes", "16777216"),
+        ("socket.request.max.bytes", "16777216"),
+        ("message.max.bytes", "8388608"),
+        ("wal.bytes", "268435456"),
+    ];
+    let broker = start_on(&disk, &settings).await;
+    let mut admin = broker.client().await;
+    admin.create("t", 1).await;
+    let value = "x".repeat(7 << 20);
+    let sending = (0..8).map(|_| async {
+        let mut client = broker.client().await;
+        client.produce("t", batch(&value)).await.base_offset
+    });
+    let mut offsets = soon(join_all(sending)).await;
+    offsets.sort_unstable();
+    assert_eq!(offsets, (0..8).collect::<Vec<i64>>());
+    broker.stop().await;
+}
+
+/// Whoever waits for records and leaves gives its place back at once, and not when the wait is over.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_leaves_while_it_waits_is_not_waited_for() {
+    let disk = TestDisk::new();
+    let broker = start_on(&disk, &[]).await;
+    let mut waiting = broker.client().await;
+    waiting.create("t", 1).await;
+    waiting.send(FetchRequest { max_wait_ms: 300_000, min_bytes: 1, ..fetch("t", 0) }).await;
+    // It has arrived when the next request of another connection is answered and this one is not.
+    broker.client().await.create("u", 1).await;
+    drop(waiting);
+    let gone = async {
+        while broker.0.node().metrics.requests.connections.get() > 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    soon(gone).await;
     broker.stop().await;
 }

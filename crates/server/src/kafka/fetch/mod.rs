@@ -23,7 +23,7 @@ const WAIT_MAX: Duration = Duration::from_secs(300);
 /// Answers a fetch.
 pub async fn handle(calls: &Arc<KafkaCalls>, context: &CallContext, request: FetchRequest) -> Answer {
     let node = &calls.node;
-    let mut fetch = match calls.fetch_sessions.begin(&request) {
+    let mut fetch = match calls.fetch_sessions.begin(context.connection, &request) {
         Ok(fetch) => fetch,
         Err(error) => {
             node.metrics.requests.failed("Fetch", error.name());
@@ -107,12 +107,12 @@ fn answer(
 
 /// Partitions of one topic that follow each other share its entry.
 fn push(topics: &mut Vec<FetchableTopicResponse>, key: &PartitionKey, data: PartitionData) {
-    let (topic, topic_id) = match &key.topic {
-        TopicKey::Name(name) => (name.clone(), uuid::Uuid::nil()),
-        TopicKey::Id(id) => (String::new(), *id),
+    let (topic, topic_id): (&str, _) = match &key.topic {
+        TopicKey::Name(name) => (name, uuid::Uuid::nil()),
+        TopicKey::Id(id) => ("", *id),
     };
     match topics.last_mut() {
         Some(last) if last.topic == topic && last.topic_id == topic_id => last.partitions.push(data),
-        _ => topics.push(FetchableTopicResponse { topic, topic_id, partitions: vec![data] }),
+        _ => topics.push(FetchableTopicResponse { topic: topic.to_owned(), topic_id, partitions: vec![data] }),
     }
 }

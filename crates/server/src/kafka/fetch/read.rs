@@ -14,7 +14,7 @@ use super::{
     sessions::{FetchContext, Followed, PartitionKey, TopicKey},
     woken_before,
 };
-use crate::{account::FetchedRange, kafka::errors::read_refusal, net::budget::Held, node::Node};
+use crate::{account::FetchedRange, kafka::errors::read_refusal, memory::Held, node::Node};
 
 /// The most that one fetch takes at a time.
 const READ_BYTES_MAX: usize = 16 << 20;

@@ -1,10 +1,14 @@
 //! Fetch sessions (KIP-227): which partitions a consumer follows, so that it need not name them each time and hears only
 //! of those that changed. Soft state: a lost session costs the client one full fetch. Bounded in number; the session
-//! that was used longest ago makes room.
+//! that was used longest ago makes room. Of a consumer without a session it is only known, as long as its connection lives, which
+//! positions the account was told of.
 
 use std::{
     collections::HashMap,
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use indexmap::IndexMap;
@@ -16,6 +20,8 @@ use uuid::Uuid;
 const FINAL_EPOCH: i32 = -1;
 /// Asks for a new session (`FetchMetadata.INITIAL_EPOCH`).
 const INITIAL_EPOCH: i32 = 0;
+/// Partitions of a fetch without a session that are remembered.
+const REMEMBERED_MAX: usize = 4096;
 /// The id of "no session".
 pub const NO_SESSION: i32 = 0;
 
@@ -23,7 +29,7 @@ pub const NO_SESSION: i32 = 0;
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum TopicKey {
     /// By name.
-    Name(String),
+    Name(Arc<str>),
     /// By id.
     Id(Uuid),
 }
@@ -69,6 +75,7 @@ pub struct FetchContext {
     /// Only partitions with news are answered.
     pub incremental: bool,
     epoch: i32,
+    connection: u64,
     partitions: IndexMap<PartitionKey, Followed>,
     start: usize,
 }
@@ -83,6 +90,8 @@ struct Kept {
 /// All sessions of a broker.
 pub struct FetchSessions {
     kept: Mutex<HashMap<i32, Kept>>,
+    /// What connections fetched last without a session.
+    sessionless: Mutex<HashMap<u64, IndexMap<PartitionKey, Followed>>>,
     slots: usize,
     uses: AtomicU64,
 }
@@ -90,12 +99,17 @@ pub struct FetchSessions {
 impl FetchSessions {
     /// Room for `slots` sessions (`max.incremental.fetch.session.cache.slots`).
     pub fn new(slots: usize) -> FetchSessions {
-        FetchSessions { kept: Mutex::new(HashMap::new()), slots, uses: AtomicU64::new(0) }
+        FetchSessions {
+            kept: Mutex::default(),
+            sessionless: Mutex::default(),
+            slots,
+            uses: AtomicU64::new(0),
+        }
     }
 
     /// Begins a fetch: what it covers is the session's partitions with the request's changes. The session is out of the
     /// cache until [`FetchSessions::keep`], so that one session serves one fetch at a time.
-    pub fn begin(&self, request: &FetchRequest) -> Result<FetchContext, ErrorCode> {
+    pub fn begin(&self, connection: u64, request: &FetchRequest) -> Result<FetchContext, ErrorCode> {
         let incremental = request.session_epoch != FINAL_EPOCH && request.session_epoch != INITIAL_EPOCH;
         if !incremental {
             self.kept.lock().remove(&request.session_id);
@@ -103,10 +117,13 @@ impl FetchSessions {
                 session_id: NO_SESSION,
                 incremental: false,
                 epoch: request.session_epoch,
+                connection,
                 partitions: IndexMap::new(),
                 start: 0,
             };
+            let last = self.sessionless.lock().remove(&connection);
             context.follow(request);
+            context.take_positions(last.unwrap_or_default());
             return Ok(context);
         }
         let mut kept = self.kept.lock();
@@ -120,6 +137,7 @@ impl FetchSessions {
             session_id: request.session_id,
             incremental: true,
             epoch: session.epoch,
+            connection,
             partitions: session.partitions,
             start: session.start,
         };
@@ -130,6 +148,10 @@ impl FetchSessions {
 
     /// Ends a fetch and keeps its session, or makes one if the client asked for it. Returns the session id to answer.
     pub fn keep(&self, context: FetchContext) -> i32 {
+        if context.epoch == FINAL_EPOCH && context.partitions.len() <= REMEMBERED_MAX {
+            self.sessionless.lock().insert(context.connection, context.partitions);
+            return NO_SESSION;
+        }
         if context.epoch == FINAL_EPOCH || context.partitions.is_empty() {
             return NO_SESSION;
         }
@@ -142,6 +164,11 @@ impl FetchSessions {
         }
         kept.insert(id, Kept { epoch, partitions: context.partitions, start: context.start, used });
         id
+    }
+
+    /// A connection ended.
+    pub fn disconnected(&self, connection: u64) {
+        self.sessionless.lock().remove(&connection);
     }
 
     /// Sessions in the cache.
@@ -188,6 +215,15 @@ impl FetchContext {
                     told,
                 };
                 self.partitions.insert(key, followed);
+            }
+        }
+    }
+
+    /// The positions that the account knows already of the connection's last fetch.
+    fn take_positions(&mut self, last: IndexMap<PartitionKey, Followed>) {
+        for (key, _) in last.iter().filter(|(_, last)| last.positioned) {
+            if let Some(followed) = self.partitions.get_mut(key) {
+                followed.positioned = true;
             }
         }
     }
@@ -242,7 +278,7 @@ impl FetchContext {
 }
 
 fn topic_key(name: &str, id: Uuid) -> TopicKey {
-    if id.is_nil() { TopicKey::Name(name.to_owned()) } else { TopicKey::Id(id) }
+    if id.is_nil() { TopicKey::Name(name.into()) } else { TopicKey::Id(id) }
 }
 
 #[cfg(test)]
@@ -268,12 +304,12 @@ mod tests {
     #[test]
     fn a_session_remembers_adds_and_forgets() {
         let sessions = FetchSessions::new(10);
-        let id = sessions.keep(sessions.begin(&request(0, 0, &[0, 1])).unwrap());
+        let id = sessions.keep(sessions.begin(1, &request(0, 0, &[0, 1])).unwrap());
         assert_ne!(id, NO_SESSION);
         let mut second = request(id, 1, &[2]);
         second.forgotten_topics_data =
             vec![ForgottenTopic { topic: "t".to_owned(), partitions: vec![0], ..Default::default() }];
-        let context = sessions.begin(&second).unwrap();
+        let context = sessions.begin(1, &second).unwrap();
         assert_eq!(indexes(&context), [1, 2]);
         assert_eq!(sessions.keep(context), id);
     }
@@ -281,19 +317,19 @@ mod tests {
     #[test]
     fn an_unknown_session_and_a_wrong_epoch_have_their_errors() {
         let sessions = FetchSessions::new(10);
-        assert_eq!(sessions.begin(&request(7, 1, &[])).err(), Some(ErrorCode::FetchSessionIdNotFound));
-        let id = sessions.keep(sessions.begin(&request(0, 0, &[0])).unwrap());
-        assert_eq!(sessions.begin(&request(id, 2, &[])).err(), Some(ErrorCode::InvalidFetchSessionEpoch));
-        assert!(sessions.begin(&request(id, 1, &[])).is_ok(), "a wrong epoch does not end the session");
+        assert_eq!(sessions.begin(1, &request(7, 1, &[])).err(), Some(ErrorCode::FetchSessionIdNotFound));
+        let id = sessions.keep(sessions.begin(1, &request(0, 0, &[0])).unwrap());
+        assert_eq!(sessions.begin(1, &request(id, 2, &[])).err(), Some(ErrorCode::InvalidFetchSessionEpoch));
+        assert!(sessions.begin(1, &request(id, 1, &[])).is_ok(), "a wrong epoch does not end the session");
     }
 
     #[test]
     fn only_news_is_told_inside_a_session() {
         let sessions = FetchSessions::new(10);
-        let mut context = sessions.begin(&request(0, 0, &[0])).unwrap();
+        let mut context = sessions.begin(1, &request(0, 0, &[0])).unwrap();
         assert!(context.tell(0, 5, 0, false, false), "a full fetch answers every partition");
         let id = sessions.keep(context);
-        let mut context = sessions.begin(&request(id, 1, &[])).unwrap();
+        let mut context = sessions.begin(1, &request(id, 1, &[])).unwrap();
         assert!(!context.tell(0, 5, 0, false, false));
         assert!(context.tell(0, 6, 0, false, false), "the high watermark moved");
         assert!(context.tell(0, 6, 1, false, false), "the log start moved");
@@ -307,26 +343,47 @@ mod tests {
     fn the_oldest_session_makes_room() {
         let sessions = FetchSessions::new(2);
         let ids: Vec<i32> =
-            (0..3).map(|_| sessions.keep(sessions.begin(&request(0, 0, &[0])).unwrap())).collect();
+            (0..3).map(|_| sessions.keep(sessions.begin(1, &request(0, 0, &[0])).unwrap())).collect();
         assert_eq!(sessions.len(), 2);
-        assert!(sessions.begin(&request(ids[0], 1, &[])).is_err());
-        assert!(sessions.begin(&request(ids[2], 1, &[])).is_ok());
+        assert!(sessions.begin(1, &request(ids[0], 1, &[])).is_err());
+        assert!(sessions.begin(1, &request(ids[2], 1, &[])).is_ok());
     }
 
     #[test]
     fn a_busy_partition_does_not_starve_the_others() {
         let sessions = FetchSessions::new(2);
-        let mut context = sessions.begin(&request(0, 0, &[0, 1, 2])).unwrap();
+        let mut context = sessions.begin(1, &request(0, 0, &[0, 1, 2])).unwrap();
         context.tell(0, 5, 0, false, true);
         let id = sessions.keep(context);
-        assert_eq!(indexes(&sessions.begin(&request(id, 1, &[])).unwrap()), [1, 2, 0]);
+        assert_eq!(indexes(&sessions.begin(1, &request(id, 1, &[])).unwrap()), [1, 2, 0]);
+    }
+
+    #[test]
+    fn a_fetch_without_a_session_takes_each_position_once_per_connection() {
+        let sessions = FetchSessions::new(2);
+        let taken = |connection, partitions: &[i32]| {
+            let mut context = sessions.begin(connection, &request(0, FINAL_EPOCH, partitions)).unwrap();
+            let taken: Vec<bool> = (0..partitions.len()).map(|at| context.takes_position(at)).collect();
+            assert_eq!(sessions.keep(context), NO_SESSION);
+            taken
+        };
+        assert_eq!(taken(1, &[0, 1]), [true, true]);
+        assert_eq!(taken(1, &[1, 2]), [false, true], "of a partition that it goes on with it is known");
+        assert_eq!(taken(1, &[0, 1]), [true, false], "and of one that it left for a while it is told again");
+        assert_eq!(taken(2, &[1]), [true]);
+        sessions.disconnected(1);
+        assert_eq!(taken(1, &[1]), [true]);
+        assert!(sessions.is_empty());
+        sessions.disconnected(1);
+        sessions.disconnected(2);
+        assert!(sessions.sessionless.lock().is_empty());
     }
 
     #[test]
     fn closing_a_session_frees_it() {
         let sessions = FetchSessions::new(2);
-        let id = sessions.keep(sessions.begin(&request(0, 0, &[0])).unwrap());
-        let context = sessions.begin(&request(id, FINAL_EPOCH, &[0])).unwrap();
+        let id = sessions.keep(sessions.begin(1, &request(0, 0, &[0])).unwrap());
+        let context = sessions.begin(1, &request(id, FINAL_EPOCH, &[0])).unwrap();
         assert_eq!(sessions.keep(context), NO_SESSION);
         assert!(sessions.is_empty());
     }
