@@ -73,6 +73,9 @@ class Admin:
                 if place.error:
                     raise KafkaException(place.error)
 
+    def delete_group(self, c):
+        self.at(c["bootstrap"]).delete_consumer_groups([c["group"]])[c["group"]].result(PATIENCE_S)
+
     def bounds(self, c):
         admin, found = self.at(c["bootstrap"]), {}
         for at, spec in enumerate((OffsetSpec.earliest(), OffsetSpec.latest())):

@@ -86,6 +86,12 @@ func (admin *driverAdmin) run(c command) (any, error) {
 			return nil, err
 		}
 		return nil, done.Error()
+	case "delete_group":
+		done, err := client.DeleteGroup(ctx, c.Group)
+		if err != nil {
+			return nil, err
+		}
+		return nil, done.Err
 	case "bounds":
 		return bounds(ctx, client, c)
 	case "produce":

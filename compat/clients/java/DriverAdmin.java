@@ -64,6 +64,7 @@ final class DriverAdmin implements Driver.Target {
                 offsets(command).forEach((place, at) -> wanted.put(place, new OffsetAndMetadata(at)));
                 admin.alterConsumerGroupOffsets(command.get("group").asText(), wanted).all().get();
             }
+            case "delete_group" -> admin.deleteConsumerGroups(List.of(command.get("group").asText())).all().get();
             case "bounds" -> {
                 return bounds(admin, topic, command.get("partitions").asInt());
             }

@@ -72,6 +72,9 @@ class Admin {
     const partitions = Object.entries(offsets).map(([partition, offset]) => ({ partition: +partition, offset: `${offset}` }));
     await (await this.at(bootstrap)).setOffsets({ groupId: group, topic, partitions });
   }
+  async delete_group({ bootstrap, group }) {
+    await (await this.at(bootstrap)).deleteGroups([group]);
+  }
   async bounds({ bootstrap, topic }) {
     const found = await (await this.at(bootstrap)).fetchTopicOffsets(topic);
     return Object.fromEntries(found.map(({ partition, low, high }) => [partition, [Number(low), Number(high)]]));
@@ -126,7 +129,10 @@ class Member {
     this.consumer.on(GROUP_JOIN, ({ payload }) => {
       this.owned = Object.values(payload.memberAssignment).flat().length;
     });
-    this.consumer.on(CRASH, ({ payload }) => this.trouble(payload.error));
+    this.consumer.on(CRASH, ({ payload }) => {
+      this.trouble(payload.error);
+      if (!payload.restart && !this.closing) this.again(); // as whatever looks after a process would
+    });
     this.consumer.on(COMMIT_OFFSETS, () => {
       this.commits += 1;
     });
@@ -135,17 +141,29 @@ class Member {
   async subscribe({ topics, pattern, seek }) {
     const wanted = pattern ? [new RegExp(`^${pattern}`)] : topics;
     await this.consumer.subscribe({ topics: wanted, fromBeginning: this.fromBeginning });
-    const running = this.consumer.run({
-      autoCommit: Boolean(this.auto),
-      autoCommitInterval: this.auto || null,
-      eachBatchAutoResolve: false,
-      eachBatch: (batch) => this.handle(batch),
-    });
+    const running = this.run();
     // Before the first fetch: the group is made, and has not joined yet.
     for (const [partition, offset] of Object.entries(seek || {})) {
       this.consumer.seek({ topic: topics[0], partition: +partition, offset: `${offset}` });
     }
     await running;
+  }
+  run() {
+    return this.consumer.run({
+      autoCommit: Boolean(this.auto),
+      autoCommitInterval: this.auto || null,
+      eachBatchAutoResolve: false,
+      eachBatch: (batch) => this.handle(batch),
+    });
+  }
+  async again() {
+    try {
+      await this.consumer.connect();
+      await this.run();
+    } catch (error) {
+      this.trouble(error);
+      setTimeout(() => this.closing || this.again(), 200);
+    }
   }
   async handle({ batch, resolveOffset, heartbeat, isRunning, isStale, commitOffsetsIfNecessary }) {
     const { topic, partition } = batch;

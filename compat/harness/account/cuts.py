@@ -17,10 +17,11 @@ def healthy(title, languages=ALL):
 
 def live(play, members=2, **settings):
     play.create(4)
-    sending = play.sending(RECORDS, rate=500)
-    for number in range(members):
-        play.consumer(client_id=f"{play.client}-{number}", **settings).subscribe().work()
-    sending.result()
+    with play.stage.proxy.cutting():
+        sending = play.sending(RECORDS, rate=500)
+        for number in range(members):
+            play.consumer(client_id=f"{play.client}-{number}", **settings).subscribe().work()
+        sending.result()
     play.healthy()
     if play.stage.proxy.cut < 10:
         raise Wrong(f"only {play.stage.proxy.cut} connections were cut")
@@ -46,7 +47,8 @@ def by_hand(play):
     """What such a client read over a connection that is gone may be another's, by all that the broker knows."""
     play.create(1)
     play.stage.books.open(play.topic, play.group)
-    member = play.consumer().assign({0: 0}).work()
-    play.send(RECORDS, rate=500)
+    with play.stage.proxy.cutting():
+        member = play.consumer().assign({0: 0}).work()
+        play.send(RECORDS, rate=500)
     play.healthy(unwitnessed="any")
     member.rest()

@@ -67,12 +67,13 @@ def new_protocol_one_client_id(play):
 
 
 @healthy("a member stands still for longer than its session, and goes on")
-def frozen(play):
+def frozen(play, **settings):
+    settings = {"session_ms": 6000} | settings
     play.create(4)
     sending = play.sending(3000, rate=400)
     apart = play.stage.start_driver(play.language, f"frozen-{play.name}")
-    still = play.consumer(driver=apart, client_id="still", session_ms=6000).subscribe().work().owns(4)
-    other = play.consumer(client_id="other", session_ms=6000).subscribe().work().owns(2)
+    still = play.consumer(driver=apart, client_id="still", **settings).subscribe().work().owns(4)
+    other = play.consumer(client_id="other", **settings).subscribe().work().owns(2)
     until(lambda: still.seen()["count"] >= 200, "records at the one that will stand still")
     apart.freeze()
     other.owns(4)
@@ -83,14 +84,24 @@ def frozen(play):
     other.close()
 
 
+@healthy("a member stands still, new group protocol", BOTH_PROTOCOLS)
+def frozen_new_protocol(play):
+    frozen(play, protocol="consumer", session_ms=None)
+
+
+@healthy("kill -9 of a member, new group protocol", BOTH_PROTOCOLS)
+def killed_member_new_protocol(play):
+    killed_member(play, protocol="consumer", session_ms=None)
+
+
 @healthy("kill -9 of a member while records flow")
-def killed_member(play):
+def killed_member(play, **settings):
+    settings = {"session_ms": 6000} | settings
     play.create(4)
     sending = play.sending(3000, rate=400)
     victim = play.stage.start_driver(play.language, f"victim-{play.name}")
-    session = 6000
-    doomed = play.consumer(driver=victim, client_id="doomed", session_ms=session).subscribe().work().owns(4)
-    survivor = play.consumer(client_id="survivor", session_ms=session).subscribe().work().owns(2)
+    doomed = play.consumer(driver=victim, client_id="doomed", **settings).subscribe().work().owns(4)
+    survivor = play.consumer(client_id="survivor", **settings).subscribe().work().owns(2)
     until(lambda: doomed.seen()["count"] >= 200, "records at the one that is killed")
     victim.kill()
     survivor.owns(4)
@@ -403,6 +414,45 @@ def deleted_in_flight(play):
     member.commit({0: 50})
     play.healthy(unwitnessed="none")
     member.close()
+
+
+@healthy("retention over what is delivered and not yet committed")
+def expired_in_flight(play):
+    play.create(1)
+    play.send(50)
+    member = play.consumer().subscribe()
+    member.read(50)
+    play.admin("configure", config={"retention.ms": "1000"})
+    until(lambda: play.admin("bounds", partitions=1)["0"][0] == 50, "retention")
+    member.commit({0: 50})
+    play.healthy(unwitnessed="none")
+    member.close()
+
+
+@healthy("50 partitions and three members, small fetches")
+def many_partitions(play):
+    play.create(50)
+    play.send(10_000, size=100)
+    names = [f"{play.client}-{number}" for number in range(3)]
+    members = [play.consumer(client_id=name, fetch_bytes=1000).subscribe().work() for name in names]
+    play.healthy()
+    for member in members:
+        member.close()
+
+
+@healthy("a group is deleted, and begins anew")
+def begins_anew(play):
+    play.create(2)
+    play.send(60)
+    for last in (False, True):
+        member = play.consumer().subscribe()
+        member.read(60)
+        member.commit()
+        play.healthy(unwitnessed="none")
+        member.close()
+        if not last:
+            play.delete_group()
+            until(lambda: not play.stage.books.partitions(play.topic, play.group), "the account ends with the group")
 
 
 @healthy("a reset to the beginning, then one to the end: what was read stays read")

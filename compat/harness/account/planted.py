@@ -130,12 +130,17 @@ def never_read(play):
     play.expect({1: Expected([("skipped", 0, 50)], {"skipped": 50}, by={"client_id": True})})
 
 
-@planted("retention by age removes unread records", "*expired unread*, 10 to 49")
+@planted("retention by age removes unread records", "*expired unread*, 10 to 49; a group that has read them: nothing")
 def expired_by_age(play):
     play.begun(NEEDED)
+    careful = f"{play.group}-careful"
+    reader = play.consumer(group=careful, client_id="careful").subscribe().work()
+    play.healthy(55, group=careful)
     play.admin("configure", config={"retention.ms": "1000"})
     classes = {"processed": 10, "expired_unread": 40}
     play.expect({1: Expected([("expired_unread", 10, 50)], classes, cause="retention by age")})
+    play.healthy(55, group=careful)
+    reader.close()
 
 
 @planted("retention by size removes unread records, and the group comes back at `latest`",

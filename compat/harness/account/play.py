@@ -12,6 +12,8 @@ ALL = tuple(NAMES)
 WITH_ASSIGN = ("confluent", "java", "franz")  # kafkajs has members only
 
 
+# How clients say that a group is not empty.
+STILL_MEMBERS = ("NON_EMPTY", "UNKNOWN_MEMBER", "UnknownMemberId", "GroupNotEmpty", "NonEmpty", "not empty", "KafkaJSDeleteGroupsError")
 CLOSE_WAIT = "08"  # of /proc/net/tcp: the other side has closed
 
 
@@ -194,17 +196,22 @@ class Play:
 
     def reset(self, offsets, group=None):
         """The group's positions by the client's own admin; the group has no members."""
+        self._without_members("reset", group=group or self.group, offsets=offsets)
 
+    def delete_group(self):
+        self._without_members("delete_group", group=self.group)
+
+    def _without_members(self, do, **fields):
         def done():
             try:
-                self.admin("reset", group=group or self.group, offsets=offsets)
+                self.admin(do, **fields)
                 return True
             except Refused as refusal:  # its last member may still be leaving
-                if "NON_EMPTY" not in str(refusal) and "UNKNOWN_MEMBER" not in str(refusal):
+                if not any(said in str(refusal) for said in STILL_MEMBERS):
                     raise
                 return False
 
-        until(done, f"reset of {self.group}")
+        until(done, f"{do} of {self.group}")
 
     def expect(self, expected, group=None):
         """Expectations by partition; all other partitions of the topic have nothing special."""
@@ -243,9 +250,11 @@ class Play:
 
         self._settled(is_right, last)
 
-    def processed(self):
-        accounts = self.stage.books.partitions(self.topic, self.group).values()
-        return sum(each["classes"]["processed"] for each in accounts)
+    def has_processed(self, records, lag_max):
+        """Whether its group has processed so many, and has no more than `lag_max` to go."""
+        classes = [each["classes"] for each in self.stage.books.partitions(self.topic, self.group).values()]
+        processed, lag = (sum(each[name] for each in classes) for name in ("processed", "pending"))
+        return processed >= records and lag <= lag_max
 
     def _unhealthy(self, group, topics, processed, unwitnessed, tallies):
         books, total, found, counted = self.stage.books, {}, [], {}

@@ -1,6 +1,10 @@
-"""Stands between clients and a broker, and cuts each connection after a while, in the middle of whatever is on its way."""
+"""Stands between clients and a broker, and cuts each connection after a while, in the middle of whatever is on its way.
+
+It does so while somebody says that it should (`cutting`), and lets them be afterwards.
+"""
 
 import asyncio
+import contextlib
 import random
 import threading
 
@@ -14,9 +18,20 @@ class Proxy:
     def __init__(self, seed):
         self.dice = random.Random(seed)
         self.target, self.cut, self.port = None, 0, None
+        self._wanted, self._lock = 0, threading.Lock()
         self._loop, self._there = asyncio.new_event_loop(), threading.Event()
         threading.Thread(target=self._run, daemon=True).start()
         self._there.wait(30)
+
+    @contextlib.contextmanager
+    def cutting(self):
+        with self._lock:
+            self._wanted += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._wanted -= 1
 
     def _run(self):
         asyncio.set_event_loop(self._loop)
@@ -33,8 +48,13 @@ class Proxy:
             return
         ways = [self._carry(reader, to_broker), self._carry(from_broker, writer)]
         carrying = [asyncio.ensure_future(way) for way in ways]
-        done, _ = await asyncio.wait(carrying, timeout=self.dice.uniform(*LIFE_S), return_when=asyncio.FIRST_COMPLETED)
-        self.cut += not done
+        done = ()
+        while not done:
+            life = self.dice.uniform(*LIFE_S)
+            done, _ = await asyncio.wait(carrying, timeout=life, return_when=asyncio.FIRST_COMPLETED)
+            if not done and self._wanted:
+                self.cut += 1
+                break
         for way in carrying:
             way.cancel()
         for end in (to_broker, writer):

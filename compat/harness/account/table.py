@@ -1,6 +1,6 @@
 """The table of docs/account.md: what is planted or healthy, in which languages, and whether the account says what it should.
 
-It is made here from the scenarios and their results. `TALLYMQ_WRITE_TABLE=1` writes it there; otherwise a table that says
+It is made here from the scenarios and their results. `COMPAT_WRITE_TABLE=1` writes it there; otherwise a table that says
 something else than this run fails the run.
 """
 
@@ -13,7 +13,7 @@ from .play import NAMES
 
 PAGE = brokers.ROOT / "docs" / "account.md"
 BEGIN, END = "<!-- written by compat/run.py --only account -->\n", "<!-- end of what is written -->\n"
-WRITE = "TALLYMQ_WRITE_TABLE"
+WRITE = "COMPAT_WRITE_TABLE"
 
 
 def names(languages):
