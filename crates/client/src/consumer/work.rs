@@ -148,10 +148,14 @@ impl Work {
         self.lanes.running()
     }
 
-    /// The partitions are not ours any more. Gives those that were paused.
+    /// The partitions are not ours any more. Gives those that are paused, or that nobody has resumed yet.
     pub(super) fn remove(&mut self, places: &[Place]) -> Vec<Place> {
         let mut paused = places.to_vec();
-        paused.retain(|place| self.partitions.remove(place).is_some_and(|partition| partition.paused));
+        paused.retain(|place| {
+            let was_paused = self.partitions.remove(place).is_some_and(|partition| partition.paused);
+            was_paused || self.to_resume.contains(place)
+        });
+        self.to_resume.retain(|place| !places.contains(place));
         paused
     }
 

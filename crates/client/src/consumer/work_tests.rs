@@ -103,6 +103,32 @@ fn too_many_held_pause_the_partition_and_half_of_them_resume_it() {
 }
 
 #[test]
+fn what_is_paused_or_not_yet_resumed_is_told_when_it_goes() {
+    let mut work = work(Order::Key);
+    work.assign(place(1));
+    for offset in 0..4 {
+        read(&mut work, 0, offset, None);
+    }
+    work.give_back(&[place(0), place(1)]);
+    assert_eq!(work.remove(&[place(0), place(1)]), [place(0)]);
+
+    work.assign(place(0));
+    for offset in 0..4 {
+        read(&mut work, 0, offset, None);
+    }
+    for (lane, job) in &start_all(&mut work) {
+        work.acknowledge(job);
+        work.end(lane, job);
+    }
+    // Its handlers finished while it was given back, and no look for what to resume came between.
+    work.give_back(&[place(0)]);
+    assert_eq!(work.remove(&[place(0)]), [place(0)]);
+    work.assign(place(0));
+    assert!(work.take_resumable().is_empty());
+    assert!(work.remove(&[place(0)]).is_empty());
+}
+
+#[test]
 fn a_given_back_partition_forgets_its_jobs_even_if_it_comes_again() {
     let mut work = work(Order::Partition);
     read(&mut work, 0, 0, None);
