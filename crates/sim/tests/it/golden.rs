@@ -132,3 +132,32 @@ fn where_the_acknowledged_copy_was_deleted_only_the_copy_of_a_retry_is_read() {
     let found: Vec<Class> = judge(events(false)).anomalies.iter().map(|anomaly| anomaly.class).collect();
     assert!(found.contains(&Class::InconsistentOffsets), "{found:?}");
 }
+
+/// As the SDK's services record it: a send into a spool is acknowledged without a place; handlers work side by side, each a
+/// process of its own.
+#[test]
+fn a_spooled_record_has_no_place_and_must_be_read_all_the_same() {
+    let sent = |kind, value: &str| Event::new(1, 0, Op::Send, kind).topic("t").value(value);
+    let read = |process, op, offset, value: &str| {
+        Event::new(process, 0, op, Kind::Ok).topic("t").group("g").record(0, offset, value)
+    };
+    let history = |resent: bool| {
+        let mut events = vec![sent(Kind::Invoke, "a"), sent(Kind::Ok, "a").partition(0).offset(0)];
+        events.extend([sent(Kind::Invoke, "spooled"), sent(Kind::Ok, "spooled")]);
+        events.extend([sent(Kind::Invoke, "refused"), sent(Kind::Fail, "refused")]);
+        events.extend(resent.then(|| read(7, Op::Poll, 1, "spooled")));
+        events.extend([read(8, Op::Poll, 0, "a"), Event::new(9, 0, Op::Final, Kind::Ok)]);
+        events.push(read(9, Op::Poll, 0, "a"));
+        events.extend(resent.then(|| read(9, Op::Poll, 1, "spooled")));
+        History { events }
+    };
+    let judge = |history| history::check(&history, Allowances { duplicates: true }).expect("a history");
+    assert!(judge(history(true)).is_clean(), "{}", judge(history(true)));
+    let lost = judge(history(false)).anomalies;
+    assert_eq!(lost.iter().map(|anomaly| anomaly.class).collect::<Vec<_>>(), [Class::Unseen]);
+    assert_eq!(lost[0].values, ["spooled"]);
+    let mut late = history(true);
+    late.events.push(read(9, Op::Poll, 2, "refused"));
+    let found: Vec<Class> = judge(late).anomalies.iter().map(|anomaly| anomaly.class).collect();
+    assert_eq!(found, [Class::AbortedRead]);
+}
