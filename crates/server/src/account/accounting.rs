@@ -2,14 +2,15 @@
 
 use std::{
     collections::BTreeMap,
+    net::SocketAddr,
     sync::{
         Arc,
-        atomic::{AtomicU32, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
 use parking_lot::Mutex;
-use tallymq_model::RaftGroup;
+use tallymq_model::{RaftGroup, Timestamp, TopicPartition};
 use tokio::sync::Notify;
 
 use super::{connections::Connections, damage::Told, marks::Marks, owners::Owners};
@@ -20,21 +21,21 @@ pub struct Accounting {
     /// Who holds which partition.
     pub owners: Arc<Owners>,
     pub(super) connections: Connections,
-    pub(super) data: BTreeMap<RaftGroup, DataMarks>,
+    pub(super) data: BTreeMap<RaftGroup, Arc<DataMarks>>,
     pub(super) damage: Told,
-    /// Told when there is something to flush.
-    pub(super) waiting: Notify,
     responses: AtomicU64,
 }
 
 /// One data group's marks.
 #[derive(Default)]
-pub(super) struct DataMarks {
+pub struct DataMarks {
+    /// Locked from taking marks until their command has its place in the log, so that no commit gets between; and never while
+    /// something is awaited.
     pub(super) marks: Mutex<Marks>,
-    /// Held from taking marks until their command has its place in the log, so that no commit gets between.
-    pub(super) turn: tokio::sync::Mutex<()>,
-    /// Looks of the flusher since they were flushed last.
-    pub(super) looks: AtomicU32,
+    /// Marks wait for a command to ride with.
+    pub(super) wants_ride: AtomicBool,
+    /// Told when there is something to flush.
+    pub(super) waiting: Notify,
 }
 
 impl Accounting {
@@ -44,9 +45,8 @@ impl Accounting {
             is_on,
             owners: Arc::new(Owners::new(is_on)),
             connections: Connections::default(),
-            data: groups.map(|group| (group, DataMarks::default())).collect(),
+            data: groups.map(|group| (group, Arc::default())).collect(),
             damage: Told::default(),
-            waiting: Notify::new(),
             responses: AtomicU64::new(0),
         }
     }
@@ -54,6 +54,11 @@ impl Accounting {
     /// Whether accounts are kept (`account.enabled`).
     pub fn is_on(&self) -> bool {
         self.is_on
+    }
+
+    /// A data group's marks, which ride with its commands; None if there are none to ride.
+    pub fn riders(&self, group: RaftGroup) -> Option<Arc<DataMarks>> {
+        self.data.get(&group).filter(|_| self.is_on).cloned()
     }
 
     /// A client connected; gives the connection's number.
@@ -70,6 +75,22 @@ impl Accounting {
     pub fn spoke(&self, connection: u64, group: &str) {
         if self.is_on {
             self.connections.spoke(connection, group);
+        }
+    }
+
+    /// It asks for these partitions.
+    pub fn asked(
+        &self,
+        (connection, client): (u64, SocketAddr),
+        client_id: &str,
+        now: Timestamp,
+        partitions: impl Iterator<Item = TopicPartition>,
+    ) {
+        let mut partitions = partitions.peekable();
+        if self.is_on && partitions.peek().is_some() {
+            let ip = client.ip().to_canonical();
+            let is_held = || self.owners.is_any_held(partitions, (ip, client_id));
+            self.connections.asked(connection, now, is_held);
         }
     }
 

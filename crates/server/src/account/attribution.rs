@@ -4,8 +4,12 @@
 use std::sync::Arc;
 
 use tallymq_broker::group::GroupId;
+use tallymq_model::Timestamp;
 
 use super::owners::Owner;
+
+/// How long a connection reads what nobody holds until it is clear that it is no member's that was put out.
+const ALONE_AFTER_MS: i64 = 5_000;
 
 /// Whom a connection belongs to, as far as it has shown.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -13,6 +17,13 @@ pub enum Binding {
     /// Nobody knows.
     #[default]
     Free,
+    /// It began with a fetch of what no member held that it could be, then. A member may do so for a moment, until it hears that
+    /// it was put out.
+    Strange(Timestamp),
+    /// It went on like that: it reads without a group.
+    Alone,
+    /// It once fetched as a member, of what none that it could be holds any more.
+    Loose,
     /// It fetched what only this group's member can have fetched: a consumer instance has one group.
     Fetches(GroupId),
     /// It spoke as a member of this group.
@@ -38,8 +49,31 @@ impl Binding {
         match self {
             Binding::Speaks(known) if known.as_str() != group => *self = Binding::Many,
             Binding::Speaks(_) | Binding::Many => {}
-            Binding::Free | Binding::Fetches(_) => *self = Binding::Speaks(group.into()),
+            _ => *self = Binding::Speaks(group.into()),
         }
+    }
+
+    /// Whether nobody knows yet if it reads without a group.
+    pub fn is_open(&self) -> bool {
+        matches!(self, Binding::Free | Binding::Strange(_))
+    }
+
+    /// It asks for partitions; `held` if any is held by a member that it may belong to. A member's client asks for nothing
+    /// before it holds something.
+    pub fn asked(&mut self, held: bool, now: Timestamp) {
+        match *self {
+            Binding::Free if !held => *self = Binding::Strange(now),
+            Binding::Strange(_) if held => *self = Binding::Loose,
+            Binding::Strange(since) if now.0.saturating_sub(since.0) >= ALONE_AFTER_MS => {
+                *self = Binding::Alone
+            }
+            _ => {}
+        }
+    }
+
+    /// Whether it belongs to this group beyond doubt.
+    pub fn is_certain(&self, group: &GroupId) -> bool {
+        matches!(self, Binding::Speaks(known) if known == group)
     }
 }
 
@@ -48,9 +82,9 @@ pub fn attribute(candidates: Vec<Vec<Arc<Owner>>>, binding: &mut Binding) -> Vec
     if let Binding::Fetches(group) = binding
         && !candidates.iter().flatten().any(|owner| owner.group == *group)
     {
-        *binding = Binding::Free;
+        *binding = Binding::Loose;
     }
-    if *binding == Binding::Free
+    if matches!(binding, Binding::Free | Binding::Strange(_) | Binding::Loose)
         && let Some([only]) = candidates.iter().map(Vec::as_slice).find(|fitting| fitting.len() == 1)
     {
         *binding = Binding::Fetches(only.group.clone());
@@ -72,8 +106,9 @@ fn one(mut fitting: Vec<Arc<Owner>>, binding: &Binding) -> ToWhom {
             Some(at) => ToWhom::Exact(fitting.swap_remove(at)),
             None => ToWhom::Possible(fitting),
         },
-        Binding::Free | Binding::Many if fitting.len() == 1 => ToWhom::Exact(fitting.swap_remove(0)),
-        Binding::Free | Binding::Many => ToWhom::Possible(fitting),
+        Binding::Alone => ToWhom::Possible(fitting),
+        _ if fitting.len() == 1 => ToWhom::Exact(fitting.swap_remove(0)),
+        _ => ToWhom::Possible(fitting),
     }
 }
 
@@ -125,7 +160,34 @@ mod tests {
         assert_eq!(fetch(&[&["h"]], &mut binding), ["=h"]);
         assert_eq!(binding, Binding::Fetches("h".into()));
         assert_eq!(fetch(&[&[]], &mut binding), ["-"]);
-        assert_eq!(binding, Binding::Free);
+        binding.asked(false, Timestamp(0));
+        binding.asked(false, Timestamp(ALONE_AFTER_MS));
+        assert_eq!(fetch(&[&["g"]], &mut binding), ["=g"], "it comes back: it was a consumer's before");
+    }
+
+    #[test]
+    fn a_connection_that_read_before_anybody_held_anything_is_nobodys_for_certain() {
+        let mut binding = Binding::Free;
+        binding.asked(false, Timestamp(1));
+        assert_eq!(fetch(&[&[]], &mut binding), ["-"]);
+        binding.asked(false, Timestamp(1 + ALONE_AFTER_MS));
+        assert_eq!(fetch(&[&["g"], &["g", "h"]], &mut binding), ["?g", "?g?h"]);
+        binding.spoke("g");
+        assert_eq!(fetch(&[&["g"]], &mut binding), ["=g"]);
+        let mut members = Binding::Free;
+        members.asked(true, Timestamp(1));
+        members.asked(false, Timestamp(1 + ALONE_AFTER_MS));
+        assert_eq!(fetch(&[&["g"]], &mut members), ["=g"]);
+    }
+
+    #[test]
+    fn a_member_that_was_put_out_and_has_not_heard_of_it_is_no_reader_without_a_group() {
+        let mut binding = Binding::Free;
+        binding.asked(false, Timestamp(1));
+        binding.asked(false, Timestamp(1_000));
+        binding.asked(true, Timestamp(4_000));
+        binding.asked(false, Timestamp(10_000));
+        assert_eq!(fetch(&[&["g"]], &mut binding), ["=g"]);
     }
 
     #[test]

@@ -11,54 +11,94 @@ use crate::node::Node;
 
 /// Damaged places that are remembered; what is found beyond is only in the log of the process.
 const PLACES_MAX: usize = 4096;
+/// Damaged places that are joined on either side of the one that was found.
+const NEIGHBOURS_MAX: usize = 64;
 /// Reads that measuring one damage may take.
 const PROBES_MAX: usize = 256;
 
-/// Places that the accounts were told of since the start: a client asks for them again and again.
+/// Places that the accounts were told of since the start, or are about to be: a client asks for them again and again.
 #[derive(Default)]
 pub struct Told(Mutex<BTreeSet<(TopicPartition, Offset)>>);
 
 impl Told {
-    /// Whether this is news.
-    fn is_news(&self, tp: TopicPartition, at: Offset) -> bool {
+    /// Whether this is news; then it is measured by who asked, and forgotten again unless it comes to be told.
+    fn is_news(&self, place: (TopicPartition, Offset)) -> bool {
         let mut told = self.0.lock();
-        told.len() < PLACES_MAX && told.insert((tp, at))
+        told.len() < PLACES_MAX && told.insert(place)
+    }
+
+    /// It was not told: whoever finds it next tries again.
+    fn forget(&self, place: (TopicPartition, Offset)) {
+        self.0.lock().remove(&place);
     }
 }
 
 impl Node {
     /// A read from an offset found damage. Measures it, and enters what is lost.
     pub fn found_damage(self: &Arc<Self>, data: RaftGroup, log: Arc<PartitionLog>, at: Offset) {
-        if !self.accounting.is_on() || !self.accounting.damage.is_news(log.topic_partition(), at) {
+        let place = (log.topic_partition(), at);
+        if !self.accounting.is_on() || !self.accounting.damage.is_news(place) {
             return;
         }
         let node = self.clone();
         tokio::spawn(async move {
-            let probed = log.clone();
-            let measured = tokio::task::spawn_blocking(move || extent(&probed, at)).await;
-            let (Ok(Some((from, to, why))), Some(handle)) = (measured, node.data(data)) else { return };
-            let tp = log.topic_partition();
-            let lost = AccountCommand::Lost { tp, from, to, why: why.into(), at: node.now() };
-            if let Err(error) = handle.propose(DataCommand::Account(lost)).await {
-                tracing::warn!(%error, partition = %tp, "damage could not be entered in the account");
+            if !node.enter_damage(data, log, at).await {
+                node.accounting.damage.forget(place);
             }
         });
     }
+
+    /// Whether it was entered.
+    async fn enter_damage(&self, data: RaftGroup, log: Arc<PartitionLog>, at: Offset) -> bool {
+        let tp = log.topic_partition();
+        let measured = tokio::task::spawn_blocking(move || extent(&log, at)).await;
+        let (Ok(Some((from, to, why))), Some(handle)) = (measured, self.data(data)) else { return false };
+        let lost = AccountCommand::Lost { tp, from, to, why: why.into(), at: self.now() };
+        match handle.propose(DataCommand::Account(lost)).await {
+            Ok(_) => true,
+            Err(error) => {
+                tracing::warn!(%error, partition = %tp, "damage could not be entered in the account");
+                false
+            }
+        }
+    }
 }
 
-/// The offsets around `at` that cannot be read, and why; None if it can be read after all.
+/// The offsets around `at` that cannot be read, and why; None if `at` can be read after all.
 fn extent(log: &PartitionLog, at: Offset) -> Option<(Offset, Offset, String)> {
     let (log_start, log_end) = log.bounds();
     let damage = |offset: i64| match log.read(Offset(offset), 1, true) {
-        Err(ReadError::Corrupt(damage)) => Some(damage.to_string()),
+        Err(ReadError::Corrupt(damage)) => Some(damage),
         _ => None,
     };
-    let why = damage(at.0)?;
-    let (first, last) = span(at.0, (log_start.0, log_end.0), |offset| damage(offset).is_some());
+    let why = damage(at.0)?.to_string();
+    let place = |offset: i64| damage(offset).map(|damage| (damage.file, damage.position));
+    let (first, last) = unreadable(at.0, (log_start.0, log_end.0), place);
     Some((Offset(first), Offset(last), why))
 }
 
-/// The stretch around `at` inside `bounds` where `is_bad` holds, if it holds without gaps; a few questions suffice.
+/// The stretch around `at` where every offset has a damaged place. Offsets that one place hides follow each other: a read comes to
+/// a damaged batch from the indexed place before it, and from no offset behind the next indexed one. So each place is measured by
+/// itself, and those that touch are joined; what is between two that do not can be read.
+fn unreadable<P: PartialEq>(at: i64, bounds: (i64, i64), place: impl Fn(i64) -> Option<P>) -> (i64, i64) {
+    let measure = |at: i64| {
+        let here = place(at)?;
+        Some(span(at, bounds, |offset| place(offset).as_ref() == Some(&here)))
+    };
+    let (mut first, mut last) = measure(at).unwrap_or((at, at));
+    for _ in 0..NEIGHBOURS_MAX {
+        let Some((_, further)) = measure(last).filter(|_| last < bounds.1) else { break };
+        last = further;
+    }
+    for _ in 0..NEIGHBOURS_MAX {
+        let Some((further, _)) = measure(first - 1).filter(|_| first > bounds.0) else { break };
+        first = further;
+    }
+    (first, last)
+}
+
+/// The stretch around `at` inside `bounds` where `is_bad` holds, if it holds without gaps; a few questions suffice. Where they do
+/// not, only what was found to be bad counts.
 fn span(at: i64, (start, end): (i64, i64), is_bad: impl Fn(i64) -> bool) -> (i64, i64) {
     let mut probes = 0;
     let mut search = |sign: i64, limit: i64| {
@@ -93,6 +133,8 @@ fn span(at: i64, (start, end): (i64, i64), is_bad: impl Fn(i64) -> bool) -> (i64
 
 #[cfg(test)]
 mod tests {
+    use tallymq_model::{PartitionIndex, TopicId};
+
     use super::*;
 
     #[test]
@@ -108,5 +150,35 @@ mod tests {
         assert!(asked.get() < 4 * 80, "{}", asked.get());
         assert_eq!(span(7, (7, 8), |_| true), (7, 8));
         assert_eq!(span(5, (0, 10), |_| true), (0, 10));
+    }
+
+    #[test]
+    fn what_is_good_between_two_damages_is_not_lost() {
+        // Doubling steps from 1 find 2, 3 and 5 damaged, and never ask for 4.
+        let place = |offset: i64| match offset {
+            1..=3 => Some("one"),
+            5..=8 => Some("another"),
+            _ => None,
+        };
+        assert_eq!(unreadable(1, (0, 20), place), (1, 4));
+        assert_eq!(unreadable(8, (0, 20), place), (5, 9));
+    }
+
+    #[test]
+    fn damages_that_touch_are_one_loss() {
+        let place = |offset: i64| (3..17).contains(&offset).then_some(offset / 5);
+        for at in 3..17 {
+            assert_eq!(unreadable(at, (0, 40), place), (3, 17));
+            assert_eq!(unreadable(at, (3, 17), place), (3, 17));
+        }
+    }
+
+    #[test]
+    fn what_was_not_told_is_news_again() {
+        let told = Told::default();
+        let tp = TopicPartition { topic: TopicId::default(), partition: PartitionIndex(0) };
+        assert!(told.is_news((tp, Offset(7))) && !told.is_news((tp, Offset(7))));
+        told.forget((tp, Offset(7)));
+        assert!(told.is_news((tp, Offset(7))));
     }
 }

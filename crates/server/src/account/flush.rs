@@ -1,25 +1,24 @@
-//! Brings marks into the log: before a commit that may rely on them, and now and then. Waits for no disk.
+//! Brings marks into the log: before a commit that may rely on them, with other commands, and now and then. Waits for no disk.
 
-use std::{net::SocketAddr, sync::atomic::Ordering, time::Duration};
+use std::{net::SocketAddr, sync::atomic::Ordering};
 
+use futures_util::future::join_all;
 use tallymq_broker::{
     account::{AccountCommand, Committer, CommitterKind, Who},
-    data::DataCommand,
+    data::{DataCommand, DataOutcome},
     group::{GroupError, GroupId},
 };
-use tallymq_consensus::ProposeError;
+use tallymq_consensus::{Proposal, ProposeError, Room};
 use tallymq_model::{Offset, RaftGroup, TopicPartition};
 use tokio::time::sleep;
 
-use super::{Accounting, Peer, accounting::DataMarks, marks::Commit, reads::Known, ready::Batch};
-use crate::node::{DataHandle, Node};
-
-/// How soon marks are looked at, when there are any: what a crash may take of them at least.
-const LOOK_INTERVAL: Duration = Duration::from_millis(25);
-/// Marks that are worth a command after one look; more wait for more looks.
-const READY_PER_LOOK: usize = 25;
-/// Looks after which they are flushed in any case.
-const LOOKS_MAX: u32 = 10;
+use super::{
+    Accounting, Peer,
+    marks::{Commit, Marks},
+    pace::{Due, LOOK_INTERVAL, Pace},
+    reads::Known,
+};
+use crate::node::{DataEntry, DataHandle, Node};
 
 /// Who commits positions, as the request says.
 pub struct CommitBy<'a> {
@@ -35,59 +34,73 @@ pub struct CommitBy<'a> {
     pub client: SocketAddr,
 }
 
-/// Marks that were taken; they go back unless they got their place in the log.
-struct Taken<'a> {
-    own: &'a DataMarks,
-    batch: Option<Batch>,
-}
+impl DataHandle {
+    /// The oldest marks, if there is room for them now; to be placed before the lock is given back.
+    fn rider(&self, marks: &mut Marks) -> Option<(Room, DataEntry)> {
+        let room = self.group.room_now(marks.next_size_bytes()?)?;
+        let command = marks.take(room.size_bytes())?.into_command();
+        Some((room, DataEntry(DataCommand::Account(command))))
+    }
 
-impl Drop for Taken<'_> {
-    fn drop(&mut self) {
-        if let Some(batch) = self.batch.take() {
-            self.own.marks.lock().give_back(batch);
+    /// Queues a command; its place in the log among later ones is fixed when this returns. Marks that wait for a ride go along:
+    /// then they cost neither an entry nor a sync of their own.
+    pub async fn enqueue(&self, command: DataCommand) -> Result<Proposal<DataOutcome>, ProposeError> {
+        let entry = DataEntry(command);
+        let room = self.group.room(tallymq_consensus::Command::size_bytes(&entry)).await?;
+        if let Some(own) = self.marks.as_ref().filter(|own| own.wants_ride.swap(false, Ordering::AcqRel)) {
+            let mut marks = own.marks.lock();
+            if let Some(rider) = self.rider(&mut marks) {
+                return self.group.place_with_rider((room, entry), rider);
+            }
+        }
+        self.group.place(room, entry)
+    }
+
+    /// Enqueues all marks that are ready: when this returns they are in the log before whatever is enqueued later.
+    pub async fn flush_marks(&self) -> Result<(), ProposeError> {
+        let Some(own) = &self.marks else { return Ok(()) };
+        loop {
+            let Some(size_bytes) = own.marks.lock().next_size_bytes() else { return Ok(()) };
+            // Nothing is held while this waits; more may be ready then, or nothing any more.
+            let room = self.group.room(size_bytes).await?;
+            let mut marks = own.marks.lock();
+            if let Some(batch) = marks.take(room.size_bytes()) {
+                let command = DataCommand::Account(batch.into_command());
+                // Nobody waits for the outcome: marks have none.
+                drop(self.group.place(room, DataEntry(command))?);
+            }
+        }
+    }
+
+    /// Does so soon after there is something, but lets it ride with other commands first.
+    async fn flush_forever(&self) {
+        let Some(own) = &self.marks else { return std::future::pending().await };
+        let mut pace = Pace::default();
+        loop {
+            own.waiting.notified().await;
+            loop {
+                sleep(LOOK_INTERVAL).await;
+                let ready = own.marks.lock().ready();
+                match pace.look(ready) {
+                    Due::Nothing => break,
+                    Due::Later => {}
+                    Due::Ride => own.wants_ride.store(true, Ordering::Release),
+                    Due::Alone => {
+                        own.wants_ride.store(false, Ordering::Release);
+                        if let Err(error) = self.flush_marks().await {
+                            tracing::warn!(%error, group = %self.id, "deliveries could not be entered in the account");
+                        }
+                    }
+                }
+            }
         }
     }
 }
 
 impl Accounting {
-    /// Enqueues everything that is ready: when this returns it is in the log before whatever is enqueued later.
-    pub async fn flush(&self, handle: &DataHandle) -> Result<(), ProposeError> {
-        let Some(own) = self.data.get(&handle.id) else { return Ok(()) };
-        let _turn = own.turn.lock().await;
-        loop {
-            let batch = own.marks.lock().take();
-            let Some(batch) = batch else { return Ok(()) };
-            let command = DataCommand::Account(batch.command());
-            let mut taken = Taken { own, batch: Some(batch) };
-            // Nobody waits for the outcome: marks have none.
-            drop(handle.enqueue(command).await?);
-            taken.batch = None;
-        }
-    }
-
-    /// Does so soon after there is something, and the later the more there is: a mark is short-lived where a crash would take
-    /// many of few, and the journal stays small where there are thousands of partitions.
+    /// Brings marks into the logs of all data groups, each in its own time.
     pub async fn flush_forever(&self, node: &Node) {
-        loop {
-            self.waiting.notified().await;
-            sleep(LOOK_INTERVAL).await;
-            for handle in node.data_groups() {
-                let Some(own) = self.data.get(&handle.id) else { continue };
-                let ready = own.marks.lock().ready();
-                let looks = own.looks.fetch_add(1, Ordering::Relaxed) + 1;
-                if ready == 0 || looks >= LOOKS_MAX || looks as usize * READY_PER_LOOK >= ready {
-                    own.looks.store(0, Ordering::Relaxed);
-                } else {
-                    self.waiting.notify_one();
-                    continue;
-                }
-                if ready > 0
-                    && let Err(error) = self.flush(handle).await
-                {
-                    tracing::warn!(%error, group = %handle.id, "deliveries could not be entered in the account");
-                }
-            }
-        }
+        join_all(node.data_groups().map(DataHandle::flush_forever)).await;
     }
 }
 
@@ -128,7 +141,9 @@ impl Node {
         let accounting = &self.accounting;
         let Some(own) = accounting.data.get(&handle.id).filter(|_| accounting.is_on()) else { return Ok(()) };
         let peer = Peer::new(by.client, by.client_id);
-        let commit = Commit { peer: &peer, group: by.group, is_member: by.is_member, positions };
+        let CommitBy { group, member, is_member, .. } = *by;
+        let holds = |tp| accounting.owners.holds(group, tp);
+        let commit = Commit { peer: &peer, group, member, is_member, holds: &holds, positions };
         let known = |tp| {
             let state = handle.view.state();
             Known {
@@ -137,7 +152,10 @@ impl Node {
             }
         };
         own.marks.lock().before(&commit, |number| accounting.connections.is_open(number), known);
-        accounting.flush(handle).await
+        if tallymq_model::planted("account-not-in-commit-group") {
+            return Ok(());
+        }
+        handle.flush_marks().await
     }
 
     /// The coordinator refused a commit: if that was because the member is fenced, its account counts it.

@@ -6,7 +6,7 @@ use tallymq_broker::{
     account::Witness,
     group::{GroupId, Text},
 };
-use tallymq_model::{Offset, RaftGroup, TopicPartition};
+use tallymq_model::{Offset, RaftGroup, Timestamp, TopicPartition};
 
 use super::{
     Accounting, Peer,
@@ -57,7 +57,8 @@ impl Node {
         let ip = client.ip().to_canonical();
         let partitions = ranges.iter().map(|range| range.tp);
         let candidates = accounting.owners.candidates(partitions, (ip, client_id));
-        let whose = accounting.connections.with(connection, |binding| attribute(candidates, binding));
+        let at = self.now();
+        let whose = accounting.connections.whose(connection, at, |binding| attribute(candidates, binding));
         let mut marks: Vec<(RaftGroup, Mark)> = Vec::with_capacity(ranges.len());
         for (range, to_whom) in ranges.iter().zip(whose) {
             marks.extend(self.mark(range, to_whom).map(|mark| (range.data, mark)));
@@ -68,7 +69,7 @@ impl Node {
         let peer = Peer { ip, client_id: client_id.into() };
         let address = Text::from(client.to_string());
         let fetcher = Arc::new(Fetcher { peer, address, connection });
-        Some(self.register(fetcher, marks).await)
+        Some(self.register((fetcher, at), marks).await)
     }
 
     /// A mere position says something only where it opens an account. A doubtful delivery is told only to accounts that there
@@ -95,9 +96,13 @@ impl Node {
         Some(Mark { tp, from, to, witness, told, doubtful })
     }
 
-    async fn register(&self, fetcher: Arc<Fetcher>, mut marks: Vec<(RaftGroup, Mark)>) -> HandedOver {
+    async fn register(
+        &self,
+        (fetcher, at): (Arc<Fetcher>, Timestamp),
+        mut marks: Vec<(RaftGroup, Mark)>,
+    ) -> HandedOver {
         let accounting = &self.accounting;
-        let (number, at) = (accounting.next_response(), self.now());
+        let number = accounting.next_response();
         marks.sort_by_key(|(data, _)| *data);
         let mut handed = HandedOver { accounting: accounting.clone(), number, data: Vec::new() };
         for some in marks.chunk_by(|(one, _), (other, _)| one == other) {
@@ -107,7 +112,7 @@ impl Node {
                 && let Some(handle) = self.data(data)
             {
                 // Readers wait for the log here, so that what it does not have yet stays bounded. What fails stays noted.
-                let _ = accounting.flush(handle).await;
+                let _ = handle.flush_marks().await;
             }
             let marks = some.iter().map(|(_, mark)| mark.clone()).collect();
             own.marks.lock().register(number, Response { fetcher: fetcher.clone(), at, marks });
@@ -122,9 +127,9 @@ impl Watcher for HandedOver {
         for data in std::mem::take(&mut self.data) {
             if let Some(own) = self.accounting.data.get(&data) {
                 own.marks.lock().written(self.number);
+                own.waiting.notify_one();
             }
         }
-        self.accounting.waiting.notify_one();
     }
 }
 

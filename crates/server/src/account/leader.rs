@@ -1,18 +1,15 @@
-//! What a node that leads says to its accounts when it begins and when it stops, and when partitions are added. After a start
+//! What a node that leads says to its accounts when it begins and when it stops, and who accounts for a topic. After a start
 //! that no orderly stop went before, marks may be missing; nothing may be served before that is in the log.
 
 use std::collections::BTreeSet;
 
-use tallymq_broker::{
-    account::{AccountCommand, OpenFrom, Who},
-    data::DataCommand,
-    group::GroupId,
-    metadata::Topic,
-};
+use tallymq_broker::{account::AccountCommand, data::DataCommand, group::GroupId, metadata::Topic};
 use tallymq_consensus::ProposeError;
-use tallymq_model::{Offset, PartitionIndex, TopicPartition};
 
 use crate::node::{DataHandle, Node};
+
+/// Partitions of one command.
+const PARTITIONS_PER_COMMAND: usize = 1000;
 
 impl Node {
     /// Before anything is served: accounts are kept or not, as configured, and what a crash may have taken is said.
@@ -47,26 +44,23 @@ impl Node {
     }
 
     async fn end_account(&self, handle: &DataHandle) -> Result<(), ProposeError> {
-        self.accounting.flush(handle).await?;
-        let is_complete =
-            self.accounting.data.get(&handle.id).is_some_and(|own| own.marks.lock().is_complete());
-        if is_complete {
-            let at = self.now();
-            handle.propose(DataCommand::Account(AccountCommand::MarksComplete { at })).await?;
+        handle.flush_marks().await?;
+        // What clients read in nobody's name is forgotten now. That concerns only the partitions they read, and only so far.
+        let Some(below) = handle.marks.as_ref().and_then(|own| own.marks.lock().doubts()) else {
+            return Ok(());
+        };
+        let at = self.now();
+        for some in below.chunks(PARTITIONS_PER_COMMAND) {
+            let doubt = AccountCommand::ReadsInDoubt { below: some.to_vec(), at };
+            drop(handle.enqueue(DataCommand::Account(doubt)).await?);
         }
+        handle.propose(DataCommand::Account(AccountCommand::MarksComplete { at })).await?;
         Ok(())
     }
 
-    /// Partitions were added to a topic: every group that keeps an account of it does so for them too, from their beginning,
-    /// wherever its other accounts are.
-    pub(crate) async fn open_added_accounts(
-        &self,
-        topic: &Topic,
-        first_new: PartitionIndex,
-    ) -> Result<(), ProposeError> {
-        if !self.accounting.is_on() {
-            return Ok(());
-        }
+    /// The groups that account for a topic in any data group: partitions that are added to it are theirs from the beginning,
+    /// wherever they live.
+    pub(crate) fn accounting_groups(&self, topic: &Topic) -> Vec<GroupId> {
         let mut groups: BTreeSet<GroupId> = BTreeSet::new();
         for (tp, data) in topic.topic_partitions() {
             if let Some(handle) = self.data(data) {
@@ -74,25 +68,6 @@ impl Node {
                 groups.extend(state.accounts().of_partition(tp).map(|(group, _)| group.clone()));
             }
         }
-        let mut pending = Vec::new();
-        for handle in self.data_groups().filter(|_| !groups.is_empty()) {
-            let new = topic.topic_partitions().filter(|(tp, _)| tp.partition >= first_new);
-            let partitions: Vec<TopicPartition> =
-                new.filter(|(_, data)| *data == handle.id).map(|(tp, _)| tp).collect();
-            for group in groups.iter().filter(|_| !partitions.is_empty()) {
-                let command = AccountCommand::OpenAccount {
-                    group: group.clone(),
-                    partitions: partitions.clone(),
-                    from: OpenFrom::Offset(Offset::ZERO),
-                    by: Who::default(),
-                    at: self.now(),
-                };
-                pending.push(handle.enqueue(DataCommand::Account(command)).await?);
-            }
-        }
-        for proposal in pending {
-            proposal.await?;
-        }
-        Ok(())
+        groups.into_iter().collect()
     }
 }

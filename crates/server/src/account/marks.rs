@@ -1,6 +1,9 @@
 //! The marks of one data group's partitions on their way into its log. Pure: no lock, no clock.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
 
 use tallymq_broker::{
     account::Witness,
@@ -47,8 +50,22 @@ impl Mark {
         self.told.is_empty() && self.doubtful.is_empty()
     }
 
-    fn may_be_of(&self, group: &GroupId) -> bool {
-        self.told.iter().any(|owner| owner.group == *group) || self.doubtful.contains(group)
+    /// Whether whoever commits is who fetched this: then it has all of it. Somebody else's commit says nothing of what this
+    /// fetcher got, also if it is made in the name of the same group.
+    fn is_committers(&self, fetcher: &Peer, commit: &Commit<'_>) -> bool {
+        if let Some(owner) = self.told.iter().find(|owner| owner.group == *commit.group) {
+            return commit.is_member && *owner.member.0 == *commit.member;
+        }
+        let may_be = self.is_nobodys() || self.doubtful.contains(commit.group);
+        may_be && fetcher == commit.peer
+    }
+
+    /// Whether it may be, if it is not certain: another client of that name may be behind both.
+    fn may_be_committers(&self, fetcher: &Peer, commit: &Commit<'_>) -> bool {
+        let is_told = self.told.iter().any(|owner| owner.group == *commit.group);
+        let may_be = self.is_nobodys() || self.doubtful.contains(commit.group);
+        let is_peers = fetcher == commit.peer && !commit.is_member;
+        !is_told && (is_peers || (may_be && fetcher.client_id == commit.peer.client_id))
     }
 }
 
@@ -69,17 +86,24 @@ pub struct Commit<'a> {
     pub peer: &'a Peer,
     /// In whose name.
     pub group: &'a GroupId,
+    /// As this member; empty for none.
+    pub member: &'a str,
     /// As a member.
     pub is_member: bool,
+    /// Whether the group's members hold the partition, as far as the broker can read their assignments.
+    pub holds: &'a (dyn Fn(TopicPartition) -> bool + Sync),
     /// What.
     pub positions: &'a [(TopicPartition, Offset)],
 }
 
-/// All marks that the log does not have yet, and what was read without an owner.
+/// All marks that the log does not have yet, and what was read without an owner. Invariant: `on_its_way` names each response
+/// of `unwritten` once at each partition of its marks, and nothing else.
 #[derive(Debug, Default)]
 pub struct Marks {
     /// Responses whose bytes have not all left, by number.
-    unwritten: BTreeMap<u64, Response>,
+    unwritten: HashMap<u64, Response>,
+    /// The same by partition, in the order in which they were answered: a commit looks only at its own partitions.
+    on_its_way: HashMap<TopicPartition, Vec<u64>>,
     ready: Ready,
     reads: Reads,
 }
@@ -87,28 +111,57 @@ pub struct Marks {
 impl Marks {
     /// A response that is about to be handed to its socket.
     pub fn register(&mut self, number: u64, response: Response) {
+        for mark in &response.marks {
+            let numbers = self.on_its_way.entry(mark.tp).or_default();
+            if numbers.last() != Some(&number) {
+                numbers.push(number);
+            }
+        }
         self.unwritten.insert(number, response);
     }
 
     /// All of it has left.
     pub fn written(&mut self, number: u64) {
-        if let Some(response) = self.unwritten.remove(&number) {
+        if let Some(response) = self.take_unwritten(number) {
             self.settle(response);
         }
     }
 
     /// Its connection ended before that.
     pub fn withdrawn(&mut self, number: u64) {
-        self.unwritten.remove(&number);
+        self.take_unwritten(number);
+    }
+
+    fn take_unwritten(&mut self, number: u64) -> Option<Response> {
+        let response = self.unwritten.remove(&number)?;
+        for mark in &response.marks {
+            if let Some(numbers) = self.on_its_way.get_mut(&mark.tp) {
+                numbers.retain(|other| *other != number);
+                if numbers.is_empty() {
+                    self.on_its_way.remove(&mark.tp);
+                }
+            }
+        }
+        Some(response)
+    }
+
+    /// What of a partition has not all left, with its response.
+    fn unwritten_of(&self, tp: TopicPartition) -> impl Iterator<Item = (u64, &Response, &Mark)> {
+        let numbers = self.on_its_way.get(&tp).into_iter().flatten();
+        let responses = numbers.filter_map(move |number| Some((*number, self.unwritten.get(number)?)));
+        responses.flat_map(move |(number, response)| {
+            let marks = response.marks.iter().filter(move |mark| mark.tp == tp);
+            marks.map(move |mark| (number, response, mark))
+        })
     }
 
     /// Whether this client read any of these partitions in nobody's name.
     pub fn has_unclaimed(&self, peer: &Peer, mut partitions: impl Iterator<Item = TopicPartition>) -> bool {
         partitions.any(|tp| {
-            let on_its_way = self.unwritten.values().filter(|response| response.fetcher.peer == *peer);
-            let mut marks = on_its_way.flat_map(|response| &response.marks);
+            let mut on_its_way =
+                self.unwritten_of(tp).filter(|(_, response, _)| response.fetcher.peer == *peer);
             self.reads.has_unclaimed(peer, tp)
-                || marks.any(|mark| mark.tp == tp && mark.is_nobodys() && mark.from < mark.to)
+                || on_its_way.any(|(_, _, mark)| mark.is_nobodys() && mark.from < mark.to)
         })
     }
 
@@ -121,32 +174,48 @@ impl Marks {
     ) {
         self.settle_overtaken(commit);
         for &(tp, to) in commit.positions {
-            let Commit { peer, group, is_member, .. } = *commit;
-            let claim = Claim { peer, group, is_member, tp, to };
+            let Commit { peer, group, is_member, holds, .. } = *commit;
+            self.doubt_overtaken(commit, (tp, to), || known(tp).is_open);
+            let claim = Claim { peer, group, is_member, is_held: holds(tp), tp, to };
             for claimed in self.reads.claim(claim, &is_open, || known(tp)) {
                 let Read { from, to, connection, address, at, .. } = claimed.read;
-                let member = Text::from("");
-                let key =
-                    ReaderKey { group: group.clone(), member, client_id: peer.client_id.clone(), connection };
-                self.ready.add(key, &address, Got { tp, from, to, witness: claimed.witness, at });
+                let got = Got { tp, from, to, witness: claimed.witness, at };
+                self.ready.add(reader_key(commit, connection), &address, got);
             }
         }
     }
 
-    /// Whoever commits what is in a response has got it, also if its last bytes left only just now and nobody has said so yet.
+    /// Whoever commits what it was sent has got it, also if its last bytes left only just now and nobody has said so yet.
     fn settle_overtaken(&mut self, commit: &Commit<'_>) {
-        let is_passed =
-            |mark: &Mark| commit.positions.iter().any(|(tp, to)| *tp == mark.tp && mark.from < *to);
-        let overtaken = self.unwritten.iter().filter(|(_, response)| {
-            let is_peers = response.fetcher.peer.client_id == commit.peer.client_id;
-            response.marks.iter().any(|mark| {
-                let is_its =
-                    mark.may_be_of(commit.group) || (is_peers && (mark.is_nobodys() || !commit.is_member));
-                is_its && is_passed(mark)
-            })
-        });
-        let overtaken: Vec<u64> = overtaken.map(|(number, _)| *number).collect();
+        let mut overtaken = BTreeSet::new();
+        for (tp, to) in commit.positions {
+            let passed = self.unwritten_of(*tp).filter(|(_, _, mark)| mark.from < *to);
+            let its = passed.filter(|(_, response, mark)| mark.is_committers(&response.fetcher.peer, commit));
+            overtaken.extend(its.map(|(number, ..)| number));
+        }
         overtaken.into_iter().for_each(|number| self.written(number));
+    }
+
+    /// What is on its way to somebody who may be the committer is in doubt for its group, and stays on its way.
+    fn doubt_overtaken(
+        &mut self,
+        commit: &Commit<'_>,
+        (tp, to): (TopicPartition, Offset),
+        has_account: impl Fn() -> bool,
+    ) {
+        let passed = self.unwritten_of(tp).filter(|(_, _, mark)| mark.from < to && mark.from < mark.to);
+        let may_be =
+            passed.filter(|(_, response, mark)| mark.may_be_committers(&response.fetcher.peer, commit));
+        let found: Vec<_> = may_be
+            .map(|(_, response, mark)| (response.fetcher.clone(), response.at, mark.from, mark.to))
+            .collect();
+        if found.is_empty() || !has_account() {
+            return;
+        }
+        for (fetcher, at, from, end) in found {
+            let got = Got { tp, from, to: end, witness: Witness::Possible, at };
+            self.ready.add(reader_key(commit, fetcher.connection), &fetcher.address, got);
+        }
     }
 
     fn settle(&mut self, response: Response) {
@@ -170,14 +239,14 @@ impl Marks {
         }
     }
 
-    /// The next command's worth.
-    pub fn take(&mut self) -> Option<Batch> {
-        self.ready.take()
+    /// How large the next command would be; None if nothing is ready.
+    pub fn next_size_bytes(&self) -> Option<usize> {
+        self.ready.next_size_bytes()
     }
 
-    /// What did not get into the log.
-    pub fn give_back(&mut self, batch: Batch) {
-        self.ready.give_back(batch);
+    /// The next command's worth, if its command is no larger.
+    pub fn take(&mut self, size_bytes_max: usize) -> Option<Batch> {
+        self.ready.take(size_bytes_max)
     }
 
     /// How many deliveries wait for their command.
@@ -190,10 +259,16 @@ impl Marks {
         self.ready.is_crowded()
     }
 
-    /// Whether the log will know all that a later commit may rely on, once everything that is ready is in it.
-    pub fn is_complete(&self) -> bool {
-        self.unwritten.is_empty() && !self.reads.is_unsettled()
+    /// Up to where each partition was read by who may still commit it, if everything that is ready is in the log; None if that
+    /// is not known.
+    pub fn doubts(&self) -> Option<Vec<(TopicPartition, Offset)>> {
+        if self.unwritten.is_empty() { self.reads.doubts() } else { None }
     }
+}
+
+fn reader_key(commit: &Commit<'_>, connection: u64) -> ReaderKey {
+    let client_id = commit.peer.client_id.clone();
+    ReaderKey { group: commit.group.clone(), member: Text::from(""), client_id, connection }
 }
 
 #[cfg(test)]
@@ -224,16 +299,31 @@ mod tests {
         Response { fetcher, at: Timestamp(1), marks }
     }
 
-    fn commit(marks: &mut Marks, group: &str, to: i64) {
-        let commit =
-            Commit { peer: &peer(), group: &group.into(), is_member: true, positions: &[(tp(), Offset(to))] };
+    /// A commit by member `m` of a group, from the peer that fetches; or by somebody else.
+    fn commit_by(marks: &mut Marks, (peer, group, member): (&Peer, &str, &str), to: i64) {
+        let commit = Commit {
+            peer,
+            group: &group.into(),
+            member,
+            is_member: !member.is_empty(),
+            holds: &|_| false,
+            positions: &[(tp(), Offset(to))],
+        };
         marks.before(&commit, |_| true, |_| Known { position: None, is_open: true });
     }
 
+    fn commit(marks: &mut Marks, group: &str, to: i64) {
+        commit_by(marks, (&peer(), group, "m"), to);
+    }
+
     fn taken(marks: &mut Marks) -> Vec<(i64, i64)> {
-        let batch = marks.take().map(|batch| batch.command());
+        said(marks).into_iter().map(|(from, to, _)| (from, to)).collect()
+    }
+
+    fn said(marks: &mut Marks) -> Vec<(i64, i64, bool)> {
+        let batch = marks.take(usize::MAX).map(Batch::into_command);
         let Some(AccountCommand::Deliver { deliveries, .. }) = batch else { return Vec::new() };
-        deliveries.iter().map(|one| (one.from.0, one.to.0)).collect()
+        deliveries.iter().map(|one| (one.from.0, one.to.0, one.witness == Witness::Exact)).collect()
     }
 
     #[test]
@@ -241,10 +331,10 @@ mod tests {
         let mut marks = Marks::default();
         marks.register(1, response(0, 10, Some("g")));
         marks.register(2, response(10, 20, Some("g")));
-        assert!(marks.ready() == 0 && !marks.is_complete());
+        assert!(marks.ready() == 0 && marks.doubts().is_none());
         marks.written(1);
         marks.withdrawn(2);
-        assert!(marks.is_complete());
+        assert!(marks.doubts().is_some() && marks.on_its_way.is_empty());
         assert_eq!(taken(&mut marks), [(0, 10)]);
         marks.written(2);
         assert_eq!(marks.ready(), 0);
@@ -275,6 +365,47 @@ mod tests {
         marks.written(2);
         commit(&mut marks, "g", 20);
         assert_eq!(taken(&mut marks), [(10, 20)]);
-        assert!(marks.is_complete());
+        assert_eq!(marks.doubts(), Some(Vec::new()));
+    }
+
+    #[test]
+    fn another_committer_of_the_same_group_settles_nothing_that_did_not_leave() {
+        let mut marks = Marks::default();
+        marks.register(1, response(0, 10, Some("g")));
+        commit_by(&mut marks, (&peer(), "g", "another member"), 10);
+        assert_eq!(taken(&mut marks), []);
+        let tool = Peer { ip: IpAddr::from([127, 0, 0, 9]), client_id: "tool".into() };
+        commit_by(&mut marks, (&tool, "g", ""), 10);
+        assert_eq!(taken(&mut marks), []);
+        marks.withdrawn(1);
+        assert_eq!(taken(&mut marks), [], "it was never delivered");
+    }
+
+    #[test]
+    fn what_is_on_its_way_to_another_group_is_only_in_doubt_for_who_may_be_its_reader() {
+        let mut marks = Marks::default();
+        marks.register(1, response(0, 10, Some("h")));
+        commit_by(&mut marks, (&peer(), "g", ""), 10);
+        assert_eq!(said(&mut marks), [(0, 10, false)]);
+        marks.written(1);
+        assert_eq!(said(&mut marks), [(0, 10, true)], "it was h's all the same");
+        marks.register(2, response(10, 20, None));
+        let elsewhere = Peer { ip: IpAddr::from([127, 0, 0, 9]), client_id: "c".into() };
+        commit_by(&mut marks, (&elsewhere, "g", ""), 20);
+        assert_eq!(said(&mut marks), [(10, 20, false)]);
+    }
+
+    #[test]
+    fn a_commit_looks_only_at_its_own_partitions() {
+        let mut marks = Marks::default();
+        let at = |partition| TopicPartition { partition: PartitionIndex(partition), ..tp() };
+        for number in 0..100 {
+            let mut response = response(0, 10, Some("g"));
+            response.marks[0].tp = at(number);
+            marks.register(number as u64, response);
+        }
+        assert_eq!(marks.unwritten_of(at(7)).count(), 1);
+        commit(&mut marks, "g", 10);
+        assert_eq!((marks.ready(), marks.unwritten.len(), marks.on_its_way.len()), (1, 99, 99));
     }
 }

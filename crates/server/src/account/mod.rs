@@ -21,12 +21,14 @@ pub mod journal;
 mod leader;
 mod marks;
 mod owners;
+mod pace;
 mod reads;
 mod ready;
 mod receipts;
+mod rivals;
 pub mod stored;
 
-pub use accounting::Accounting;
+pub use accounting::{Accounting, DataMarks};
 pub use flush::CommitBy;
 pub use handed::{FetchedRange, HandedOver};
 pub use owners::Owners;

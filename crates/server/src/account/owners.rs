@@ -1,13 +1,12 @@
 //! Which members hold which partitions, of all groups of the node. Follows the groups' durable state; decides nothing.
 
-use std::{
-    collections::{HashMap, HashSet},
-    net::IpAddr,
-    sync::Arc,
-};
+use std::{collections::HashMap, net::IpAddr, sync::Arc};
 
 use parking_lot::RwLock;
-use tallymq_broker::group::{GroupCommand, GroupId, GroupState, Groups, MemberId, Text};
+use tallymq_broker::group::{
+    GroupCommand, GroupId, GroupState, Groups, MemberId, Text,
+    durable::{ClassicMember, ConsumerMember},
+};
 use tallymq_model::{RaftGroup, TopicPartition};
 
 /// A member that holds partitions.
@@ -23,7 +22,7 @@ pub struct Owner {
     pub host: Option<IpAddr>,
 }
 
-/// The holders of all partitions. Invariant: `by_group` names exactly the partitions at which a group is in `by_partition`.
+/// The holders of all partitions. Invariant: `by_group` has exactly the holders that are in `by_partition`.
 pub struct Owners {
     is_on: bool,
     index: RwLock<Index>,
@@ -33,12 +32,26 @@ pub struct Owners {
 struct Index {
     by_partition: HashMap<TopicPartition, Vec<Held>>,
     /// By home too: a group that was deleted may be made again in another data group, and the two tell of it in any order.
-    by_group: HashMap<(RaftGroup, GroupId), HashSet<TopicPartition>>,
+    by_group: HashMap<(RaftGroup, GroupId), HashMap<MemberId, Holder>>,
 }
 
 struct Held {
     home: RaftGroup,
     owner: Arc<Owner>,
+}
+
+/// A member as it was when it was last looked at: the same value in the group's state means that nothing changed.
+struct Holder {
+    seen: Seen,
+    owner: Arc<Owner>,
+    partitions: Vec<TopicPartition>,
+}
+
+/// Members are never changed in place: another value is another `Arc`, which this keeps from being used again.
+#[derive(Clone)]
+enum Seen {
+    Classic(Arc<ClassicMember>),
+    Consumer(Arc<ConsumerMember>),
 }
 
 impl Owners {
@@ -65,27 +78,52 @@ impl Owners {
         }
     }
 
-    /// A group is now like this; None if it is gone.
+    /// A group is now like this; None if it is gone. Costs a look at each member, and more only for those that changed: it is
+    /// called while commands are applied.
     pub fn replace(&self, home: RaftGroup, group: &GroupId, state: Option<&GroupState>) {
-        let held = state.map(|state| holdings(group, state)).unwrap_or_default();
         let key = (home, group.clone());
         let mut index = self.index.write();
         let Index { by_partition, by_group } = &mut *index;
-        for tp in by_group.remove(&key).unwrap_or_default() {
-            if let Some(holders) = by_partition.get_mut(&tp) {
-                holders.retain(|held| held.home != home || held.owner.group != *group);
-                if holders.is_empty() {
-                    by_partition.remove(&tp);
-                }
+        let known = by_group.entry(key.clone()).or_default();
+        known.retain(|member, holder| {
+            let is_same = state.and_then(|state| seen(state, member)).is_some_and(|now| holder.seen.is(&now));
+            if !is_same {
+                forget(by_partition, home, holder);
             }
+            is_same
+        });
+        for now in state.into_iter().flat_map(members) {
+            if known.contains_key(now.id()) {
+                continue;
+            }
+            let (owner, partitions) = (Arc::new(now.owner(group)), now.partitions());
+            for tp in &partitions {
+                by_partition.entry(*tp).or_default().push(Held { home, owner: owner.clone() });
+            }
+            known.insert(owner.member.clone(), Holder { seen: now, owner, partitions });
         }
-        if held.is_empty() {
-            return;
+        if known.is_empty() {
+            by_group.remove(&key);
         }
-        for (tp, owner) in &held {
-            by_partition.entry(*tp).or_default().push(Held { home, owner: owner.clone() });
-        }
-        by_group.insert(key, held.into_iter().map(|(tp, _)| tp).collect());
+    }
+
+    /// Whether any member of a group holds a partition.
+    pub fn holds(&self, group: &GroupId, tp: TopicPartition) -> bool {
+        let index = self.index.read();
+        index.by_partition.get(&tp).into_iter().flatten().any(|held| held.owner.group == *group)
+    }
+
+    /// Whether a connection from `ip` of a client that calls itself `client_id` may belong to a holder of any of these.
+    pub fn is_any_held(
+        &self,
+        mut partitions: impl Iterator<Item = TopicPartition>,
+        (ip, client_id): (IpAddr, &str),
+    ) -> bool {
+        let index = self.index.read();
+        partitions.any(|tp| {
+            let held = index.by_partition.get(&tp).into_iter().flatten();
+            held.into_iter().any(|held| held.owner.fits(ip, client_id))
+        })
     }
 
     /// Per partition, the holders that a connection from `ip` of a client that calls itself `client_id` may belong to: at most
@@ -100,8 +138,7 @@ impl Owners {
             .map(|tp| {
                 let mut fitting: Vec<Arc<Owner>> = Vec::new();
                 for Held { owner, .. } in index.by_partition.get(&tp).into_iter().flatten() {
-                    let fits = *owner.client_id == *client_id && owner.host == Some(ip);
-                    if fits && fitting.iter().all(|other| other.group != owner.group) {
+                    if owner.fits(ip, client_id) && fitting.iter().all(|other| other.group != owner.group) {
                         fitting.push(owner.clone());
                     }
                 }
@@ -111,35 +148,75 @@ impl Owners {
     }
 }
 
-/// Every partition that a member holds, or has not given up yet.
-fn holdings(group: &GroupId, state: &GroupState) -> Vec<(TopicPartition, Arc<Owner>)> {
-    let owner = |member: &MemberId, client_id: &Text, host: &str| {
-        let host = host.trim_start_matches('/').parse().ok();
-        Arc::new(Owner { group: group.clone(), member: member.clone(), client_id: client_id.clone(), host })
-    };
-    let mut held = Vec::new();
-    match state {
-        // While the group rebalances this is what each member was assigned last: cooperative ones go on reading it.
-        GroupState::Classic(classic) => {
-            for member in classic.members.values() {
-                let owner = owner(&member.id, &member.client_id, &member.client_host);
-                held.extend(member.assignment.partitions.iter().map(|tp| (*tp, owner.clone())));
-            }
+impl Owner {
+    fn fits(&self, ip: IpAddr, client_id: &str) -> bool {
+        *self.client_id == *client_id && self.host == Some(ip)
+    }
+}
+
+impl Seen {
+    fn is(&self, other: &Seen) -> bool {
+        match (self, other) {
+            (Seen::Classic(one), Seen::Classic(other)) => Arc::ptr_eq(one, other),
+            (Seen::Consumer(one), Seen::Consumer(other)) => Arc::ptr_eq(one, other),
+            _ => false,
         }
-        GroupState::Consumer(consumer) => {
-            for member in consumer.members.values() {
-                let owner = owner(&member.id, &member.client_id, &member.client_host);
-                let all = member.assigned.union(&member.revoking);
-                held.extend(all.map(|tp| (*tp, owner.clone())));
+    }
+
+    fn id(&self) -> &MemberId {
+        match self {
+            Seen::Classic(member) => &member.id,
+            Seen::Consumer(member) => &member.id,
+        }
+    }
+
+    fn owner(&self, group: &GroupId) -> Owner {
+        let (client_id, host) = match self {
+            Seen::Classic(member) => (&member.client_id, &member.client_host),
+            Seen::Consumer(member) => (&member.client_id, &member.client_host),
+        };
+        let host = host.trim_start_matches('/').parse().ok();
+        Owner { group: group.clone(), member: self.id().clone(), client_id: client_id.clone(), host }
+    }
+
+    /// Every partition that the member holds, or has not given up yet.
+    fn partitions(&self) -> Vec<TopicPartition> {
+        match self {
+            // While the group rebalances this is what each member was assigned last: cooperative ones go on reading it.
+            Seen::Classic(member) => member.assignment.partitions.iter().copied().collect(),
+            Seen::Consumer(member) => member.assigned.union(&member.revoking).copied().collect(),
+        }
+    }
+}
+
+fn members(state: &GroupState) -> Vec<Seen> {
+    match state {
+        GroupState::Classic(classic) => classic.members.values().cloned().map(Seen::Classic).collect(),
+        GroupState::Consumer(consumer) => consumer.members.values().cloned().map(Seen::Consumer).collect(),
+    }
+}
+
+fn seen(state: &GroupState, member: &MemberId) -> Option<Seen> {
+    match state {
+        GroupState::Classic(classic) => classic.members.get(member).cloned().map(Seen::Classic),
+        GroupState::Consumer(consumer) => consumer.members.get(member).cloned().map(Seen::Consumer),
+    }
+}
+
+fn forget(by_partition: &mut HashMap<TopicPartition, Vec<Held>>, home: RaftGroup, holder: &Holder) {
+    for tp in &holder.partitions {
+        if let Some(holders) = by_partition.get_mut(tp) {
+            holders.retain(|held| held.home != home || !Arc::ptr_eq(&held.owner, &holder.owner));
+            if holders.is_empty() {
+                by_partition.remove(tp);
             }
         }
     }
-    held
 }
 
 #[cfg(test)]
 mod tests {
-    use tallymq_broker::group::durable::{ConsumerGroup, ConsumerMember};
+    use tallymq_broker::group::durable::ConsumerGroup;
     use tallymq_model::{PartitionIndex, TopicId};
 
     use super::*;
@@ -195,5 +272,31 @@ mod tests {
         assert_eq!(names(&owners, 0, "c"), [""; 0]);
         let index = owners.index.read();
         assert!(index.by_partition.is_empty() && index.by_group.is_empty());
+    }
+
+    #[test]
+    fn only_members_that_changed_are_looked_into() {
+        let owners = Owners::new(true);
+        let (home, group) = (RaftGroup(1), GroupId::from("g"));
+        let before = state(&[("a", "c", &[0, 1], &[]), ("b", "c", &[2], &[])]);
+        owners.replace(home, &group, Some(&before));
+        let ip = IpAddr::from([127, 0, 0, 1]);
+        let holder =
+            |partition| owners.candidates([tp(partition)].into_iter(), (ip, "c")).remove(0).remove(0);
+        let (a, b) = (holder(0), holder(2));
+        let GroupState::Consumer(mut now) = before else { panic!("made as one") };
+        let moved = ConsumerMember { assigned: [tp(2), tp(3)].into(), ..(*now.members[&"b".into()]).clone() };
+        now.members.insert("b".into(), Arc::new(moved));
+        owners.replace(home, &group, Some(&GroupState::Consumer(now)));
+        assert!(Arc::ptr_eq(&a, &holder(0)) && !Arc::ptr_eq(&b, &holder(2)));
+        assert_eq!(
+            (names(&owners, 2, "c"), names(&owners, 3, "c")),
+            (vec!["g/b".to_owned()], vec!["g/b".to_owned()])
+        );
+        assert!(
+            owners.holds(&group, tp(3)) && !owners.holds(&"h".into(), tp(3)) && !owners.holds(&group, tp(4))
+        );
+        assert!(owners.is_any_held([tp(4), tp(0)].into_iter(), (ip, "c")));
+        assert!(!owners.is_any_held([tp(0)].into_iter(), (ip, "other")));
     }
 }

@@ -1,7 +1,10 @@
 //! What clients read, and in whose name, so that a commit by somebody who holds no partition (a bare `assign()`) finds the
 //! reads that it is about. Pure; bounded: what is forgotten is remembered as a span, and counts as possibly read.
 
-use std::{collections::HashMap, net::IpAddr};
+use std::{
+    collections::{BTreeMap, HashMap},
+    net::IpAddr,
+};
 
 use tallymq_broker::{
     account::Witness,
@@ -64,8 +67,10 @@ pub struct Claim<'a> {
     pub peer: &'a Peer,
     /// In whose name.
     pub group: &'a GroupId,
-    /// As a member, whose own reads were attributed when they happened.
+    /// As a member.
     pub is_member: bool,
+    /// Its group's members hold the partition: then a member's own reads were attributed when they happened.
+    pub is_held: bool,
     /// The partition.
     pub tp: TopicPartition,
     /// The position.
@@ -143,10 +148,22 @@ impl Reads {
         peers.filter(|one| one.peer == *peer).flat_map(|one| &one.reads).any(Read::is_free)
     }
 
-    /// Whether a commit could still be about reads that no mark tells of.
-    pub fn is_unsettled(&self) -> bool {
-        let all = self.by_partition.values().flatten().flat_map(|one| &one.reads);
-        self.is_blind || !self.forgotten.is_empty() || all.into_iter().any(Read::is_unsettled)
+    /// Up to where each partition was read by who may still commit it, and no mark tells of that; None if that is forgotten.
+    pub fn doubts(&self) -> Option<Vec<(TopicPartition, Offset)>> {
+        if self.is_blind {
+            return None;
+        }
+        let forgotten = self.forgotten.iter().map(|(tp, (_, to))| (*tp, *to));
+        let unsettled = self.by_partition.iter().flat_map(|(tp, peers)| {
+            let reads = peers.iter().flat_map(|one| &one.reads);
+            reads.filter(|read| read.is_unsettled()).map(move |read| (*tp, read.to))
+        });
+        let mut below: BTreeMap<TopicPartition, Offset> = BTreeMap::new();
+        for (tp, to) in forgotten.chain(unsettled) {
+            let known = below.entry(tp).or_insert(to);
+            *known = to.max(*known);
+        }
+        Some(below.into_iter().collect())
     }
 
     /// What of the reads below its position a commit makes its group's. `known` is asked only if there is any.
@@ -232,7 +249,8 @@ impl PeerReads {
     }
 
     /// A client's own reads that nobody has are the committer's. Over a closed connection, or from another address, they may be;
-    /// so may those that were in doubt, and those of a member if the committer is none: it may be another client of the same name.
+    /// so may those that were in doubt, those of a member if the committer is none, and those of nobody if the committer is a
+    /// member that held the partition: it may be another client of the same name.
     fn find<'a>(&'a mut self, claim: Claim<'_>, is_open: &impl Fn(u64) -> bool, found: &mut Vec<Found<'a>>) {
         let is_self = self.peer == *claim.peer;
         for read in self.reads.iter_mut().filter(|read| read.from < claim.to) {
@@ -240,7 +258,8 @@ impl PeerReads {
             let in_doubt = read.doubtful.contains(claim.group);
             let may_be = is_free || in_doubt || (is_self && !claim.is_member);
             if may_be && !read.groups.contains(claim.group) {
-                let is_certain = is_free && is_self && is_open(read.connection);
+                let is_anothers = claim.is_member && claim.is_held;
+                let is_certain = is_free && is_self && is_open(read.connection) && !is_anothers;
                 let witness = if is_certain { Witness::Exact } else { Witness::Possible };
                 found.push(Found { witness, read, is_its: is_self || in_doubt });
             }
@@ -311,7 +330,8 @@ mod tests {
     /// What a commit claims, of a group with an account and a position.
     fn claim(reads: &mut Reads, who: (&str, &Peer, bool), to: i64, position: i64) -> Vec<(i64, i64, bool)> {
         let (group, peer, is_member) = who;
-        let claim = Claim { peer, group: &group.into(), is_member, tp: tp(0), to: Offset(to) };
+        let (group, is_held) = (&group.into(), false);
+        let claim = Claim { peer, group, is_member, is_held, tp: tp(0), to: Offset(to) };
         let known = || Known { position: Some(Offset(position)), is_open: true };
         let claimed = reads.claim(claim, |connection| connection == 1, known);
         let said = claimed.iter().map(|one| (one.read.from.0, one.read.to.0, one.witness == Witness::Exact));
@@ -323,11 +343,12 @@ mod tests {
         let mut reads = Reads::default();
         (0..10).for_each(|step| reads.add(&peer(1), tp(0), read(step * 10, step * 10 + 10, &[])));
         assert_eq!(reads.count, 1);
-        assert!(reads.has_unclaimed(&peer(1), tp(0)) && reads.is_unsettled());
+        assert!(reads.has_unclaimed(&peer(1), tp(0)));
+        assert_eq!(reads.doubts(), Some(vec![(tp(0), Offset(100))]));
         assert_eq!(claim(&mut reads, ("g", &peer(1), false), 50, 0), [(0, 100, true)]);
         assert_eq!(claim(&mut reads, ("g", &peer(1), false), 100, 50), []);
         assert_eq!(claim(&mut reads, ("h", &peer(1), false), 60, 0), [(0, 100, false)]);
-        assert!(!reads.is_unsettled());
+        assert_eq!(reads.doubts(), Some(Vec::new()));
     }
 
     #[test]
@@ -337,6 +358,17 @@ mod tests {
         assert_eq!(claim(&mut reads, ("g", &peer(1), true), 10, 0), []);
         assert_eq!(claim(&mut reads, ("g", &peer(1), false), 10, 4), [(4, 10, false)]);
         assert_eq!(claim(&mut reads, ("i", &peer(2), false), 10, 0), [], "another address is somebody else");
+    }
+
+    #[test]
+    fn what_nobody_had_may_be_somebody_elses_if_the_committer_is_a_member_that_held_the_partition() {
+        let mut reads = Reads::default();
+        reads.add(&peer(1), tp(0), read(0, 10, &[]));
+        let (peer, group) = (&peer(1), &"g".into());
+        let claim = Claim { peer, group, is_member: true, is_held: true, tp: tp(0), to: Offset(10) };
+        let known = || Known { position: None, is_open: true };
+        let claimed = reads.claim(claim, |_| true, known);
+        assert_eq!(claimed.iter().map(|one| one.witness).collect::<Vec<_>>(), [Witness::Possible]);
     }
 
     #[test]
@@ -354,14 +386,15 @@ mod tests {
         reads.add(&peer(1), tp(0), Read { doubtful: vec!["g".into(), "h".into()], ..read(0, 10, &[]) });
         let g = GroupId::from("g");
         let claim_at = |reads: &mut Reads, to| {
-            let claim = Claim { peer: &peer(1), group: &g, is_member: true, tp: tp(0), to: Offset(to) };
+            let (peer, group, is_member, is_held) = (&peer(1), &g, true, false);
+            let claim = Claim { peer, group, is_member, is_held, tp: tp(0), to: Offset(to) };
             reads.claim(claim, |_| true, Known::default)
         };
         assert_eq!(claim_at(&mut reads, 5), [], "it opens no account");
         assert_eq!(claim(&mut reads, ("g", &peer(1), true), 10, 5), [(5, 10, false)]);
         assert_eq!(claim(&mut reads, ("g", &peer(1), true), 10, 5), []);
         assert_eq!(claim(&mut reads, ("i", &peer(1), true), 10, 5), []);
-        assert!(reads.is_unsettled(), "h may still come");
+        assert_eq!(reads.doubts(), Some(vec![(tp(0), Offset(10))]), "h may still come");
     }
 
     #[test]
@@ -369,8 +402,8 @@ mod tests {
         let mut reads = Reads::default();
         reads.add(&peer(1), tp(0), read(0, 10, &[]));
         reads.add(&peer(1), tp(0), read(500, 510, &[]));
-        let claim =
-            Claim { peer: &peer(1), group: &"g".into(), is_member: false, tp: tp(0), to: Offset(510) };
+        let (peer, group, tp, to) = (&peer(1), &"g".into(), tp(0), Offset(510));
+        let claim = Claim { peer, group, is_member: false, is_held: false, tp, to };
         let claimed = reads.claim(claim, |_| true, Known::default);
         assert_eq!(claimed.iter().map(|one| one.read.from.0).collect::<Vec<_>>(), [500]);
     }
@@ -382,6 +415,7 @@ mod tests {
         assert_eq!(reads.count, RANGES_PER_PEER_MAX);
         let claimed = claim(&mut reads, ("g", &peer(9), true), 1_000, 0);
         assert_eq!(claimed.first(), Some(&(0, 671, false)));
+        assert_eq!(reads.doubts(), Some(vec![(tp(0), Offset(991))]));
         for partition in 0..=RANGES_MAX as i32 {
             reads.add(&peer(1), tp(partition), read(0, i64::from(partition) + 1, &["g"]));
         }

@@ -47,6 +47,8 @@ pub struct Batch {
     deliveries: Vec<Delivery>,
     /// Each reader's newest delivery of a partition.
     newest: HashMap<(u32, TopicPartition), usize>,
+    /// What the readers take of the command.
+    readers_bytes: usize,
 }
 
 /// All that wait. Invariant: only the last batch takes more; none is empty.
@@ -76,24 +78,26 @@ impl Ready {
         self.batches.len() > 1
     }
 
-    /// The oldest batch.
-    pub fn take(&mut self) -> Option<Batch> {
-        self.batches.pop_front()
+    /// How large the oldest batch's command is; None if there is none.
+    pub fn next_size_bytes(&self) -> Option<usize> {
+        self.batches.front().map(Batch::size_bytes)
     }
 
-    /// One that was taken and did not get into the log.
-    pub fn give_back(&mut self, batch: Batch) {
-        self.batches.push_front(batch);
+    /// The oldest batch, if its command is no larger.
+    pub fn take(&mut self, size_bytes_max: usize) -> Option<Batch> {
+        self.batches.pop_front_if(|batch| batch.size_bytes() <= size_bytes_max)
     }
 }
 
 impl Batch {
     fn add(&mut self, key: ReaderKey, address: &str, got: Got) {
         let next = self.readers.len() as u32;
-        let readers = &mut self.readers;
+        let (readers, bytes) = (&mut self.readers, &mut self.readers_bytes);
         let reader = *self.reader_at.entry(key).or_insert_with_key(|key| {
             let who = Who::new(&key.member, &key.client_id, address);
-            readers.push(Reader { group: key.group.clone(), who, connection: key.connection });
+            let reader = Reader { group: key.group.clone(), who, connection: key.connection };
+            *bytes += AccountCommand::deliver_size_bytes([&reader], 0);
+            readers.push(reader);
             next
         });
         let Got { tp, from, to, witness, at } = got;
@@ -110,9 +114,14 @@ impl Batch {
         }
     }
 
+    /// At least as many bytes as its command has.
+    fn size_bytes(&self) -> usize {
+        self.readers_bytes + AccountCommand::deliver_size_bytes([], self.deliveries.len())
+    }
+
     /// The command that says it all.
-    pub fn command(&self) -> AccountCommand {
-        AccountCommand::Deliver { readers: self.readers.clone(), deliveries: self.deliveries.clone() }
+    pub fn into_command(self) -> AccountCommand {
+        AccountCommand::Deliver { readers: self.readers, deliveries: self.deliveries }
     }
 }
 
@@ -140,24 +149,25 @@ mod tests {
             }
         }
         ready.add(reader("g", 1), "a", got(0, 5_000, 5_010));
-        let batch = ready.take().unwrap();
+        let batch = ready.take(usize::MAX).unwrap();
         assert_eq!((batch.readers.len(), batch.deliveries.len()), (2, 4));
         assert_eq!((batch.deliveries[0].from, batch.deliveries[0].to), (Offset(0), Offset(1000)));
         assert_eq!(ready.len(), 0);
     }
 
     #[test]
-    fn batches_are_bounded_and_what_comes_back_goes_first() {
+    fn batches_are_bounded_and_taken_only_where_there_is_room() {
         let mut ready = Ready::default();
         for partition in 0..=BATCH_MAX as i32 {
             ready.add(reader("g", 1), "a", got(partition, 0, 1));
         }
         assert!(ready.is_crowded());
-        let first = ready.take().unwrap();
+        let size_bytes = ready.next_size_bytes().unwrap();
+        assert!(ready.take(size_bytes - 1).is_none());
+        let first = ready.take(size_bytes).unwrap();
         assert_eq!(first.deliveries.len(), BATCH_MAX);
-        ready.give_back(first);
-        assert_eq!(ready.take().unwrap().deliveries.len(), BATCH_MAX);
-        assert_eq!(ready.take().unwrap().deliveries.len(), 1);
-        assert!(ready.take().is_none());
+        assert!(first.into_command().size_bytes() <= size_bytes);
+        assert_eq!(ready.take(usize::MAX).unwrap().deliveries.len(), 1);
+        assert!(ready.take(usize::MAX).is_none() && ready.next_size_bytes().is_none());
     }
 }

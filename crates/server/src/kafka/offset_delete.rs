@@ -100,7 +100,7 @@ async fn delete(
         let command = GroupCommand::DeletePositions { group: group.clone(), partitions: Some(tps.clone()) };
         let enqueued = match node.data(home) {
             // Or the last deliveries would open the accounts again.
-            Some(handle) => match node.accounting.flush(handle).await {
+            Some(handle) => match handle.flush_marks().await {
                 Ok(()) => handle.enqueue(DataCommand::Group(command)).await,
                 Err(error) => Err(error),
             },

@@ -222,7 +222,7 @@ impl Node {
         let mut pending = Vec::new();
         for handle in self.data_groups() {
             // Or its last deliveries would open its accounts again.
-            self.accounting.flush(handle).await?;
+            handle.flush_marks().await?;
             let command = GroupCommand::DeletePositions { group: group.clone(), partitions: None };
             pending.push(handle.enqueue(DataCommand::Group(command)).await?);
         }

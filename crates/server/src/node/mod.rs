@@ -31,7 +31,7 @@ use tallymq_broker::{
     data::{DataCommand, DataOutcome},
     metadata::{ConfigVersion, MetadataCommand, MetadataOutcome, Topic},
 };
-use tallymq_consensus::{Committed, Group, Proposal, ProposeError};
+use tallymq_consensus::{Committed, Group, ProposeError};
 use tallymq_model::{LeaderEpoch, ProducerId, RaftGroup, Timestamp, TopicId, TopicPartition};
 use tallymq_replica::{DataView, MetadataView};
 use tallymq_storage::disk::Space;
@@ -40,11 +40,11 @@ use tallymq_storage::wal::{Flush, Wal};
 use tokio::sync::{Notify, Semaphore};
 
 use crate::{
-    account::{Accounting, Stored},
+    account::{Accounting, DataMarks, Stored},
     config::{Config, Startup},
     identity::Identity,
-    metrics::Metrics,
     memory::Budget,
+    metrics::Metrics,
 };
 
 pub use consumer_groups::{DeleteGroupError, GroupHold};
@@ -115,6 +115,8 @@ pub struct DataHandle {
     pub view: Arc<DataView>,
     /// Coordinates the consumer groups that live here.
     pub coordinator: CoordinatorHandle,
+    /// What was delivered of its partitions, on its way into its log; None if no accounts are kept.
+    pub(crate) marks: Option<Arc<DataMarks>>,
 }
 
 /// Resolved topic settings, thrown away whenever the brokers' settings change; a topic's as its own were at that version.
@@ -131,14 +133,9 @@ impl DataHandle {
         Some(state.partition(tp)?.leader_epoch(self.group.term()))
     }
 
-    /// Queues a command; its place in the log among later ones is fixed when this returns.
-    pub async fn enqueue(&self, command: DataCommand) -> Result<Proposal<DataOutcome>, ProposeError> {
-        self.group.enqueue(DataEntry(command)).await
-    }
-
     /// Proposes a command and waits until it is committed and applied.
     pub async fn propose(&self, command: DataCommand) -> Result<DataOutcome, ProposeError> {
-        self.group.propose(DataEntry(command)).await.map(Committed::into_outcome)
+        self.enqueue(command).await?.await.map(Committed::into_outcome)
     }
 }
 

@@ -133,7 +133,7 @@ pub async fn open_on(disk: Arc<dyn Disk>, config: Config) -> Result<NodeParts, S
     bootstrap(&metadata_group, &identity).await?;
 
     let around = Surroundings::new(config.clone(), identity.node(), metadata_view.clone(), wakeups.clone());
-    let data = groups.start_data(&store, &Arc::new(around), &stopped).await?;
+    let data = groups.start_data(&store, (&Arc::new(around), &accounting), &stopped).await?;
     let fetch_budget = Budget::new(startup.fetch_buffer_bytes);
     let node = Arc::new(Node {
         disk: DiskGuard::new(disk.clone(), startup.disk_reserve_bytes),
@@ -198,7 +198,7 @@ impl Groups<'_> {
     async fn start_data(
         &self,
         store: &Arc<LogStore>,
-        around: &Arc<Surroundings>,
+        (around, accounting): (&Arc<Surroundings>, &Accounting),
         stopped: &watch::Receiver<bool>,
     ) -> Result<BTreeMap<RaftGroup, DataHandle>, StartError> {
         let mut started = Vec::new();
@@ -215,7 +215,8 @@ impl Groups<'_> {
             group.leader_ready().await?;
             let coordinator =
                 coordination::spawn(group.clone(), view.clone(), around.clone(), stopped.clone());
-            handles.insert(id, DataHandle { id, group, view, coordinator });
+            let marks = accounting.riders(id);
+            handles.insert(id, DataHandle { id, group, view, coordinator, marks });
         }
         Ok(handles)
     }

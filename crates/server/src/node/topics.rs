@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use tallymq_broker::{
     data::{DataCommand, OpenPartition},
+    group::GroupId,
     metadata::{
         CreatePartitions, CreatePartitionsError, CreateTopic, CreateTopicError, MetadataCommand,
         MetadataOutcome, Topic,
@@ -49,7 +50,7 @@ impl Node {
             return Err(ProposeError::Unknown.into());
         };
         let topic = topic?;
-        self.open_partitions(&topic, PartitionIndex(0)).await?;
+        self.open_partitions(&topic, PartitionIndex(0), &[]).await?;
         Ok(topic)
     }
 
@@ -61,8 +62,7 @@ impl Node {
             return Err(ProposeError::Unknown.into());
         };
         let (topic, first_new) = grown?;
-        self.open_partitions(&topic, first_new).await?;
-        self.open_added_accounts(&topic, first_new).await?;
+        self.open_partitions(&topic, first_new, &self.accounting_groups(&topic)).await?;
         Ok(topic)
     }
 
@@ -83,25 +83,44 @@ impl Node {
         Ok(deleted)
     }
 
-    async fn open_partitions(&self, topic: &Topic, from: PartitionIndex) -> Result<(), ProposeError> {
+    async fn open_partitions(
+        &self,
+        topic: &Topic,
+        from: PartitionIndex,
+        groups: &[GroupId],
+    ) -> Result<(), ProposeError> {
         let mut opening: BTreeMap<RaftGroup, Vec<TopicPartition>> = BTreeMap::new();
         for (tp, group) in topic.topic_partitions().filter(|(tp, _)| tp.partition >= from) {
             opening.entry(group).or_default().push(tp);
         }
-        self.open(opening).await?;
+        self.open(opening, groups).await?;
         self.apply_settings(topic);
         Ok(())
     }
 
-    /// Queues the commands of all groups before it waits for the first: they share a sync.
-    async fn open(&self, opening: BTreeMap<RaftGroup, Vec<TopicPartition>>) -> Result<(), ProposeError> {
-        let command = |tps: &[TopicPartition]| DataCommand::OpenPartitions {
-            partitions: tps.iter().map(|&tp| OpenPartition { tp, leader_epoch: LeaderEpoch(0) }).collect(),
+    /// Queues the commands of all groups before it waits for the first: they share a sync. `groups` account for what is new.
+    async fn open(
+        &self,
+        opening: BTreeMap<RaftGroup, Vec<TopicPartition>>,
+        groups: &[GroupId],
+    ) -> Result<(), ProposeError> {
+        let at = self.now();
+        let command = |tps: &[TopicPartition]| {
+            let open = |tp: &TopicPartition| OpenPartition { tp: *tp, leader_epoch: LeaderEpoch(0) };
+            let partitions = tps.iter().map(open).collect();
+            match groups {
+                [] => DataCommand::OpenPartitions { partitions },
+                groups => DataCommand::AddPartitions { partitions, groups: groups.to_vec(), at },
+            }
         };
         self.in_each_group(opening, command).await
     }
 
     async fn close(&self, closing: BTreeMap<RaftGroup, Vec<TopicPartition>>) -> Result<(), ProposeError> {
+        for handle in closing.keys().filter_map(|group| self.data(*group)) {
+            // What was delivered just now is not purged unread.
+            handle.flush_marks().await?;
+        }
         self.in_each_group(closing, |tps| DataCommand::ClosePartitions { partitions: tps.to_vec() }).await
     }
 
@@ -140,12 +159,19 @@ impl Node {
 
     /// Makes the data groups have exactly the partitions that the metadata places in them. At start, and idempotent.
     pub(super) async fn reconcile_topics(&self) -> Result<(), ProposeError> {
-        let mut opening: BTreeMap<RaftGroup, Vec<TopicPartition>> = BTreeMap::new();
         let topics: Vec<Arc<Topic>> = self.metadata_view.state().topics().iter().cloned().collect();
-        for (tp, group) in topics.iter().flat_map(|topic| topic.topic_partitions()) {
-            if self.data(group).is_some_and(|handle| handle.view.log(tp).is_none()) {
-                opening.entry(group).or_default().push(tp);
+        // By who accounts for them: nobody does for those of a topic that was just made.
+        let mut opening: BTreeMap<Vec<GroupId>, BTreeMap<RaftGroup, Vec<TopicPartition>>> = BTreeMap::new();
+        for topic in &topics {
+            let is_missing = |(tp, group): &(TopicPartition, RaftGroup)| {
+                self.data(*group).is_some_and(|handle| handle.view.log(*tp).is_none())
+            };
+            let missing: Vec<_> = topic.topic_partitions().filter(is_missing).collect();
+            if missing.is_empty() {
+                continue;
             }
+            let of_topic = opening.entry(self.accounting_groups(topic)).or_default();
+            missing.into_iter().for_each(|(tp, group)| of_topic.entry(group).or_default().push(tp));
         }
         let mut closing: BTreeMap<RaftGroup, Vec<TopicPartition>> = BTreeMap::new();
         for handle in self.data_groups() {
@@ -160,12 +186,14 @@ impl Node {
                 closing.insert(handle.id, orphans);
             }
         }
-        let (missing, orphaned) =
-            (opening.values().map(Vec::len).sum::<usize>(), closing.values().map(Vec::len).sum::<usize>());
+        let missing: usize = opening.values().flat_map(BTreeMap::values).map(Vec::len).sum();
+        let orphaned: usize = closing.values().map(Vec::len).sum();
         if missing + orphaned > 0 {
             tracing::info!(missing, orphaned, "finishing topic changes that a stop interrupted");
         }
-        self.open(opening).await?;
+        for (groups, some) in opening {
+            self.open(some, &groups).await?;
+        }
         self.close(closing).await?;
         for topic in &topics {
             self.apply_settings(topic);

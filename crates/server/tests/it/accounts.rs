@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// What is in each class, over all partitions; the equation must come out.
-fn classes(broker: &Broker, group: &str) -> Vec<(&'static str, u64)> {
+pub fn classes(broker: &Broker, group: &str) -> Vec<(&'static str, u64)> {
     let mut sums: Vec<(&'static str, u64)> = Vec::new();
     let group = GroupId::from(group);
     for handle in broker.0.node().data_groups() {
@@ -43,13 +43,13 @@ fn classes(broker: &Broker, group: &str) -> Vec<(&'static str, u64)> {
     sums
 }
 
-fn alarms(broker: &Broker) -> Vec<Alarm> {
+pub fn alarms(broker: &Broker) -> Vec<Alarm> {
     let node = broker.0.node();
     let of = |state: &DataGroup| state.accounts().alarms().iter().cloned().collect::<Vec<_>>();
     node.data_groups().flat_map(|handle| of(&handle.view.state())).collect()
 }
 
-fn exceptional(broker: &Broker, group: &str) -> Vec<(i64, i64, Mark)> {
+pub fn exceptional(broker: &Broker, group: &str) -> Vec<(i64, i64, Mark)> {
     let group = GroupId::from(group);
     let mut found = Vec::new();
     for handle in broker.0.node().data_groups() {
@@ -62,31 +62,31 @@ fn exceptional(broker: &Broker, group: &str) -> Vec<(i64, i64, Mark)> {
 }
 
 /// A topic with records in partition 0.
-async fn filled(broker: &Broker, topic: &str, partitions: i32, records: usize) -> Client {
+pub async fn filled(broker: &Broker, topic: &str, partitions: i32, records: usize) -> Client {
     let mut client = broker.client().await.called("producer");
     client.create(topic, partitions).await;
     fill(&mut client, topic, 0, records).await;
     client
 }
 
-async fn fill(client: &mut Client, topic: &str, partition: i32, records: usize) {
+pub async fn fill(client: &mut Client, topic: &str, partition: i32, records: usize) {
     for number in 0..records {
         client.send(produce(topic, partition, batch(&number.to_string()))).await;
         assert_eq!(client.produced().await.error_code, ErrorCode::None);
     }
 }
 
-async fn called(broker: &Broker, name: &str) -> Client {
+pub async fn called(broker: &Broker, name: &str) -> Client {
     broker.client().await.called(name)
 }
 
-async fn classic(broker: &Broker, name: &str, group: &str, held: (&str, &[i32])) -> Member {
+pub async fn classic(broker: &Broker, name: &str, group: &str, held: (&str, &[i32])) -> Member {
     let (speaker, client) = (called(broker, name).await, called(broker, name).await);
     Member::classic(speaker, client, group, held).await
 }
 
 /// Reads and commits all of partition 0, in steps.
-async fn consume(member: &mut Member, topic: &str, from: i64, to: i64) {
+pub async fn consume(member: &mut Member, topic: &str, from: i64, to: i64) {
     let mut next = from;
     while next < to {
         next += member.read(topic, 0, next).await as i64;
@@ -208,6 +208,25 @@ async fn unread_records_that_a_person_deletes_are_purged() {
         answer!(producer.call(DeleteRecordsRequest { topics, timeout_ms: 30_000 }).await, DeleteRecords);
     assert_eq!(deleted.topics[0].partitions[0].error_code, ErrorCode::None);
     assert_eq!(classes(&broker, "g"), [("pending", 3), ("processed", 4), ("purged", 3)]);
+    broker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_delivered_just_before_it_was_deleted_is_not_purged() {
+    let disk = TestDisk::new();
+    let broker = start_on(&disk, &[]).await;
+    let mut producer = filled(&broker, "t", 1, 4).await;
+    let mut member = classic(&broker, "c", "g", ("t", &[0])).await;
+    consume(&mut member, "t", 0, 4).await;
+    fill(&mut producer, "t", 0, 6).await;
+    assert_eq!(member.read("t", 0, 4).await, 6);
+    let partitions = vec![DeleteRecordsPartition { partition_index: 0, offset: 7 }];
+    let topics = vec![DeleteRecordsTopic { name: "t".to_owned(), partitions }];
+    let deleted =
+        answer!(producer.call(DeleteRecordsRequest { topics, timeout_ms: 30_000 }).await, DeleteRecords);
+    assert_eq!(deleted.topics[0].partitions[0].error_code, ErrorCode::None);
+    assert_eq!(member.commit("t", 0, 10).await, ErrorCode::None);
+    assert_eq!(classes(&broker, "g"), [("processed", 10)]);
     broker.stop().await;
 }
 

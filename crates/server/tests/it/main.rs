@@ -4,6 +4,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+mod account_doubts;
 mod accounts;
 mod client;
 mod consumers;

@@ -36,11 +36,12 @@ pub async fn handle(calls: &Arc<KafkaCalls>, context: &CallContext, request: Fet
     let bytes_max =
         node.with_layers(|layers| layers.number("fetch.max.bytes")).min(i64::from(request.max_bytes));
     let reads = Reads::plan(node, &fetch, bytes_max.max(0) as usize);
+    let reader = (context.connection, context.client);
+    node.accounting.asked(reader, &context.client_id, node.now(), reads.partitions());
     let bytes_min = request.min_bytes.max(0) as usize;
     let (mut partitions, held) = reads.run_until(node, bytes_min, deadline).await;
     node.metrics.requests.fetched_bytes.inc_by(partitions.iter().map(|read| read.bytes as u64).sum());
     let ranges = ranges(node, &mut fetch, &mut partitions);
-    let reader = (context.connection, context.client);
     let handed = node.hand_over(reader, &context.client_id, &ranges).await;
     let responses = answer(node, &mut fetch, partitions, request.isolation_level);
     let session_id = calls.fetch_sessions.keep(fetch);
@@ -70,9 +71,10 @@ fn ranges(node: &Arc<Node>, fetch: &mut FetchContext, partitions: &mut [Partitio
     ranges
 }
 
-/// Waits until woken or until `deadline`; false if the time is up.
+/// Waits until woken or until `deadline`; false if the time is up, also if something new has come meanwhile: where a client wants
+/// more than its own bounds let it have, there may be something new each time.
 async fn woken_before(registration: &crate::node::wakeups::Registration, deadline: Instant) -> bool {
-    timeout_at(deadline, registration.woken()).await.is_ok()
+    Instant::now() < deadline && timeout_at(deadline, registration.woken()).await.is_ok()
 }
 
 fn answer(
@@ -113,6 +115,27 @@ fn push(topics: &mut Vec<FetchableTopicResponse>, key: &PartitionKey, data: Part
     };
     match topics.last_mut() {
         Some(last) if last.topic == topic && last.topic_id == topic_id => last.partitions.push(data),
-        _ => topics.push(FetchableTopicResponse { topic: topic.to_owned(), topic_id, partitions: vec![data] }),
+        _ => {
+            topics.push(FetchableTopicResponse { topic: topic.to_owned(), topic_id, partitions: vec![data] })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tallymq_model::{PartitionIndex, TopicId, TopicPartition};
+
+    use super::*;
+    use crate::node::wakeups::Wakeups;
+
+    #[tokio::test]
+    async fn a_fetch_whose_time_is_up_is_answered_however_often_it_is_woken() {
+        let wakeups = Arc::new(Wakeups::default());
+        let tp = TopicPartition { topic: TopicId::default(), partition: PartitionIndex(0) };
+        let registration = wakeups.register(vec![tp]);
+        wakeups.appended(&[tp]);
+        assert!(woken_before(&registration, Instant::now() + WAIT_MAX).await);
+        wakeups.appended(&[tp]);
+        assert!(!woken_before(&registration, Instant::now()).await);
     }
 }

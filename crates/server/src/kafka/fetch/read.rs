@@ -72,6 +72,12 @@ impl Reads {
         Reads { planned: Arc::new(planned.collect()), bytes_max }
     }
 
+    /// The partitions that there are.
+    pub(super) fn partitions(&self) -> impl Iterator<Item = TopicPartition> {
+        let logs = self.planned.iter().filter_map(|planned| planned.log.as_ref().ok());
+        logs.map(|(_, log)| log.topic_partition())
+    }
+
     /// Reads until there are `bytes_min` bytes, an error, or `deadline`. What is large holds memory of the budget.
     pub(super) async fn run_until(
         self,
@@ -84,8 +90,7 @@ impl Reads {
             return (reads, held);
         }
         drop((reads, held));
-        let logs = self.planned.iter().filter_map(|planned| planned.log.as_ref().ok());
-        let registration = node.wakeups.register(logs.map(|(_, log)| log.topic_partition()).collect());
+        let registration = node.wakeups.register(self.partitions().collect());
         loop {
             // Once more, because something may have come before the registration.
             let (reads, held) = self.run(node).await;
