@@ -23,7 +23,7 @@ use crate::{
 };
 
 const SMALL: (&str, &str) = ("log.segment.bytes", "1048576");
-const BATCHES: i64 = 60;
+const BATCHES: i64 = 120;
 const RECORDS_PER_BATCH: i64 = 4;
 
 /// Every record has a key of its own, every third one a second that comes again and again.
