@@ -6,7 +6,7 @@
 //!                                                                │ dropped: withdrawn                │
 //!  OffsetCommit ─── what its group was given, and what nobody owned but its peer read ──────────────┤
 //!     └─ receipts in its metadata ──────────────────────────────────────────────────────────────────┼─► Receipts
-//!  25 to 250 ms ────────────────────────────────────────────────────────────────────────────────────┴─► Deliver
+//!  with other commands from 25 ms on, alone after 250 ms ───────────────────────────────────────────┴─► Deliver
 //! ```
 //! All of it is soft: after a crash the account says which records it cannot tell about. *Absent: any class of a record.*
 
