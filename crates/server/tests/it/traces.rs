@@ -262,3 +262,45 @@ async fn a_disk_that_is_nearly_full_gets_no_index() {
     until_indexed(&broker, |parts| parts.len() >= 3).await;
     broker.stop().await;
 }
+
+fn storer(trace: &Trace) -> Vec<(Option<String>, bool)> {
+    let events = trace.records[0].log.iter().filter(|event| event.what == "stored");
+    events.map(|event| (event.client_id.clone(), event.address.is_some())).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_trace_tells_which_client_stored_a_record() {
+    let disk = TestDisk::new();
+    let broker = start_on(&disk, &[]).await;
+    let mut one = broker.client().await.called("one");
+    let mut two = broker.client().await.called("two");
+    one.create("t", 1).await;
+    for turn in 0..10 {
+        let client = if turn % 2 == 0 { &mut one } else { &mut two };
+        let produced = client.produce("t", batch(turn * RECORDS_PER_BATCH)).await;
+        assert_eq!(produced.error_code, ErrorCode::None);
+    }
+    let place = |offset: i64| Question { partition: Some(0), ..question(Wanted::Place(Offset(offset))) };
+    let expected = |offset: i64| {
+        let name = if (offset / RECORDS_PER_BATCH) % 2 == 0 { "one" } else { "two" };
+        vec![(Some(name.to_owned()), true)]
+    };
+    for offset in 0..10 * RECORDS_PER_BATCH {
+        assert_eq!(storer(&ask(&broker, &place(offset)).await), expected(offset), "offset {offset}");
+    }
+    assert_eq!(one.produce("t", batch(40)).await.error_code, ErrorCode::None);
+    broker.stop().await;
+
+    let again = start_on(&disk, &[]).await;
+    for offset in [0, 7, 8, 39] {
+        assert_eq!(storer(&ask(&again, &place(offset)).await), expected(offset));
+    }
+    assert_eq!(storer(&ask(&again, &place(43)).await), expected(0), "written down at the stop");
+    again.stop().await;
+
+    let off = start_on(&disk, &[("account.enabled", "false")]).await;
+    let mut three = off.client().await.called("three");
+    assert_eq!(three.produce("t", batch(44)).await.error_code, ErrorCode::None);
+    assert_eq!(storer(&ask(&off, &place(44)).await), [], "not known");
+    off.stop().await;
+}

@@ -6,7 +6,7 @@ use tallymq_broker::{
     ApplyContext, Parts,
     account::{
         AccountCommand, Committer, CommitterKind, Delivery, JournalEvent, OpenFrom, Reader, Receipt,
-        ReceiptOutcome, TOLD_RANGES_MAX, Who, Witness,
+        ReceiptOutcome, StoredBy, TOLD_RANGES_MAX, Who, Witness,
         journal::{self, JournalAppend},
         receipts_in,
     },
@@ -45,6 +45,8 @@ pub(super) fn commands() -> Vec<DataCommand> {
         outcome: ReceiptOutcome::Handled,
     };
     let by = Committer { kind: CommitterKind::Member, who: who() };
+    let runs = vec![(Offset(0), Offset(2)), (Offset(5), Offset(6))];
+    let stored = StoredBy { tp: tp(0), who: who(), connection: 9, at: AT, runs };
     let all = [
         AccountCommand::Deliver { readers, deliveries: vec![delivery(0, 4), delivery(1, 0)] },
         AccountCommand::OpenAccount {
@@ -57,6 +59,7 @@ pub(super) fn commands() -> Vec<DataCommand> {
         AccountCommand::Receipts { receipts: vec![receipt], by: who(), at: AT },
         AccountCommand::Refused { group: "group".into(), positions: vec![(tp(0), Offset(3))], by, at: AT },
         AccountCommand::Lost { tp: tp(0), from: Offset(0), to: Offset(3), why: "torn".into(), at: AT },
+        AccountCommand::Stored { stored: vec![stored], at: AT },
         AccountCommand::MarksMayBeMissing { at: AT },
         AccountCommand::MarksComplete { at: AT },
         AccountCommand::AcknowledgeAlarms { ids: Some(vec![1, 9]), by: who(), at: AT },
