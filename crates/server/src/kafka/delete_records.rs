@@ -59,6 +59,8 @@ async fn delete(
     let by = format!("client {:?} at {}", context.client_id, context.client);
     let why = LogStartReason::DeleteRecords { by };
     let command = DataCommand::MoveLogStart(MoveLogStart { tp, to, why, now: node.now() });
+    // What was delivered just now is not deleted unread.
+    handle.flush_marks().await.map_err(|error| propose_refusal(&error).code)?;
     match handle.propose(command).await.map_err(|error| propose_refusal(&error).code)? {
         DataOutcome::LogStartMoved(Ok(moved)) => {
             node.files_given_up();

@@ -48,7 +48,7 @@ pub async fn run(node: Arc<Node>, mut stop: watch::Receiver<bool>) {
             again("marks of deliveries", || node.accounting.flush_forever(&node)),
             again("alarms", || alarms::watch(&node)),
             again("the journal of the accounts", || journal::keep_bounded(&node)),
-            again("stored::write_down_forever", || stored::write_down_forever(&node)),
+            again("who stored what", || stored::write_down_forever(&node)),
             again("indexes of keys", || key_indexes::keep(&node)),
         )
     };
@@ -168,7 +168,12 @@ async fn retain(node: &Node, handle: &DataHandle) {
         };
         tracing::info!(partition = %tp, %to, ?why, "retention");
         let command = DataCommand::MoveLogStart(MoveLogStart { tp, to, why, now });
-        if let Err(error) = handle.propose(command).await {
+        // What was delivered just now has not expired unread.
+        let moved = match handle.flush_marks().await {
+            Ok(()) => handle.propose(command).await.map(drop),
+            Err(error) => Err(error),
+        };
+        if let Err(error) = moved {
             tracing::warn!(%error, partition = %tp, "retention could not move the log start");
             return;
         }
