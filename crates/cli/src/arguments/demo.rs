@@ -11,7 +11,7 @@ pub struct DemoArguments {
     #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(100..=1_000_000))]
     pub orders: u64,
     /// How often a service or the broker is killed with kill -9; at most one kill for 20 orders.
-    #[arg(long, default_value_t = 12)]
+    #[arg(long, default_value_t = 20)]
     pub kills: u64,
     /// Plans the kills, cuts and repeats; the same seed plans the same. Random if not given.
     #[arg(long)]

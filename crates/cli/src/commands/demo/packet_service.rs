@@ -37,31 +37,22 @@ pub async fn run(arguments: ServiceArguments) -> Result<(), Failure> {
         has_inbox: arguments.without != Some(Part::Inbox),
         control: control.clone(),
     });
-    let cluster = cluster(&arguments.bootstrap, "red-packet-service")
-        .set("group.instance.id", "red-packet-service")
-        .set("session.timeout.ms", "10000");
-    let consumer = Consumer::builder(cluster, GROUP)
-        .topic(TOPIC)
-        .attempts_max(ATTEMPTS_MAX)
-        .commit_interval(COMMIT_INTERVAL)
-        .sequences(SequenceCheck::on().on_finding(|_, finding| tell(finding)));
     let aside = (arguments.without == Some(Part::AckAfter)).then(|| Aside::start(work.clone()));
     let queue = aside.as_ref().map(|aside| aside.queue.clone());
-    let consumer = consumer
-        .start(move |record: Received| {
-            let (work, queue) = (work.clone(), queue.clone());
-            async move {
-                match queue {
-                    // Acknowledged, and not done.
-                    Some(queue) => queue.send(Some(record)).map_err(HandlerError::from),
-                    None => work.once(&record).await,
-                }
-            }
-        })
-        .await
-        .map_err(failed)?;
+    let mut consumer = start(&arguments, &work, &queue).await?;
     say(format_args!("ready"));
-    control.finish().await;
+    loop {
+        let stopped = tokio::select! {
+            () = control.finish() => break,
+            stopped = consumer.ended() => stopped,
+        };
+        // As whoever watches over services would. After a power cut without syncs the broker may not know its member any more.
+        tracing::warn!(
+            failure = stopped.failure.unwrap_or_default(),
+            "the consumer ended and is started again"
+        );
+        consumer = start(&arguments, &work, &queue).await?;
+    }
     let stopped = consumer.stop(STOP).await;
     if let Some(aside) = aside {
         aside.finish().await?;
@@ -74,6 +65,38 @@ pub async fn run(arguments: ServiceArguments) -> Result<(), Failure> {
             Ok(())
         }
     }
+}
+
+type Queue = mpsc::UnboundedSender<Option<Received>>;
+
+async fn start(
+    arguments: &ServiceArguments,
+    work: &Arc<Work>,
+    queue: &Option<Queue>,
+) -> Result<Consumer, Failure> {
+    // A static member: one that comes back after a kill need not wait for its predecessor's end.
+    let cluster = cluster(&arguments.bootstrap, "red-packet-service")
+        .set("group.instance.id", "red-packet-service")
+        .set("session.timeout.ms", "10000");
+    let consumer = Consumer::builder(cluster, GROUP)
+        .topic(TOPIC)
+        .attempts_max(ATTEMPTS_MAX)
+        .commit_interval(COMMIT_INTERVAL)
+        // Who acknowledges first has no handler that could give a receipt.
+        .tell_account(arguments.without != Some(Part::AckAfter))
+        .sequences(SequenceCheck::on().on_finding(|_, finding| tell(finding)));
+    let (work, queue) = (work.clone(), queue.clone());
+    let handler = move |record: Received| {
+        let (work, queue) = (work.clone(), queue.clone());
+        async move {
+            match queue {
+                // Acknowledged, and not done.
+                Some(queue) => queue.send(Some(record)).map_err(HandlerError::from),
+                None => work.once(&record).await,
+            }
+        }
+    };
+    consumer.start(handler).await.map_err(failed)
 }
 
 /// What the sequence check misses.
@@ -115,7 +138,7 @@ impl Work {
 /// What many programs do: take the record, acknowledge it, and work on it when there is time.
 struct Aside {
     /// None is the end.
-    queue: mpsc::UnboundedSender<Option<Received>>,
+    queue: Queue,
     task: JoinHandle<Result<(), HandlerError>>,
 }
 

@@ -12,6 +12,8 @@ use crate::{
     commands::account::show::{self, Style},
 };
 
+/// The row of what was handled.
+const HANDLED_ROW: usize = 4;
 /// Gaps that are shown.
 const GAPS_MAX: usize = 5;
 
@@ -55,17 +57,22 @@ fn rows(tally: &Tally) -> Vec<String> {
         _ => format!("{} were sent again, {} of them on purpose", thousands(again), thousands(done.repeated)),
     };
     let delivered = tally.duplicates_delivered();
-    let rows = [
+    let mut rows = vec![
         ("orders", tally.orders, "written by the order service".to_owned()),
         ("red packets", packets, packets_say),
         ("messages stored", tally.stored(), stored_say),
         ("processed", tally.class("processed"), "acknowledged by the red-packet service".to_owned()),
-        ("handled", tally.handled(), "and its handler's receipts".to_owned()),
+        ("handled", tally.handled(), "with a receipt of its handler".to_owned()),
         ("duplicates delivered", delivered, "messages whose red packet was made already".to_owned()),
         ("duplicates applied", tally.duplicates_applied(), String::new()),
         ("kills survived", done.kills(), kills(tally)),
         ("connections cut", done.connections_cut, String::new()),
     ];
+    let unwitnessed = tally.class("unwitnessed");
+    if unwitnessed > 0 {
+        let say = "acknowledged too, but who they were delivered to was lost with the broker".to_owned();
+        rows.insert(HANDLED_ROW, ("unwitnessed", unwitnessed, say));
+    }
     let width = rows.iter().map(|(_, number, _)| thousands(*number).len()).max().unwrap_or(0);
     let row = |(name, number, say): &(&str, u64, String)| {
         format!("{name:<22}{:>width$}   {say}", thousands(*number)).trim_end().to_owned()
@@ -118,8 +125,8 @@ fn why(part: Part) -> &'static str {
              it has not synced in its own memory, so that kill -9 takes it along. So it does in every run; with the sync nothing is lost."
         }
         Part::AckAfter => {
-            "Without acknowledging after the work, the handler put messages aside and said that it was done. The broker calls them\n\
-             processed: it has nothing but the group's word. They are gone with the process that had them in its memory."
+            "Without acknowledging after the work, messages were acknowledged first and put aside. The broker calls them processed: it has\n\
+             nothing but the group's word. They were gone with the process that had them in its memory."
         }
     }
 }
@@ -128,11 +135,14 @@ fn why(part: Part) -> &'static str {
 fn named(tally: &Tally, without: Option<Part>) -> Vec<String> {
     let mut lines = Vec::new();
     if without == Some(Part::AckAfter) {
-        let (processed, handled) = (tally.class("processed"), tally.handled());
-        if handled < processed {
-            let gap = counted(processed - handled, "message");
-            lines.push(format!("The receipts show it: {gap} processed and not handled."));
-        }
+        let without = counted(tally.class("processed").saturating_sub(tally.handled()), "message");
+        lines.push(format!("What the account can show is that nobody vouched for them: {without} processed, without a receipt of"));
+        lines.push("their handler. In a run with every part each has one.".to_owned());
+    }
+    let acknowledged = tally.orders + tally.done.repeated;
+    if without == Some(Part::Sync) && tally.stored() < acknowledged {
+        let (said, has) = (counted(acknowledged, "message"), thousands(tally.stored()));
+        lines.push(format!("The broker has acknowledged at least {said}, and has {has} of them."));
     }
     if without == Some(Part::Sync) && !tally.gaps.is_empty() {
         let missing: u64 = tally.gaps.iter().map(|(count, _)| count).sum();
