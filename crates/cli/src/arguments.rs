@@ -2,6 +2,7 @@
 
 mod books;
 mod demo;
+mod dlq;
 
 use std::path::PathBuf;
 
@@ -9,6 +10,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use books::{AccountArguments, AccountCommand, AlarmsCommand, HttpConnection, TraceArguments};
 pub use demo::{DemoArguments, Part, ServiceArguments};
+pub use dlq::{DlqCommand, LetterFilter};
 
 /// A message queue that keeps books: what it acknowledged is on disk.
 #[derive(Debug, Parser)]
@@ -56,6 +58,9 @@ pub enum Command {
     Alarms(AlarmsCommand),
     /// Tell what became of one message: when it was stored, delivered, acknowledged.
     Trace(TraceArguments),
+    /// Count, show, send again and remove what consumers gave up on: dead letters.
+    #[command(subcommand)]
+    Dlq(DlqCommand),
     /// Look at any Kafka cluster and at clients' property files for what can lose or double messages.
     Doctor(DoctorArguments),
     /// Read a topic of any Kafka cluster and name what is missing or stored twice, by the sequence numbers in headers.

@@ -40,6 +40,7 @@ fn main() -> ExitCode {
         Command::Account(arguments) => block_on(commands::account::run(arguments, json)),
         Command::Alarms(command) => block_on(commands::alarms::run(command, json)),
         Command::Trace(arguments) => block_on(commands::trace::run(arguments, json)),
+        Command::Dlq(command) => block_on(commands::dlq::run(command, json)),
         Command::Doctor(arguments) => block_on(commands::doctor::run(arguments, json)),
         Command::Audit(arguments) => block_on(commands::audit::run(arguments, json)),
         Command::Completions { shell } => commands::completions::run(shell),

@@ -25,7 +25,6 @@ use tokio::{
 
 use super::{Address, ClientError, check};
 
-const CLIENT_ID: &str = "tallymq-cli";
 const FRAME_BYTES_MAX: usize = 256 << 20;
 const READ_BYTES: usize = 64 * 1024;
 /// The version of the first ApiVersions request: every broker since Kafka 2.4 reads it, and older ones say so.
@@ -71,8 +70,12 @@ pub struct Pending {
 }
 
 impl Connection {
-    /// Connects and asks which versions the broker speaks.
-    pub async fn open(address: &Address, limit: Duration) -> Result<Connection, ClientError> {
+    /// Connects under that name and asks which versions the broker speaks.
+    pub async fn open(
+        address: &Address,
+        limit: Duration,
+        client_id: &str,
+    ) -> Result<Connection, ClientError> {
         let connect = TcpStream::connect((address.host.as_str(), address.port));
         let failed = |source| ClientError::Connect { address: address.to_string(), source };
         let stream = match timeout(limit, connect).await {
@@ -83,7 +86,7 @@ impl Connection {
         let (read, write) = stream.into_split();
         let (outgoing, queue) = mpsc::unbounded_channel();
         let shared = Arc::new(Mutex::new(Shared::default()));
-        let writer = tokio::spawn(write_all(write, queue, shared.clone()));
+        let writer = tokio::spawn(write_all(write, (queue, client_id.to_owned()), shared.clone()));
         tokio::spawn(read_all(read, shared.clone(), writer.abort_handle()));
         let mut connection = Connection {
             address: address.clone(),
@@ -201,13 +204,13 @@ fn end(shared: &Mutex<Shared>, reason: String) {
 
 async fn write_all(
     mut write: OwnedWriteHalf,
-    mut queue: mpsc::UnboundedReceiver<Outgoing>,
+    (mut queue, client_id): (mpsc::UnboundedReceiver<Outgoing>, String),
     shared: Arc<Mutex<Shared>>,
 ) {
     let mut correlation_id = 0_i32;
     while let Some(Outgoing { version, request, reply }) = queue.recv().await {
         correlation_id = correlation_id.wrapping_add(1);
-        let frame = match encode_request(version, correlation_id, Some(CLIENT_ID), &request) {
+        let frame = match encode_request(version, correlation_id, Some(&client_id), &request) {
             Ok(frame) => frame,
             Err(error) => {
                 drop(reply.send(Err(error.into())));

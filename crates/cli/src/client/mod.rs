@@ -42,8 +42,12 @@ macro_rules! call {
 }
 pub(crate) use call;
 
+/// What a command calls itself to brokers.
+pub const CLIENT_ID: &str = "tallymq-cli";
+
 /// Connections to the brokers of one cluster, opened as needed.
 pub struct Client {
+    client_id: String,
     bootstrap: Vec<Address>,
     timeout: Duration,
     connections: HashMap<Address, Connection>,
@@ -53,7 +57,24 @@ pub struct Client {
 impl Client {
     /// Reads the addresses; connects to the first that answers.
     pub async fn connect(arguments: &crate::arguments::Connection) -> Result<Client, ClientError> {
+        Client::connect_as(arguments, CLIENT_ID.to_owned()).await
+    }
+
+    /// As a tool that moves positions: with a name of its own, so that a broker that keeps accounts cannot take what this
+    /// commits for the commit of somebody who read before from here, `consume` for instance.
+    pub async fn connect_as_tool(
+        arguments: &crate::arguments::Connection,
+        tool: &str,
+    ) -> Result<Client, ClientError> {
+        Client::connect_as(arguments, format!("{CLIENT_ID}-{tool}")).await
+    }
+
+    async fn connect_as(
+        arguments: &crate::arguments::Connection,
+        client_id: String,
+    ) -> Result<Client, ClientError> {
         let mut client = Client {
+            client_id,
             bootstrap: address::parse_list(&arguments.bootstrap)?,
             timeout: Duration::from_secs(arguments.timeout.max(1)),
             connections: HashMap::new(),
@@ -87,7 +108,7 @@ impl Client {
         {
             return Ok(connection.clone());
         }
-        let connection = Connection::open(address, self.timeout).await?;
+        let connection = Connection::open(address, self.timeout, &self.client_id).await?;
         self.connections.insert(address.clone(), connection.clone());
         Ok(connection)
     }

@@ -7,6 +7,7 @@ pub mod bench;
 pub mod completions;
 pub mod consume;
 pub mod demo;
+pub mod dlq;
 pub mod doctor;
 pub mod group;
 pub mod produce;

@@ -290,3 +290,19 @@ fn a_record_removed_from_a_segment_is_lost_by_name() {
     let told = format!("{} records of t-0 are lost: offsets {from} to {}", to - from, to - 1);
     assert!(reasons(&report).iter().any(|reason| reason.starts_with(&told)), "{report}");
 }
+
+#[test]
+fn a_reset_from_where_somebody_read_is_not_taken_for_the_readers_commit() {
+    let dir = tempfile::tempdir().unwrap();
+    let broker = Broker::start(dir.path());
+    broker.ok(&["topic", "create", "t", "-p", "1"]);
+    produce(&broker, 0..10);
+    assert_eq!(code(&broker.books(&["account", "open", "--group", "g", "--topic", "t"])), 0);
+    // In nobody's name, from the same address.
+    assert_eq!(stdout(&broker.ok(&["consume", "t"])).lines().count(), 10);
+    broker.ok(&["group", "reset", "g", "--topic", "t", "--to", "latest", "--execute"]);
+    assert_eq!(classes(&account(&broker, "g")), of(&[("skipped", 10)]));
+    let alarms = json_lines(&broker.books(&["alarms", "list", "--json"])).remove(0);
+    assert_eq!(alarms["alarms"][0]["client_id"], json!("tallymq-cli-group-reset"), "{alarms}");
+    broker.stop();
+}

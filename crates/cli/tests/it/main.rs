@@ -6,6 +6,7 @@ mod account;
 mod audit;
 mod broker;
 mod commands;
+mod dlq;
 mod doctor;
 mod older_brokers;
 mod openapi;

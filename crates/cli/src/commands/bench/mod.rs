@@ -16,7 +16,7 @@ use tokio::{sync::Semaphore, time::Instant};
 
 use crate::{
     arguments::BenchArguments,
-    client::{Client, ClientError, Connection, TopicInfo, call, check},
+    client::{CLIENT_ID, Client, ClientError, Connection, TopicInfo, call, check},
     failure::Failure,
     output,
 };
@@ -115,7 +115,7 @@ async fn connection(
     let ours = led.iter().filter(|index| **index as usize % arguments.connections == number % count);
     let ours: Vec<i32> = ours.copied().collect();
     let partitions = if ours.is_empty() { vec![first] } else { ours };
-    Ok((Connection::open(&address, client.timeout()).await?, partitions))
+    Ok((Connection::open(&address, client.timeout(), CLIENT_ID).await?, partitions))
 }
 
 /// One batch, made before the clock runs. Its values differ from each other, so that nothing compresses them away.

@@ -23,7 +23,8 @@ pub async fn run(command: GroupCommand, json: bool) -> Result<(), Failure> {
         GroupCommand::Reset { group, topic, partition, to, execute, connection } => {
             let to = to.parse().map_err(|error| Failure::Usage(format!("--to: {error}")))?;
             let reset = reset::Reset { group, topic, partition, to, execute };
-            reset::run(&mut Client::connect(&connection).await?, &reset, json).await
+            let mut client = Client::connect_as_tool(&connection, "group-reset").await?;
+            reset::run(&mut client, &reset, json).await
         }
         GroupCommand::Delete { group, yes, connection } => {
             let sure = yes || output::confirm(&format!("Delete group {group} with its positions?"))?;
@@ -32,7 +33,7 @@ pub async fn run(command: GroupCommand, json: bool) -> Result<(), Failure> {
                     "group {group} was not deleted; --yes says that you mean it"
                 )));
             }
-            delete(&mut Client::connect(&connection).await?, &group, json).await
+            delete(&mut Client::connect_as_tool(&connection, "group-delete").await?, &group, json).await
         }
     }
 }

@@ -1,0 +1,58 @@
+//! `tallymq dlq …`: list, show, redrive, purge. What is asked for is decided here; reading and sending is the SDK's, so that both
+//! agree about what a dead letter is and which are settled. Works on any cluster that speaks the Kafka protocol.
+
+mod filter;
+mod list;
+mod purge;
+mod redrive;
+mod show;
+
+use tallymq_client::{Cluster, DeadLetterError, DeadLetters};
+
+use crate::{
+    arguments::{Connection, DlqCommand},
+    client::{CLIENT_ID, Client},
+    failure::Failure,
+};
+
+/// Runs one of them.
+pub async fn run(command: DlqCommand, json: bool) -> Result<(), Failure> {
+    match command {
+        DlqCommand::List { topics, connection } => {
+            list::run(cluster(&connection, "list").await?, topics, json).await
+        }
+        DlqCommand::Show { topic, filter, limit, connection } => {
+            let wanted = filter::Wanted::parse(&filter)?;
+            show::run(letters(&connection, "show", topic).await?, wanted, limit, json).await
+        }
+        DlqCommand::Redrive { topic, filter, to, execute, connection } => {
+            let wanted = filter::Wanted::parse(&filter)?;
+            let letters = letters(&connection, "redrive", topic).await?;
+            redrive::run(letters, wanted, &redrive::Redrive { to, execute }, json).await
+        }
+        DlqCommand::Purge { topic, filter, below, execute, connection } => {
+            let what = match below.is_empty() {
+                true => purge::What::Letters(filter::Wanted::parse(&filter)?),
+                false => purge::What::Below(filter::places(&below, "--below")?),
+            };
+            purge::run(letters(&connection, "purge", topic).await?, what, execute, json).await
+        }
+    }
+}
+
+async fn letters(connection: &Connection, what: &str, topic: String) -> Result<DeadLetters, Failure> {
+    Ok(DeadLetters::in_topic(cluster(connection, what).await?, topic))
+}
+
+/// Where the SDK finds the cluster, once a broker answered: it would go on trying for long, and say less.
+async fn cluster(connection: &Connection, what: &str) -> Result<Cluster, Failure> {
+    Client::connect(connection).await?;
+    let cluster = Cluster::at(&connection.bootstrap);
+    Ok(cluster.set("client.id", format!("{CLIENT_ID}-dlq-{what}")))
+}
+
+impl From<DeadLetterError> for Failure {
+    fn from(error: DeadLetterError) -> Failure {
+        Failure::Failed(error.to_string())
+    }
+}
