@@ -63,7 +63,7 @@ pub use consumer::{
     Consumer, ConsumerBuilder, ConsumerCounts, Handler, HandlerError, Order, Position, Received, Retry,
     Stopped, dead_letter_topic, retry_topic,
 };
-pub use dead_letters::{DeadLetter, DeadLetterError, DeadLetters, Letters};
+pub use dead_letters::{DeadLetter, DeadLetterError, DeadLetterStream, DeadLetters, Letters};
 pub use headers::Header;
 pub use producer::{Producer, ProducerBuilder, ProducerCounts, Refusal, SendError, Stored, Unsettled};
 pub use receipt::{CountingReceipts, Outcome, Receipt, ReceiptSink};

@@ -93,11 +93,23 @@ impl ConsumerContext for Context {
             }
             return;
         }
-        let mut work = self.shared.work.lock();
-        for element in offsets.elements() {
-            if let (Ok(()), Offset::Offset(position)) = (element.error(), element.offset()) {
-                work.committed(&(element.topic().into(), element.partition()), position);
+        let mut too_much_told = false;
+        {
+            let mut work = self.shared.work.lock();
+            for element in offsets.elements() {
+                match (element.error(), element.offset()) {
+                    (Ok(()), Offset::Offset(position)) => {
+                        work.committed(&(element.topic().into(), element.partition()), position);
+                    }
+                    // Some positions may be taken where others are not.
+                    (Err(error), _) => too_much_told |= is_too_much_told(&error),
+                    _ => {}
+                }
             }
+        }
+        if too_much_told {
+            one(&self.shared.counters.commits_failed);
+            tell_no_more(&self.shared);
         }
     }
 }

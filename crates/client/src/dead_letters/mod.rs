@@ -6,8 +6,10 @@
 
 mod letter;
 mod scan;
+mod settling;
+mod stream;
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use rdkafka::{
     Offset, TopicPartitionList,
@@ -17,13 +19,12 @@ use rdkafka::{
     error::KafkaError,
 };
 
-pub use self::letter::DeadLetter;
+use self::settling::{Settler, Settling};
+pub use self::{letter::DeadLetter, stream::DeadLetterStream};
 use crate::{
     cluster::{Cluster, StartError},
-    consumer::{copies, dead_letter_topic},
-    headers,
-    producer::{Producer, SendError},
-    record::Record,
+    consumer::{Position, dead_letter_topic},
+    producer::SendError,
 };
 
 const TIME_MAX: Duration = Duration::from_secs(30);
@@ -54,10 +55,10 @@ pub enum DeadLetterError {
     /// The client could not be started.
     #[error(transparent)]
     Start(#[from] StartError),
-    /// Sending again stopped; what was sent before is settled.
-    #[error("{redriven} letters were sent again, then: {source}")]
+    /// Sending stopped; what was settled before stays so.
+    #[error("{redriven} letters were settled, then: {source}")]
     Send {
-        /// How many went well.
+        /// How many were settled.
         redriven: u64,
         /// What happened then.
         source: SendError,
@@ -118,6 +119,15 @@ impl DeadLetters {
         DeadLetters { cluster, topic: topic.into() }
     }
 
+    /// The cluster's topics that are called like those of dead letters: `….dead`.
+    ///
+    /// # Errors
+    /// [`DeadLetterError::Broker`].
+    pub async fn topics(cluster: Cluster) -> Result<Vec<String>, DeadLetterError> {
+        let topics = tokio::task::spawn_blocking(move || scan::topics(&cluster));
+        topics.await.map_err(|error| DeadLetterError::Broker(error.to_string()))?
+    }
+
     /// The dead-letter topic.
     pub fn topic(&self) -> &str {
         &self.topic
@@ -140,32 +150,35 @@ impl DeadLetters {
         found.into_iter().next().ok_or(DeadLetterError::NoLetter { partition, offset })
     }
 
+    /// All unsettled letters, one by one.
+    pub fn stream(&self) -> DeadLetterStream {
+        DeadLetterStream::open(self.cluster.clone(), self.topic.clone())
+    }
+
     /// Sends letters again, to their origin or to `to`, and settles each once its copy is stored. If that is cut short
-    /// between the two, the letter goes twice; its origin headers (and so an inbox) tell the copies as one.
+    /// between the two, up to 30 letters go twice; their origin headers (and so an inbox) tell the copies as one.
     ///
     /// # Errors
     /// [`DeadLetterError::Send`] says how many went well before.
     pub async fn redrive(&self, letters: Letters, to: Option<&str>) -> Result<u64, DeadLetterError> {
-        let producer = Producer::builder(self.cluster.clone()).sequence_headers(false).start().await?;
-        let mut redriven = 0;
-        for letter in self.chosen(letters).await? {
-            let place = letter.position();
-            let (partition, offset) = (place.partition, place.offset);
-            let topic = match (to, letter.origin_topic()) {
-                (Some(topic), _) => topic.to_owned(),
-                (None, Some(topic)) => topic.to_owned(),
-                (None, None) => return Err(DeadLetterError::NoOrigin { partition, offset }),
-            };
-            let copy = copies::for_redrive(letter.record(), topic);
-            for record in [copy, self.note(partition, offset, "redriven")] {
-                match producer.send(record).await {
-                    Ok(_) => {}
-                    Err(source) => return Err(DeadLetterError::Send { redriven, source }),
-                }
-            }
-            redriven += 1;
-        }
-        Ok(redriven)
+        let Letters::One { partition, offset } = letters else {
+            return self.redrive_where(|_| true, to).await;
+        };
+        let mut settler = Settler::start(self, Settling::Redriven(to)).await?;
+        settler.add(self.show(partition, offset).await?).await?;
+        settler.finish().await
+    }
+
+    /// The same with those that `wanted` wants.
+    ///
+    /// # Errors
+    /// Those of [`DeadLetters::redrive`].
+    pub async fn redrive_where(
+        &self,
+        wanted: impl FnMut(&DeadLetter) -> bool,
+        to: Option<&str>,
+    ) -> Result<u64, DeadLetterError> {
+        self.settle_where(wanted, Settling::Redriven(to)).await
     }
 
     /// Removes letters for good. All: their records are deleted. One: it is settled, and its record goes with the
@@ -174,24 +187,58 @@ impl DeadLetters {
     /// # Errors
     /// Those of [`DeadLetters::show`], and [`DeadLetterError::Broker`] if the broker does not delete.
     pub async fn purge(&self, letters: Letters) -> Result<u64, DeadLetterError> {
-        let chosen = self.chosen(letters).await?.len() as u64;
         match letters {
-            Letters::All => self.delete_all().await?,
+            Letters::All => {
+                // What comes while these are counted stays.
+                let ends = self.ends().await?;
+                let below =
+                    |place: &Position| ends.get(&place.partition).is_some_and(|end| place.offset < *end);
+                let mut purged = 0;
+                let mut stream = self.stream();
+                while let Some(letter) = stream.next().await {
+                    purged += u64::from(below(letter?.position()));
+                }
+                self.delete(&ends).await?;
+                Ok(purged)
+            }
             Letters::One { partition, offset } => {
-                let producer =
-                    Producer::builder(self.cluster.clone()).sequence_headers(false).start().await?;
-                let sent = producer.send(self.note(partition, offset, "purged")).await;
-                let _stored = sent.map_err(|source| DeadLetterError::Send { redriven: 0, source })?;
+                let mut settler = Settler::start(self, Settling::Purged).await?;
+                settler.add(self.show(partition, offset).await?).await?;
+                settler.finish().await
             }
         }
-        Ok(chosen)
     }
 
-    async fn chosen(&self, letters: Letters) -> Result<Vec<DeadLetter>, DeadLetterError> {
-        match letters {
-            Letters::All => self.list(usize::MAX).await,
-            Letters::One { partition, offset } => Ok(vec![self.show(partition, offset).await?]),
+    /// Settles those that `wanted` wants; their records go with the topic's retention.
+    ///
+    /// # Errors
+    /// Those of [`DeadLetters::redrive`].
+    pub async fn purge_where(&self, wanted: impl FnMut(&DeadLetter) -> bool) -> Result<u64, DeadLetterError> {
+        self.settle_where(wanted, Settling::Purged).await
+    }
+
+    /// Deletes all records of a partition of the dead-letter topic below an offset, settled or not.
+    ///
+    /// # Errors
+    /// [`DeadLetterError::Broker`] if the broker does not delete.
+    pub async fn delete_below(&self, partition: i32, offset: i64) -> Result<(), DeadLetterError> {
+        self.delete(&BTreeMap::from([(partition, offset)])).await
+    }
+
+    async fn settle_where(
+        &self,
+        mut wanted: impl FnMut(&DeadLetter) -> bool,
+        what: Settling<'_>,
+    ) -> Result<u64, DeadLetterError> {
+        let mut settler = Settler::start(self, what).await?;
+        let mut stream = self.stream();
+        while let Some(letter) = stream.next().await {
+            let letter = letter?;
+            if wanted(&letter) {
+                settler.add(letter).await?;
+            }
         }
+        settler.finish().await
     }
 
     async fn select(&self, letters: Letters, letters_max: usize) -> Result<Vec<DeadLetter>, DeadLetterError> {
@@ -201,14 +248,19 @@ impl DeadLetters {
         selected.await.map_err(|error| DeadLetterError::Broker(error.to_string()))?
     }
 
-    async fn delete_all(&self) -> Result<(), DeadLetterError> {
-        let admin = AdminClient::<DefaultClientContext>::from_config(&self.cluster.config(&[]))?;
+    /// The end of each partition.
+    async fn ends(&self) -> Result<BTreeMap<i32, i64>, DeadLetterError> {
         let (cluster, topic) = (self.cluster.clone(), self.topic.clone());
-        let ends = tokio::task::spawn_blocking(move || scan::bounds(&cluster, &topic));
-        let ends = ends.await.map_err(|error| DeadLetterError::Broker(error.to_string()))??;
+        let bounds = tokio::task::spawn_blocking(move || scan::bounds(&cluster, &topic));
+        let bounds = bounds.await.map_err(|error| DeadLetterError::Broker(error.to_string()))??;
+        Ok(bounds.into_iter().map(|(partition, _, end)| (partition, end)).collect())
+    }
+
+    async fn delete(&self, below: &BTreeMap<i32, i64>) -> Result<(), DeadLetterError> {
+        let admin = AdminClient::<DefaultClientContext>::from_config(&self.cluster.config(&[]))?;
         let mut list = TopicPartitionList::new();
-        for (partition, _, end) in ends {
-            list.add_partition_offset(&self.topic, partition, Offset::Offset(end))?;
+        for (partition, offset) in below {
+            list.add_partition_offset(&self.topic, *partition, Offset::Offset(*offset))?;
         }
         let options = AdminOptions::new().request_timeout(Some(TIME_MAX)).operation_timeout(Some(TIME_MAX));
         let deleted = admin.delete_records(&list, &options).await?;
@@ -216,12 +268,5 @@ impl DeadLetters {
             element.error()?;
         }
         Ok(())
-    }
-
-    fn note(&self, partition: i32, offset: i64, settled_as: &str) -> Record {
-        Record::to(&self.topic)
-            .partition(partition)
-            .header(headers::SETTLES, offset.to_string())
-            .header(headers::SETTLED_AS, settled_as.to_owned())
     }
 }

@@ -20,13 +20,31 @@ const METADATA_TIME_MAX: Duration = Duration::from_secs(10);
 /// Without a record for so long, the broker is called silent.
 const SILENCE_MAX: Duration = Duration::from_secs(30);
 
-/// The unsettled letters among those asked for.
+/// The unsettled letters among those asked for, at most so many.
 pub(super) fn unsettled(
     cluster: &Cluster,
     topic: &str,
     letters: Letters,
     letters_max: usize,
 ) -> Result<Vec<DeadLetter>, DeadLetterError> {
+    let mut found = Vec::new();
+    visit(cluster, topic, letters, &mut |letter| {
+        if found.len() < letters_max {
+            found.push(letter);
+        }
+        found.len() < letters_max
+    })?;
+    found.sort_by_key(|letter| (letter.position().partition, letter.position().offset));
+    Ok(found)
+}
+
+/// Each unsettled letter among those asked for, oldest first per partition, until `wanted` says false.
+pub(super) fn visit(
+    cluster: &Cluster,
+    topic: &str,
+    letters: Letters,
+    wanted: &mut dyn FnMut(DeadLetter) -> bool,
+) -> Result<(), DeadLetterError> {
     let mut bounds = bounds(cluster, topic)?;
     if let Letters::One { partition, offset } = letters {
         // Its note can only stand behind it.
@@ -40,21 +58,25 @@ pub(super) fn unsettled(
         }
         true
     })?;
-    let mut found = Vec::new();
     read(cluster, topic, &bounds, &mut |record| {
         let offset = record.offset() as u64;
         let done = settled.get(&record.partition()).is_some_and(|settled| settled.contains(offset));
-        let wanted = match letters {
+        let asked_for = match letters {
             Letters::All => true,
             Letters::One { offset, .. } => record.offset() == offset,
         };
-        if wanted && !done && settles(&record).is_none() && found.len() < letters_max {
-            found.push(DeadLetter::new(record));
-        }
-        found.len() < letters_max
-    })?;
-    found.sort_by_key(|letter| (letter.position().partition, letter.position().offset));
-    Ok(found)
+        let is_letter = asked_for && !done && settles(&record).is_none();
+        !is_letter || wanted(DeadLetter::new(record))
+    })
+}
+
+/// The topics whose names are those of dead-letter topics.
+pub(super) fn topics(cluster: &Cluster) -> Result<Vec<String>, DeadLetterError> {
+    let metadata = client(cluster)?.fetch_metadata(None, METADATA_TIME_MAX)?;
+    let names = metadata.topics().iter().filter(|topic| topic.error().is_none()).map(|topic| topic.name());
+    let mut names: Vec<String> = names.filter(|name| name.ends_with(".dead")).map(str::to_owned).collect();
+    names.sort_unstable();
+    Ok(names)
 }
 
 fn settles(record: &Received) -> Option<u64> {

@@ -1,4 +1,5 @@
-//! The real broker on a port that the system chose, which it keeps through restarts.
+//! The real broker on a port that the system chose, which it keeps through restarts. With `APACHE_KAFKA_CLASSPATH` in the
+//! environment it is Apache Kafka, for the tests that need nothing else of a broker.
 
 use std::{
     path::PathBuf,
@@ -10,9 +11,14 @@ use tempfile::TempDir;
 
 use crate::process::Process;
 
+#[path = "apache_kafka.rs"]
+mod apache_kafka;
+
 /// A running broker with its data, or a killed one.
 pub struct Broker {
     address: String,
+    http: String,
+    settings: Vec<String>,
     data: TempDir,
     process: Option<Process>,
 }
@@ -34,14 +40,33 @@ fn binary() -> PathBuf {
 impl Broker {
     /// Starts one with an empty data directory.
     pub fn start() -> Broker {
-        let mut broker =
-            Broker { address: "127.0.0.1:0".into(), data: tempfile::tempdir().unwrap(), process: None };
+        Broker::start_with(&[])
+    }
+
+    /// With settings of its own.
+    pub fn start_with(settings: &[&str]) -> Broker {
+        let mut broker = Broker {
+            address: "127.0.0.1:0".into(),
+            http: String::new(),
+            settings: settings.iter().map(|setting| (*setting).to_owned()).collect(),
+            data: tempfile::tempdir().unwrap(),
+            process: None,
+        };
         broker.start_again();
         broker
     }
 
     /// Starts it on its data, at its address.
     pub fn start_again(&mut self) {
+        if let Some(class_path) = apache_kafka::class_path() {
+            if self.address.ends_with(":0") {
+                self.address = apache_kafka::prepare(&class_path, self.data.path());
+            }
+            let mut process = Process::start(&mut apache_kafka::server(&class_path, self.data.path()));
+            process.line_after(apache_kafka::READY);
+            self.process = Some(process);
+            return;
+        }
         let mut command = Command::new(binary());
         command.args(["serve", "--listen", &self.address, "--http-listen", "127.0.0.1:0", "--data-dir"]);
         command.arg(self.data.path());
@@ -50,8 +75,12 @@ impl Broker {
         {
             command.args(["--set", set]);
         }
+        for set in &self.settings {
+            command.args(["--set", set]);
+        }
         let mut process = Process::start(&mut command);
         self.address = process.line_after("kafka listening on ");
+        self.http = process.line_after("http listening on ");
         process.line_after("ready");
         self.process = Some(process);
     }
@@ -73,6 +102,23 @@ impl Broker {
             .set("heartbeat.interval.ms", "500")
             .set("reconnect.backoff.ms", "20")
             .set("topic.metadata.refresh.interval.ms", "1000")
+    }
+
+    /// What `tallymq ARGUMENTS --json` says, asked over HTTP.
+    pub fn asked(&self, arguments: &[&str]) -> serde_json::Value {
+        let mut command = Command::new(binary());
+        command.args(arguments).args(["--json", "--http", &self.http]);
+        let output = command.stdin(Stdio::null()).output().unwrap();
+        let text = String::from_utf8_lossy(&output.stderr);
+        serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {text}"))
+    }
+
+    /// Kills it and checks its files: the books have to be provable from them alone.
+    pub fn kill_and_verify(&mut self) {
+        self.kill();
+        let output =
+            Command::new(binary()).args(["verify", "--data-dir"]).arg(self.data.path()).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
     }
 
     /// Makes a topic.

@@ -6,6 +6,7 @@ mod broker;
 mod consuming;
 mod dead_letters;
 mod process;
+mod receipts;
 mod sending;
 mod sequences;
 mod spooler;
