@@ -111,7 +111,7 @@ class Member:
     def __init__(self):
         self.consumer, self.work_as, self.delay_s, self.count = None, None, 0, 0
         self.next, self.jumps, self.owned, self.troubles, self.auto = {}, {}, set(), [], False
-        self.first, self.last = {}, {}
+        self.first, self.last, self.is_new = {}, {}, False
 
     def open(self, c):
         settings = {"bootstrap.servers": c["bootstrap"], **RECONNECT, "enable.auto.commit": False}
@@ -124,6 +124,7 @@ class Member:
             session = c["settings"]["session_ms"]
             settings |= {"session.timeout.ms": session, "heartbeat.interval.ms": session // 4}
         self.auto = settings["enable.auto.commit"]
+        self.is_new = settings.get("group.protocol") == "consumer"
         self.consumer = Consumer(settings)
 
     def subscribe(self, c):
@@ -136,7 +137,7 @@ class Member:
         if self.jumps:
             for place in partitions:
                 place.offset = self.jumps.get(place.partition, OFFSET_STORED)
-            consumer.assign(partitions)
+            (consumer.incremental_assign if self.is_new else consumer.assign)(partitions)
 
     def taken(self, _, partitions):
         self.owned -= {(place.topic, place.partition) for place in partitions}

@@ -1,7 +1,6 @@
 """Healthy groups whose connections are cut again and again: a client that comes back reads again what it did not get."""
 
-from .healthy import BOTH_PROTOCOLS
-from .play import ALL, WITH_ASSIGN, Wrong
+from .play import ALL, BOTH_PROTOCOLS, WITH_ASSIGN, Wrong
 
 WORKLOADS = []
 RECORDS = 5000

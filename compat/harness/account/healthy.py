@@ -3,10 +3,9 @@
 What crashes the broker is in storm.py.
 """
 
-from .play import ALL, WITH_ASSIGN, until
+from .play import ALL, BOTH_PROTOCOLS, WITH_ASSIGN, until
 
 WORKLOADS = []
-BOTH_PROTOCOLS = ("confluent", "java", "franz")  # kafkajs knows neither KIP-848, nor static members, nor cooperative ones
 MIXED = "confluent + java + franz"
 
 

@@ -6,7 +6,7 @@ Everywhere partition 0 is healthy, and nothing may be said about it; what is pla
 from . import tools
 from .books import Expected
 from .driver import Refused
-from .play import ALL, WITH_ASSIGN, Wrong, until
+from .play import ALL, BOTH_PROTOCOLS, WITH_ASSIGN, Wrong, until
 
 SCENARIOS = []
 NEEDED = 40  # unread records behind the usual beginning: offsets 10 to 49
@@ -34,10 +34,16 @@ def commit_past_unread(play):
     play.expect(skipped({"client_id": "other", "member": ""}))
 
 
+@planted("a member seeks to the end and commits, new group protocol (KIP-848)",
+         "*skipped*, 10 to 49, and which member", BOTH_PROTOCOLS)
+def seek_to_end_new_protocol(play):
+    seek_to_end(play, protocol="consumer")
+
+
 @planted("a member seeks to the end and commits", "*skipped*, 10 to 49, and which member")
-def seek_to_end(play):
+def seek_to_end(play, **settings):
     play.begun(NEEDED)
-    other = play.consumer(client_id="other").subscribe(seek={1: 50})
+    other = play.consumer(client_id="other", **settings).subscribe(seek={1: 50})
     other.poll(owned=2)
     other.commit({1: 50})
     play.expect(skipped({"client_id": "other", "member": True}))

@@ -9,6 +9,7 @@ from .driver import PATIENCE_S, Refused
 # (scenario, expected, languages, function) in the order in which they were declared.
 NAMES = {"confluent": "Python", "java": "Java", "kafkajs": "Node", "franz": "Go"}
 ALL = tuple(NAMES)
+BOTH_PROTOCOLS = ("confluent", "java", "franz")  # kafkajs knows neither KIP-848, nor static members, nor cooperative ones
 WITH_ASSIGN = ("confluent", "java", "franz")  # kafkajs has members only
 
 

@@ -5,8 +5,7 @@ expects as those of planted.py do.
 """
 
 from .books import Expected
-from .play import ALL, WITH_ASSIGN, until
-from .healthy import BOTH_PROTOCOLS
+from .play import ALL, BOTH_PROTOCOLS, WITH_ASSIGN, until
 
 PLANTED = []
 WORKLOADS = []
