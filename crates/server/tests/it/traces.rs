@@ -8,7 +8,7 @@ use tallymq_gateway::kafka::{
     ErrorCode,
     messages::{
         delete_records::{DeleteRecordsPartition, DeleteRecordsRequest, DeleteRecordsTopic},
-        delete_topics::DeleteTopicsRequest,
+        delete_topics::{DeleteTopicState, DeleteTopicsRequest},
     },
     records::{BatchOptions, Compression, Record, build_batch},
 };
@@ -194,8 +194,8 @@ async fn indexes_go_with_the_records_and_survive_a_restart() {
     assert_eq!(offsets(&ask(&again, &by_key("again 0")).await), holding("again 0", start));
     let tp = partition(&again);
     let mut client = again.client().await;
-    let deleted =
-        client.call(DeleteTopicsRequest { topic_names: vec!["t".to_owned()], ..Default::default() });
+    let topics = vec![DeleteTopicState { name: Some("t".to_owned()), ..Default::default() }];
+    let deleted = client.call(DeleteTopicsRequest { topics, ..Default::default() });
     assert_eq!(answer!(deleted.await, DeleteTopics).responses[0].error_code, ErrorCode::None);
     soon(async {
         while !disk.list("keys").is_ok_and(|topics| topics.is_empty()) {
