@@ -142,9 +142,11 @@ async fn converse<C: Calls>(
     stream.set_nodelay(true)?;
     let (mut reader, mut writer) = stream.split();
     let idle_max = connection.limits.idle_max;
-    let mut stopping = *stop.borrow();
     let mut idle_at = Instant::now() + idle_max;
+    // What is answered meanwhile does not put the end off.
+    let mut stop_at = stop.borrow().then(|| Instant::now() + STOP_GRACE);
     loop {
+        let stopping = stop_at.is_some();
         let had_output = !connection.output.is_empty();
         // Before calls begin, since answers that are silence make room without a byte being written; and behind that, since
         // the session answers some by itself.
@@ -160,6 +162,7 @@ async fn converse<C: Calls>(
         let soon = Instant::now() + connection.patience();
         // An answer may have taken long: its time to leave begins now.
         idle_at = if had_output || connection.output.is_empty() { idle_at.min(soon) } else { soon };
+        let ends_at = stop_at.unwrap_or(idle_at);
         let is_idle = connection.is_idle();
         let Connection { input, output, serial, waiting, claim, .. } = connection;
         tokio::select! {
@@ -180,10 +183,9 @@ async fn converse<C: Calls>(
                 idle_at = Instant::now() + idle_max;
             }
             () = stopped(&mut stop), if !stopping => {
-                stopping = true;
-                idle_at = Instant::now() + STOP_GRACE;
+                stop_at = Some(Instant::now() + STOP_GRACE);
             }
-            () = sleep_until(idle_at), if is_idle || stopping => return Ok(()),
+            () = sleep_until(ends_at), if is_idle || stopping => return Ok(()),
         }
     }
 }
@@ -280,6 +282,9 @@ impl<C: Calls> Connection<C> {
     /// memory is held, and else for no more than a connection's own. Exactly that much: a buffer that grows by itself
     /// doubles, and beside the old one takes three times what it holds.
     fn make_room(&mut self) {
+        if self.has_frame() {
+            return;
+        }
         let rest = self.frame_bytes().saturating_sub(self.input.len());
         let spare = self.input.capacity() - self.input.len();
         // Not before it is needed: who sends a frame in small pieces would have it copied for each of them.
@@ -287,7 +292,9 @@ impl<C: Calls> Connection<C> {
         if spare < needed {
             let held = self.held.as_ref().map_or(0, Held::bytes);
             let wanted = rest.min((OWN_BYTES + READ_BYTES + held).saturating_sub(self.input.len()));
-            let mut roomy = BytesMut::with_capacity(self.input.len() + wanted.max(READ_BYTES));
+            // Small frames share a buffer; a large one has its own, which is no larger than what is held for it.
+            let more = if self.input.len() + rest > READ_BYTES { wanted.max(needed) } else { READ_BYTES };
+            let mut roomy = BytesMut::with_capacity(self.input.len() + more);
             roomy.extend_from_slice(&self.input);
             self.input = roomy;
         }
@@ -296,7 +303,16 @@ impl<C: Calls> Connection<C> {
     fn wants_input(&self) -> bool {
         let handled_at_once = self.serial.is_none() && !self.output.is_backed_up();
         let room = handled_at_once || self.input.len() < READ_AHEAD_BYTES;
-        !self.ended && room && self.session.wants_input()
+        let is_full = self.has_frame() && self.input.len() == self.input.capacity();
+        !self.ended && room && !is_full && self.session.wants_input()
+    }
+
+    /// A whole frame waits. What comes behind it has to fit into the room that there is: if it were moved to a larger buffer
+    /// together with that frame, the old one would stay for as long as a single record of the frames before is kept, which
+    /// may be for ever.
+    fn has_frame(&self) -> bool {
+        let frame_bytes = self.frame_bytes();
+        frame_bytes > 0 && self.input.len() >= frame_bytes
     }
 
     /// Bytes beyond its own that it needs: for the requests that are being worked on, which come to their end whatever others
@@ -304,7 +320,9 @@ impl<C: Calls> Connection<C> {
     /// a part of theirs none might ever get the rest.
     fn needed_bytes(&self, reads: bool) -> usize {
         let frame_bytes = if reads && self.serial.is_none() { self.frame_bytes() } else { 0 };
-        let input = frame_bytes.max(self.input.capacity()).max(self.input.len() + READ_BYTES);
+        let length = self.input.len();
+        let reading = if frame_bytes > length { frame_bytes } else { length + READ_BYTES };
+        let input = reading.max(self.input.capacity());
         (input + self.session.bytes_in_flight()).saturating_sub(OWN_BYTES + READ_BYTES)
     }
 
