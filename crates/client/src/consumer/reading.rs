@@ -159,7 +159,8 @@ pub(super) fn run(
         resume(&consumer, shared);
         if last_commit.elapsed() >= settings.commit_interval {
             let commits = shared.work.lock().committable(None);
-            commit(&consumer, shared, &commits, CommitMode::Async);
+            // Of one that does not wait for its answer, librdkafka with events tells nobody what became of it.
+            commit(&consumer, shared, &commits, CommitMode::Sync);
             last_commit = Instant::now();
         }
         match consumer.poll(POLL) {
