@@ -6,6 +6,7 @@ use super::balance::Account;
 use super::class::Class;
 use super::command::ReceiptOutcome;
 use super::mark::Witness;
+use super::stored::StoredRun;
 use super::who::{Committer, Who};
 use crate::data::LogStartReason;
 use crate::group::names::{GroupId, Text};
@@ -115,8 +116,8 @@ pub enum Happening {
         who: Who,
         /// The broker's number of the connection.
         connection: u64,
-        /// Runs of offsets, each from the first to the one behind the last.
-        runs: Vec<(Offset, Offset)>,
+        /// Which, and when.
+        runs: Vec<StoredRun>,
     },
     /// Records are not for consumers. For every account of the partition.
     Withdrawn {

@@ -26,7 +26,7 @@ impl JournalEvent {
         out.put_i64(self.at.0);
         out.put_option(self.tp, Parts::put_topic_partition);
         out.put_option(self.group.as_ref(), |out, group| out.put_text(group.as_str()));
-        put(out, &self.what);
+        put(out, self.at, &self.what);
     }
 
     /// Reads one event, which has to fill `bytes`.
@@ -39,7 +39,7 @@ impl JournalEvent {
         let tp =
             reader.option("an event's partition", |reader| reader.topic_partition("an event's partition"))?;
         let group = reader.option("an event's group", |reader| reader.text("an event's group"))?;
-        let what = read(reader, kind)?;
+        let what = read(reader, at, kind)?;
         if reader.remaining() > 0 {
             return Err(DecodeError::Range("a journal event's length"));
         }
@@ -69,7 +69,7 @@ fn kind(what: &Happening) -> u8 {
     }
 }
 
-fn put(out: &mut Parts, what: &Happening) {
+fn put(out: &mut Parts, at: Timestamp, what: &Happening) {
     match what {
         Happening::Opened { offset, passed_to, who } => {
             out.put_i64(offset.0);
@@ -98,7 +98,7 @@ fn put(out: &mut Parts, what: &Happening) {
             out.put_i64(to.0);
             why.encode(out);
         }
-        Happening::Stored { who, connection, runs } => stored::put(out, who, *connection, runs),
+        Happening::Stored { who, connection, runs } => stored::put(out, (who, *connection), at, runs),
         Happening::MarksMissing { below } => out.put_i64(below.0),
         Happening::Withdrawn { from, to } => put_range(out, *from, *to),
         Happening::Lost { from, to, why } => {
@@ -137,7 +137,7 @@ fn put(out: &mut Parts, what: &Happening) {
     }
 }
 
-fn read(reader: &mut Reader<'_>, kind: u8) -> Result<Happening, DecodeError> {
+fn read(reader: &mut Reader<'_>, at: Timestamp, kind: u8) -> Result<Happening, DecodeError> {
     Ok(match kind {
         0 => {
             let offset = Offset(reader.i64("an opening")?);
@@ -191,7 +191,7 @@ fn read(reader: &mut Reader<'_>, kind: u8) -> Result<Happening, DecodeError> {
         14 => Happening::Switched { on: reader.bool("the accounts' switch")? },
         15 => Happening::Trimmed { to: Offset(reader.i64("the journal's start")?) },
         16 => {
-            let (who, connection, runs) = stored::read(reader)?;
+            let (who, connection, runs) = stored::read(reader, at)?;
             Happening::Stored { who, connection, runs }
         }
         found => return Err(DecodeError::Variant { what: "a journal event", found }),

@@ -39,6 +39,6 @@ pub use command::{AccountCommand, AccountOutcome, Delivery, OpenFrom, Receipt, R
 pub use event::{CloseReason, Happening, JournalEvent, MergedInto, Notes};
 pub use mark::{Mark, Removal, Witness};
 pub use receipt_text::{ReceiptTextError, TOLD_RANGES_MAX, Told, receipts_in};
-pub use stored::StoredBy;
+pub use stored::{StoredBy, StoredRun};
 pub use view::{AccountView, Imbalance, Interval};
 pub use who::{Committer, CommitterKind, Reader, Who};

@@ -18,16 +18,27 @@ pub struct StoredBy {
     pub connection: u64,
     /// When the first of it was stored, in milliseconds.
     pub at: Timestamp,
-    /// Runs of offsets, each from the first to the one behind the last, rising and apart.
-    pub runs: Vec<(Offset, Offset)>,
+    /// Runs of offsets, rising.
+    pub runs: Vec<StoredRun>,
+}
+
+/// Records that one connection stored one behind the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StoredRun {
+    /// The first offset.
+    pub from: Offset,
+    /// The offset behind the last.
+    pub to: Offset,
+    /// When the first of them was stored, in milliseconds.
+    pub at: Timestamp,
 }
 
 impl StoredBy {
     /// Writes it down, up to the log end of now.
     pub(crate) fn note(&self, log_end: Offset, notes: &mut Notes) {
-        let known = |(from, to): (Offset, Offset)| (from, to.min(log_end));
-        let runs: Vec<_> =
-            self.runs.iter().copied().map(known).filter(|(from, to)| from.0 >= 0 && from < to).collect();
+        let known = |run: &StoredRun| StoredRun { to: run.to.min(log_end), ..*run };
+        let runs = self.runs.iter().map(known).filter(|run| run.from.0 >= 0 && run.from < run.to);
+        let runs: Vec<StoredRun> = runs.collect();
         if !runs.is_empty() {
             let what = Happening::Stored { who: self.who.clone(), connection: self.connection, runs };
             notes.push(JournalEvent { at: self.at, tp: Some(self.tp), group: None, what });
@@ -37,41 +48,43 @@ impl StoredBy {
     pub(super) fn encode(&self, out: &mut Parts) {
         out.put_topic_partition(self.tp);
         out.put_i64(self.at.0);
-        put(out, &self.who, self.connection, &self.runs);
+        put(out, (&self.who, self.connection), self.at, &self.runs);
     }
 
     pub(super) fn decode(reader: &mut Reader<'_>) -> Result<StoredBy, DecodeError> {
         let tp = reader.topic_partition("a partition")?;
         let at = Timestamp(reader.i64("when records were stored")?);
-        let (who, connection, runs) = read(reader)?;
+        let (who, connection, runs) = read(reader, at)?;
         Ok(StoredBy { tp, who, connection, at, runs })
     }
 }
 
-/// Runs are written as distance to the end of the one before, and length.
-pub(super) fn put(out: &mut Parts, who: &Who, connection: u64, runs: &[(Offset, Offset)]) {
+/// Runs are written as distance to the end of the one before, length, and time since the one before; the first since `at`.
+pub(super) fn put(out: &mut Parts, (who, connection): (&Who, u64), at: Timestamp, runs: &[StoredRun]) {
     who.encode(out);
     out.put_u64(connection);
     out.put_length(runs.len());
-    let mut end = 0;
-    for (from, to) in runs {
-        out.put_i64(from.0.wrapping_sub(end));
-        out.put_i64(to.0.wrapping_sub(from.0));
-        end = to.0;
+    let (mut end, mut at) = (0_i64, at.0);
+    for run in runs {
+        out.put_i64(run.from.0.wrapping_sub(end));
+        out.put_i64(run.to.0.wrapping_sub(run.from.0));
+        out.put_i64(run.at.0.wrapping_sub(at));
+        (end, at) = (run.to.0, run.at.0);
     }
 }
 
-type Read = (Who, u64, Vec<(Offset, Offset)>);
+type Read = (Who, u64, Vec<StoredRun>);
 
-pub(super) fn read(reader: &mut Reader<'_>) -> Result<Read, DecodeError> {
+pub(super) fn read(reader: &mut Reader<'_>, at: Timestamp) -> Result<Read, DecodeError> {
     let (who, connection) = (Who::decode(reader)?, reader.u64("a connection")?);
-    let count = reader.count("runs of stored records", 2)?;
+    let count = reader.count("runs of stored records", 3)?;
     let mut runs = Vec::new();
-    let mut end = 0_i64;
+    let (mut end, mut at) = (0_i64, at.0);
     for _ in 0..count {
         let from = end.wrapping_add(reader.i64("a run of stored records")?);
         end = from.wrapping_add(reader.i64("a run of stored records")?);
-        runs.push((Offset(from), Offset(end)));
+        at = at.wrapping_add(reader.i64("when a run was stored")?);
+        runs.push(StoredRun { from: Offset(from), to: Offset(end), at: Timestamp(at) });
     }
     Ok((who, connection, runs))
 }
@@ -84,13 +97,17 @@ mod tests {
     use super::*;
     use crate::account::AccountCommand;
 
+    fn run(from: i64, to: i64) -> StoredRun {
+        StoredRun { from: Offset(from), to: Offset(to), at: Timestamp(9 + from) }
+    }
+
     fn stored(runs: &[(i64, i64)]) -> StoredBy {
         StoredBy {
             tp: TopicPartition { topic: TopicId::default(), partition: PartitionIndex(3) },
             who: Who::new("", "client", "127.0.0.1"),
             connection: 7,
             at: Timestamp(9),
-            runs: runs.iter().map(|(from, to)| (Offset(*from), Offset(*to))).collect(),
+            runs: runs.iter().map(|(from, to)| run(*from, *to)).collect(),
         }
     }
 
@@ -101,7 +118,7 @@ mod tests {
         let mut parts = Parts::new();
         command.encode(&mut parts);
         let mut bytes: Bytes = parts.into_bytes();
-        assert!(bytes.len() < 2200, "{}", bytes.len());
+        assert!(bytes.len() < 3200, "{}", bytes.len());
         assert_eq!(AccountCommand::decode(&mut bytes), Ok(command));
     }
 
@@ -116,6 +133,6 @@ mod tests {
         events[0].encode(&mut parts);
         assert_eq!(JournalEvent::decode(parts.into_bytes()).as_ref(), Ok(&events[0]));
         let Happening::Stored { runs, .. } = &events[0].what else { panic!("{events:?}") };
-        assert_eq!(*runs, [(Offset(0), Offset(4)), (Offset(6), Offset(8))]);
+        assert_eq!(*runs, [run(0, 4), run(6, 8)]);
     }
 }

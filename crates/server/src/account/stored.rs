@@ -10,7 +10,7 @@ use std::{
 
 use parking_lot::Mutex;
 use tallymq_broker::{
-    account::{AccountCommand, StoredBy, Who},
+    account::{AccountCommand, StoredBy, StoredRun, Who},
     data::DataCommand,
 };
 use tallymq_consensus::ProposeError;
@@ -19,6 +19,8 @@ use tokio::{sync::Notify, time::timeout};
 
 use crate::node::{DataHandle, Node};
 
+/// Records that follow each other within so many milliseconds are one run: so exact is the time of each.
+const RUN_MS: i64 = 250;
 /// How long runs gather.
 const GATHER: Duration = Duration::from_secs(5);
 /// Runs of a data group at which they are written down at once.
@@ -81,10 +83,11 @@ impl Stored {
         let mut all: Vec<StoredBy> = by.into_values().collect();
         all.sort_by_key(|one| (one.tp, one.connection));
         let events = all.into_iter().flat_map(|mut one| {
-            one.runs.sort_unstable();
+            one.runs.sort_unstable_by_key(|run| run.from);
             let runs = std::mem::take(&mut one.runs);
             let pieces = runs.chunks(RUNS_PER_EVENT);
-            pieces.map(|runs| StoredBy { runs: runs.to_vec(), ..one.clone() }).collect::<Vec<_>>()
+            let event = |runs: &[StoredRun]| StoredBy { at: runs[0].at, runs: runs.to_vec(), ..one.clone() };
+            pieces.map(event).collect::<Vec<_>>()
         });
         let events: Vec<StoredBy> = events.collect();
         let commands = events.chunks(WRITERS_PER_COMMAND);
@@ -110,9 +113,9 @@ impl Gathered {
             StoredBy { tp, who, connection, at, runs: Vec::new() }
         });
         match one.runs.last_mut() {
-            Some((_, end)) if *end == from => *end = to,
+            Some(last) if last.to == from && at.0 - last.at.0 < RUN_MS => last.to = to,
             _ => {
-                one.runs.push((from, to));
+                one.runs.push(StoredRun { from, to, at });
                 self.runs += 1;
             }
         }
@@ -169,7 +172,7 @@ mod tests {
             other => panic!("{other:?}"),
         };
         let all = commands.into_iter().flat_map(of);
-        all.map(|one| (one.connection, one.runs.iter().map(|(from, to)| (from.0, to.0)).collect())).collect()
+        all.map(|one| (one.connection, one.runs.iter().map(|run| (run.from.0, run.to.0)).collect())).collect()
     }
 
     #[test]
@@ -182,6 +185,9 @@ mod tests {
         }
         let expected = [(1, vec![(0, 5), (10, 15), (20, 25)]), (2, vec![(5, 10), (15, 20), (25, 30)])];
         assert_eq!(taken(&stored), expected);
+        // The test's clock is the offset.
+        (0..600).for_each(|at| note(&stored, 1, at, at + 1));
+        assert_eq!(taken(&stored), [(1, vec![(0, 250), (250, 500), (500, 600)])], "the time stays exact");
         assert_eq!(taken(&stored), [], "once");
     }
 

@@ -6,7 +6,7 @@ use tallymq_broker::{
     ApplyContext, Parts,
     account::{
         AccountCommand, Committer, CommitterKind, Delivery, JournalEvent, OpenFrom, Reader, Receipt,
-        ReceiptOutcome, StoredBy, TOLD_RANGES_MAX, Who, Witness,
+        ReceiptOutcome, StoredBy, StoredRun, TOLD_RANGES_MAX, Who, Witness,
         journal::{self, JournalAppend},
         receipts_in,
     },
@@ -45,7 +45,8 @@ pub(super) fn commands() -> Vec<DataCommand> {
         outcome: ReceiptOutcome::Handled,
     };
     let by = Committer { kind: CommitterKind::Member, who: who() };
-    let runs = vec![(Offset(0), Offset(2)), (Offset(5), Offset(6))];
+    let run = |from, to| StoredRun { from: Offset(from), to: Offset(to), at: AT };
+    let runs = vec![run(0, 2), run(5, 6)];
     let stored = StoredBy { tp: tp(0), who: who(), connection: 9, at: AT, runs };
     let all = [
         AccountCommand::Deliver { readers, deliveries: vec![delivery(0, 4), delivery(1, 0)] },

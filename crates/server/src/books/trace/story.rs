@@ -212,10 +212,9 @@ impl Place {
                 self.log.push(removed);
             }
             Happening::Stored { who, connection, runs } => {
-                let run = runs.iter().find(|(from, to)| (*from..*to).contains(&offset));
-                if let Some((from, to)) = run {
+                if let Some(run) = runs.iter().find(|run| (run.from..run.to).contains(&offset)) {
                     let connection = Some(*connection);
-                    let stored = StoryEvent::new(at, "stored").range(from.0, to.0).who(who);
+                    let stored = StoryEvent::new(run.at.0, "stored").range(run.from.0, run.to.0).who(who);
                     self.log.push(StoryEvent { connection, ..stored });
                 }
             }
