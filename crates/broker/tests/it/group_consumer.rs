@@ -155,7 +155,7 @@ fn requests_that_contradict_the_protocol_are_refused() {
     let refused = |response| matches!(heartbeat_error(response), GroupError::InvalidRequest(_));
     assert!(refused(join_with(&mut world, "m", |request| request.rebalance_timeout_ms = None)));
     assert!(refused(join_with(&mut world, "m", |request| request.owned = Some(vec![tp(1, 0)]))));
-    assert!(refused(join_with(&mut world, "m", |request| request.topics = Some(vec![]))));
+    assert!(refused(join_with(&mut world, "m", |request| request.topics = None)));
     assert!(refused(join_with(&mut world, "m", |request| request.instance = Some("".into()))));
     assert!(refused(beat(&mut world, "m", -3, None)));
     assert!(refused(beat(&mut world, "m", -2, None)));
@@ -164,6 +164,21 @@ fn requests_that_contradict_the_protocol_are_refused() {
     let unknown = join_with(&mut world, "m", |request| request.assignor = Some("best".into()));
     assert_eq!(heartbeat_error(unknown), GroupError::UnsupportedAssignor);
     assert_eq!(world.coordinator.group_count(), 0);
+}
+
+/// As Java's client joins with a pattern of its own, which has matched nothing yet.
+#[test]
+fn a_member_may_join_without_a_topic_and_name_some_later() {
+    let mut world = World::quick();
+    let first = done(join_with(&mut world, "m", |request| request.topics = Some(vec![])));
+    assert_eq!((first.member_epoch, first.assignment), (1, Some(set(&[]))));
+    let request = ConsumerHeartbeat {
+        topics: Some(vec!["a".into()]),
+        owned: None,
+        ..consumer_heartbeat(&mut world, "g", "m", 1)
+    };
+    let next = done(world.ask(Request::ConsumerHeartbeat(request)));
+    assert_eq!((next.member_epoch, next.assignment), (2, Some(all_of_a())));
 }
 
 #[test]

@@ -97,6 +97,8 @@ impl Turn<'_> {
         subscribes_anew: bool,
         facts: &mut Vec<ConsumerFact>,
     ) -> i32 {
+        // A new group leaves epoch 0 also with a member that names no topic: to members it means that they have not joined.
+        let subscribes_anew = subscribes_anew || group.epoch == 0;
         if !subscribes_anew && !self.slot.topics_changed {
             return group.epoch;
         }
