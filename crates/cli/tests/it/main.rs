@@ -3,9 +3,11 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod account;
+mod account_trim;
 mod audit;
 mod broker;
 mod commands;
+mod demo;
 mod dlq;
 mod doctor;
 mod older_brokers;
