@@ -163,7 +163,10 @@ fn indexed(dir: &Path) -> PathBuf {
     let (found, present) = trace(&broker, "key17");
     assert_eq!((found, present["records"][0]["offset"].as_i64()), (0, Some(17)), "{present}");
     let stored = present["records"][0]["log"].as_array().unwrap();
-    assert!(stored.iter().any(|event| event["what"] == "stored" && event["address"].is_string()), "{present}");
+    assert!(
+        stored.iter().any(|event| event["what"] == "stored" && event["address"].is_string()),
+        "{present}"
+    );
     broker.stop();
     find(dir, "keys", |path| path.extension().is_some_and(|extension| extension == "keys"))
 }
