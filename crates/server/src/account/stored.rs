@@ -126,7 +126,7 @@ impl Gathered {
 /// Writes down again and again.
 pub async fn write_down_forever(node: &Node) {
     loop {
-        drop(timeout(GATHER, node.stored.much.notified()).await);
+        let _ = timeout(GATHER, node.stored.much.notified()).await;
         write_down(node).await;
     }
 }

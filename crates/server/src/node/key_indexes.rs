@@ -108,7 +108,7 @@ pub(super) async fn keep(node: &Arc<Node>) {
                 sleep(FAILED_PAUSE).await;
             }
         }
-        drop(timeout(LOOK_INTERVAL, keys.wake.notified()).await);
+        let _ = timeout(LOOK_INTERVAL, keys.wake.notified()).await;
     }
 }
 

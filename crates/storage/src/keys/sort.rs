@@ -70,8 +70,8 @@ impl Sorter {
         }
         let Some(Spill { file, ends }) = self.spill else {
             self.run.sort_unstable();
-            return Ok(Merge { runs: vec![Run::in_memory(self.run)], heap: BinaryHeap::new(), file: None }
-                .begun()?);
+            let runs = vec![Run::in_memory(self.run)];
+            return Merge { runs, heap: BinaryHeap::new(), file: None }.begun();
         };
         drop(self.run);
         let begins = std::iter::once(0).chain(ends.iter().copied());
