@@ -65,7 +65,8 @@ pub async fn run(arguments: DemoArguments, json: bool) -> Result<(), Failure> {
     };
     remove(&arguments, &directory);
     let data_dir = arguments.data_dir.as_ref().map(|directory| directory.display().to_string());
-    let asked = Asked { without: arguments.without, seed, data_dir: data_dir.as_deref() };
+    let program = std::env::args().next().unwrap_or_else(|| "tallymq".to_owned());
+    let asked = Asked { program: &program, without: arguments.without, seed, data_dir: data_dir.as_deref() };
     if json {
         output::print_json(&table::json(&tally, &asked))?;
     } else {

@@ -19,6 +19,8 @@ const GAPS_MAX: usize = 5;
 
 /// What was asked for.
 pub struct Asked<'a> {
+    /// How this program was called.
+    pub program: &'a str,
     pub without: Option<Part>,
     pub seed: u64,
     /// Where everything is kept, if it is.
@@ -159,9 +161,8 @@ fn named(tally: &Tally, without: Option<Part>) -> Vec<String> {
 }
 
 fn next(asked: &Asked<'_>) -> Vec<String> {
-    let mut lines = vec!["try next:".to_owned()];
-    let mut tries =
-        |command: String, what: &str| lines.push(format!("  {command:<52} {what}").trim_end().to_owned());
+    let program = asked.program;
+    let mut tries: Vec<(String, &str)> = Vec::new();
     match asked.without {
         None => {
             for (part, what) in [
@@ -170,26 +171,32 @@ fn next(asked: &Asked<'_>) -> Vec<String> {
                 ("sync", "messages acknowledged and lost"),
                 ("ack-after", "messages acknowledged and not done"),
             ] {
-                tries(format!("tallymq demo --without {part}"), what);
+                tries.push((format!("{program} demo --without {part}"), what));
             }
         }
         Some(_) => {
-            tries(format!("tallymq demo --seed {}", asked.seed), "the same kills with every part in place")
+            tries.push((
+                format!("{program} demo --seed {}", asked.seed),
+                "the same kills with every part in place",
+            ));
         }
     }
     match asked.data_dir {
-        None => tries("tallymq demo --data-dir ./demo".to_owned(), "keep everything, to look at it"),
-        Some(dir) => {
-            tries(format!("tallymq verify --data-dir {dir}/broker"), "prove the books from the files alone");
-            tries(format!("tallymq serve --data-dir {dir}/broker"), "then, in another terminal:");
-            tries("tallymq account".to_owned(), "");
-            tries(
-                format!("tallymq trace --topic {TOPIC} --header tally-id=order-17"),
+        None => tries.push((format!("{program} demo --data-dir ./demo"), "keep everything, to look at it")),
+        Some(dir) => tries.extend([
+            (format!("{program} verify --data-dir {dir}/broker"), "prove the books from the files alone"),
+            (format!("{program} serve --data-dir {dir}/broker"), "then, in another terminal:"),
+            (format!("{program} account"), ""),
+            (
+                format!("{program} trace --topic {TOPIC} --header tally-id=order-17"),
                 "what became of one order",
-            );
-        }
+            ),
+        ]),
     }
-    lines
+    let width = tries.iter().map(|(command, _)| command.len()).max().unwrap_or(0);
+    let line =
+        |(command, what): &(String, &str)| format!("  {command:<width$}  {what}").trim_end().to_owned();
+    std::iter::once("try next:".to_owned()).chain(tries.iter().map(line)).collect()
 }
 
 /// The same for scripts.
@@ -236,7 +243,7 @@ mod tests {
     use super::{super::tally::tests::tally, *};
 
     fn asked(without: Option<Part>, data_dir: Option<&str>) -> Asked<'_> {
-        Asked { without, seed: 7, data_dir }
+        Asked { program: "tallymq", without, seed: 7, data_dir }
     }
 
     #[test]
