@@ -9,7 +9,7 @@ import random
 import subprocess
 import time
 
-from harness import brokers, install
+from harness import brokers, install, processes
 from rig import paths
 
 from . import sdk_orders
@@ -60,19 +60,15 @@ def play_tests(options, outcome):
     """The listed tests, each with Kafka brokers of its own."""
     environment = dict(os.environ) | {"APACHE_KAFKA_CLASSPATH": install.kafka_server(), "TALLYMQ_BINARY": options.binary}
     argv = [test_program(), "--test-threads", "2", *TESTS]
-    begin = time.monotonic()
-    done = subprocess.run(
-        argv, cwd=paths.ROOT / "crates" / "client", env=environment, stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT, text=True, errors="replace", timeout=900,
-    )
-    (options.directory / "tests.log").write_text(done.stdout)
-    results = [line for line in done.stdout.splitlines() if line.startswith("test ") and " ... " in line]
+    begin, log = time.monotonic(), options.directory / "tests.log"
+    code, output = processes.run(argv, log, timeout_s=900, cwd=paths.ROOT / "crates" / "client", env=environment)
+    results = [line for line in output.splitlines() if line.startswith("test ") and " ... " in line]
     for line in results:
-        outcome.check(line.endswith("ok"), f"{line} ({options.directory / 'tests.log'})")
+        outcome.check(line.endswith("ok"), f"{line} ({log})")
     for module in TESTS:
         ran = any(line.startswith(f"test {module}") for line in results)
-        outcome.check(ran, f"no test of {module} ran ({options.directory / 'tests.log'})")
-    outcome.check(done.returncode == 0, f"exit {done.returncode}: {done.stdout[-2000:]}")
+        outcome.check(ran, f"no test of {module} ran ({log})")
+    outcome.check(code == 0, f"exit {code}: {output[-2000:]}")
     outcome.figures["tests"] = f"{len(results)} in {time.monotonic() - begin:.0f} s"
 
 

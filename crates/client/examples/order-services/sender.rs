@@ -53,8 +53,13 @@ pub async fn send(arguments: &Arguments) -> Result<(), Failure> {
                 };
                 history.sent(&value, false, end);
                 match end {
-                    SendEnd::Stored(_) => progress.add(1),
-                    _ => tokio::time::sleep(Duration::from_millis(10)).await,
+                    SendEnd::Stored(Some(_)) => progress.add(1),
+                    // Slowly, so that the spool gets empty again when the broker is back.
+                    SendEnd::Stored(None) => {
+                        progress.add(1);
+                        tokio::time::sleep(Duration::from_millis(20)).await;
+                    }
+                    _ => tokio::time::sleep(Duration::from_millis(20)).await,
                 }
             }
         });

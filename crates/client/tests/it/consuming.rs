@@ -127,7 +127,7 @@ async fn two_consumers_keep_every_keys_order_while_they_share_and_part() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_partition_that_was_full_when_it_went_is_read_on_when_it_comes_back() {
-    const RECORDS: u64 = 200;
+    const RECORDS: u64 = 60;
     let broker = Broker::start();
     broker.create_topic("t", 2);
     send(&broker, "t", (0..RECORDS).map(|number| (format!("k{number}"), number.to_string()))).await;
