@@ -101,6 +101,28 @@ def killed_static(play):
     yield from live(play, members=1, instance=f"i-{play.name}", session_ms=30_000)
 
 
+@healthy("broker killed and restarted, two groups of one client id and topic (may be *unwitnessed*)", ("confluent", "kafkajs"))
+def killed_same_client_ids(play):
+    play.create(4)
+    groups = [play.group, f"{play.group}-second"]
+    for group in groups:
+        play.stage.books.open(play.topic, group)
+    sending = play.sending(LIVE, rate=600)
+    settings = {"client_id": "same", "session_ms": 10_000}
+    working = [play.consumer(group=group, **settings).subscribe().work() for group in groups for _ in range(2)]
+    for part in (0.15, 0.4, 0.65):
+        wanted = part * LIVE * len(groups)
+        until(lambda: sum(each.seen()["count"] for each in working) >= wanted, f"{part} of the records")
+        yield
+        if len(working) > 3:
+            working.pop().close()
+    sending.result()
+    for group in groups:
+        play.healthy(LIVE, group=group, unwitnessed="any")
+    for member in working:
+        member.close()
+
+
 @healthy("broker killed and restarted, partitions assigned by hand", WITH_ASSIGN)
 def by_hand(play):
     """What was delivered shortly before may be unwitnessed after a crash, so positions are committed before."""
