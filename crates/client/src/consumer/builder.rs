@@ -153,6 +153,7 @@ impl ConsumerBuilder {
         let shared = Arc::new(Shared {
             group: self.group.clone(),
             work: Mutex::new(self.work()),
+            commit_turn: Mutex::new(()),
             ended: Condvar::new(),
             handler: handler::forget_type(handler),
             retry: self.retry.clone(),

@@ -35,6 +35,8 @@ const COPY_PAUSE: Duration = Duration::from_millis(500);
 pub(super) struct Shared {
     pub(super) group: String,
     pub(super) work: Mutex<Work>,
+    /// Held by who commits, from looking at positions to the answer.
+    pub(super) commit_turn: Mutex<()>,
     /// Rings when a handler ended.
     pub(super) ended: Condvar,
     pub(super) handler: AnyHandler,

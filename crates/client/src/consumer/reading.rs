@@ -1,11 +1,12 @@
-//! The thread that polls librdkafka: it reads, pauses, commits, and answers rebalances. It never waits for a handler,
-//! but for those of partitions that are about to go, for a bounded time.
+//! The thread that polls librdkafka: it reads, pauses, and answers rebalances; another one beside it commits. It never waits
+//! for a handler, but for those of partitions that are about to go, for a bounded time.
 
 use std::{
     collections::HashMap,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering::Relaxed},
+        mpsc::{SyncSender, sync_channel},
     },
     time::{Duration, Instant},
 };
@@ -15,7 +16,7 @@ use rdkafka::{
     ClientContext, Message, Offset, TopicPartitionList,
     config::RDKafkaLogLevel,
     consumer::{BaseConsumer, CommitMode, Consumer as _, ConsumerContext, Rebalance},
-    error::{KafkaError, KafkaResult, RDKafkaErrorCode},
+    error::{KafkaError, RDKafkaErrorCode},
     message::BorrowedMessage,
 };
 
@@ -83,35 +84,6 @@ impl ConsumerContext for Context {
             Rebalance::Error(error) => tracing::warn!(%error, "rebalance"),
         }
     }
-
-    fn commit_callback(&self, result: KafkaResult<()>, offsets: &TopicPartitionList) {
-        if let Err(error) = result {
-            one(&self.shared.counters.commits_failed);
-            tracing::warn!(%error, "a commit failed; the position is committed again with the next one");
-            if is_too_much_told(&error) {
-                tell_no_more(&self.shared);
-            }
-            return;
-        }
-        let mut too_much_told = false;
-        {
-            let mut work = self.shared.work.lock();
-            for element in offsets.elements() {
-                match (element.error(), element.offset()) {
-                    (Ok(()), Offset::Offset(position)) => {
-                        work.committed(&(element.topic().into(), element.partition()), position);
-                    }
-                    // Some positions may be taken where others are not.
-                    (Err(error), _) => too_much_told |= is_too_much_told(&error),
-                    _ => {}
-                }
-            }
-        }
-        if too_much_told {
-            one(&self.shared.counters.commits_failed);
-            tell_no_more(&self.shared);
-        }
-    }
 }
 
 impl Context {
@@ -152,27 +124,53 @@ pub(super) fn run(
     settings: &Settings,
     stop: &Stop,
 ) -> Stopped {
+    let stopped = std::thread::scope(|scope| {
+        // A commit waits for its answer, since librdkafka tells nobody of one that does not; reading goes on meanwhile.
+        let (tick, ticks) = sync_channel(1);
+        let committer = std::thread::Builder::new().name("tallymq-committer".into());
+        let (of, with) = (&consumer, &**shared);
+        let spawned = committer.spawn_scoped(scope, move || {
+            for () in ticks {
+                commit_now(of, with, None);
+            }
+        });
+        match spawned {
+            Ok(_) => read(&consumer, shared, settings, stop, &tick),
+            Err(error) => {
+                Stopped { failure: Some(format!("no thread for commits: {error}")), ..Stopped::default() }
+            }
+        }
+    });
+    // Leaves the group: others need not wait for a timeout.
+    drop(consumer);
+    stopped
+}
+
+fn read(
+    consumer: &BaseConsumer<Context>,
+    shared: &Arc<Shared>,
+    settings: &Settings,
+    stop: &Stop,
+    tick: &SyncSender<()>,
+) -> Stopped {
     let mut names: HashMap<String, Arc<str>> = HashMap::new();
     let mut last_commit = Instant::now();
     let mut failure = None;
     while !stop.asked.load(Relaxed) && failure.is_none() {
-        resume(&consumer, shared);
+        resume(consumer, shared);
         if last_commit.elapsed() >= settings.commit_interval {
-            let commits = shared.work.lock().committable(None);
-            // Of one that does not wait for its answer, librdkafka with events tells nobody what became of it.
-            commit(&consumer, shared, &commits, CommitMode::Sync);
+            // If one is on its way, the next one takes what there is then.
+            let _ = tick.try_send(());
             last_commit = Instant::now();
         }
         match consumer.poll(POLL) {
-            Some(Ok(message)) => take(&consumer, shared, settings, &mut names, &message),
+            Some(Ok(message)) => take(consumer, shared, settings, &mut names, &message),
             Some(Err(error)) => failure = fatal(&error),
             None => {}
         }
     }
     let within = *stop.within.lock();
-    let abandoned = finish(&consumer, shared, within);
-    // Leaves the group: others need not wait for a timeout.
-    drop(consumer);
+    let abandoned = finish(consumer, shared, within);
     Stopped { abandoned, failure }
 }
 
@@ -234,19 +232,18 @@ fn finish(consumer: &BaseConsumer<Context>, shared: &Shared, within: Duration) -
 
 /// Commits until nothing is left: what there is to tell of many records may need several commits.
 fn commit_all(consumer: &BaseConsumer<Context>, shared: &Shared, of: Option<&[Place]>) {
-    loop {
-        let commits = shared.work.lock().committable(of);
-        if commits.is_empty() || !commit(consumer, shared, &commits, CommitMode::Sync) {
-            return;
-        }
-    }
+    while commit_now(consumer, shared, of) {}
 }
 
-/// Whether it is worth going on.
-fn commit(consumer: &BaseConsumer<Context>, shared: &Shared, commits: &[Commit], mode: CommitMode) -> bool {
-    if commits.is_empty() {
-        return true;
-    }
+/// Commits what may be committed now; whether there was something and it is worth going on. One at a time: a position that is
+/// on its way is neither told twice nor overtaken by an older one.
+fn commit_now(consumer: &BaseConsumer<Context>, shared: &Shared, of: Option<&[Place]>) -> bool {
+    let _turn = shared.commit_turn.lock();
+    let commits = shared.work.lock().committable(of);
+    !commits.is_empty() && commit(consumer, shared, &commits)
+}
+
+fn commit(consumer: &BaseConsumer<Context>, shared: &Shared, commits: &[Commit]) -> bool {
     let mut list = TopicPartitionList::with_capacity(commits.len());
     for Commit { place: (topic, partition), position, metadata } in commits {
         let mut element = list.add_partition(topic, *partition);
@@ -255,18 +252,17 @@ fn commit(consumer: &BaseConsumer<Context>, shared: &Shared, commits: &[Commit],
             element.set_metadata(metadata);
         }
     }
-    match consumer.commit(&list, mode) {
-        Ok(()) if matches!(mode, CommitMode::Sync) => {
+    match consumer.commit(&list, CommitMode::Sync) {
+        Ok(()) => {
             let mut work = shared.work.lock();
             for commit in commits {
                 work.committed(&commit.place, commit.position);
             }
             true
         }
-        Ok(()) => true,
         Err(error) => {
             one(&shared.counters.commits_failed);
-            tracing::warn!(%error, "a commit failed; what it covered may come again");
+            tracing::warn!(%error, "a commit failed; what it covered is committed again, or comes again");
             let again = is_too_much_told(&error);
             if again {
                 tell_no_more(shared);

@@ -13,6 +13,9 @@ use crate::{receipt::Outcome, sequence::Ranges};
 const PREFIX: &str = "tally1;";
 /// Kafka allows 4,096 (`offset.metadata.max.bytes`).
 const TEXT_BYTES_MAX: usize = 3500;
+/// The broker's account keeps 1,024 intervals apart. What it is told at once has to be well below that, or it would have to
+/// blur what lies between.
+const RANGES_MAX: usize = 500;
 /// What a field takes beside its ranges, and what one more range may take.
 const ROOM_BYTES: usize = 64;
 
@@ -47,8 +50,9 @@ impl Told {
         let (mut handled, mut dead) = (Field::new("handled"), Field::new("dead"));
         let mut below = position;
         let all = merged(&self.handled, &self.dead);
-        for (first, last, outcome) in all.take_while(|(first, ..)| *first < position) {
-            if PREFIX.len() + handled.text.len() + dead.text.len() + ROOM_BYTES > TEXT_BYTES_MAX {
+        for (told, (first, last, outcome)) in all.take_while(|(first, ..)| *first < position).enumerate() {
+            let bytes = PREFIX.len() + handled.text.len() + dead.text.len() + ROOM_BYTES;
+            if told == RANGES_MAX || bytes > TEXT_BYTES_MAX {
                 below = first;
                 break;
             }
@@ -180,6 +184,7 @@ mod tests {
         loop {
             let telling = told.telling(i64::MAX);
             assert!(telling.text.len() <= TEXT_BYTES_MAX, "{} bytes", telling.text.len());
+            assert!(telling.text.matches([',', '=']).count() <= RANGES_MAX, "{}", telling.text);
             heard.extend(read(&telling.text));
             told.taken(telling.below);
             commits += 1;

@@ -126,6 +126,25 @@ async fn a_broker_killed_in_the_middle_knows_every_outcome_in_the_end() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn more_words_than_fit_into_one_commit_go_with_several() {
+    const RECORDS: u64 = 2400;
+    let broker = Broker::start();
+    broker.create_topic("t", 1);
+    send(&broker, 0..RECORDS as usize).await;
+    let every_other = async |record: Received| -> Result<(), HandlerError> {
+        if record.offset() % 2 == 0 { Ok(()) } else { Err(HandlerError::give_up("odd")) }
+    };
+    // Nothing is committed before the stop.
+    let builder = consumer(&broker).commit_interval(Duration::from_secs(3600)).parallel_max(200);
+    let consumer = builder.start(every_other).await.unwrap();
+    let done = || consumer.counts().handled + consumer.counts().dead_lettered;
+    until("all are done with", || done() == RECORDS).await;
+    assert_eq!(within("stop", consumer.stop(WITHIN)).await.abandoned, 0);
+    assert_eq!(topic::committed(broker.address(), "g", "t", 1), RECORDS as i64);
+    assert_eq!(account(&broker, "t"), (RECORDS / 2, RECORDS / 2, RECORDS / 2));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn it_is_off_with_one_setting() {
     let broker = Broker::start();
     broker.create_topic("t", 1);
