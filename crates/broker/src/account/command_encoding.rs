@@ -8,6 +8,7 @@ use super::mark::Witness;
 use super::stored::StoredBy;
 use super::who::{Committer, Reader as Fetcher, Who, cut};
 use crate::codec::{DecodeError, Parts, Reader};
+use crate::group::names::GroupId;
 
 const VERSION: u8 = 1;
 
@@ -78,11 +79,7 @@ impl AccountCommand {
             }
             AccountCommand::StateAccounts { accounts, at } => {
                 put_timed(out, 11, *at);
-                out.put_length(accounts.len());
-                for (tp, group) in accounts {
-                    out.put_topic_partition(*tp);
-                    out.put_text(group.as_str());
-                }
+                put_accounts(out, accounts);
             }
         }
     }
@@ -177,6 +174,14 @@ impl Receipt {
         let (tp, from, to) = read_place(reader)?;
         let group = reader.text("a receipt's group")?.into();
         Ok(Receipt { tp, group, from, to, outcome: read_outcome(reader)? })
+    }
+}
+
+fn put_accounts(out: &mut Parts, accounts: &[(TopicPartition, GroupId)]) {
+    out.put_length(accounts.len());
+    for (tp, group) in accounts {
+        out.put_topic_partition(*tp);
+        out.put_text(group.as_str());
     }
 }
 

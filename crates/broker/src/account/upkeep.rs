@@ -9,20 +9,26 @@ use super::event::{Happening, JournalEvent, Notes};
 use crate::group::names::GroupId;
 
 impl Accounts {
-    /// Clients read up to `below` for groups that nobody knows, and the leader stops: what a commit passes there without a mark
-    /// may be what they read. Gives back how many accounts there are.
+    /// Clients read partitions up to these offsets for groups that nobody knows, and the leader stops: what a commit passes there
+    /// without a mark may be what they read. Gives back how many accounts there are.
     pub(crate) fn reads_in_doubt(
         &mut self,
-        tp: TopicPartition,
-        ledger: Ledger,
-        (below, at): (Offset, Timestamp),
+        below: &[(TopicPartition, Offset)],
+        at: Timestamp,
+        ledger: impl Fn(TopicPartition) -> Option<Ledger>,
         notes: &mut Notes,
     ) -> u64 {
         self.tick(at);
-        let below = below.clamp(Offset::ZERO, ledger.log_end);
-        self.for_partition(tp, None, Happening::MarksMissing { below }, notes, |account, _| {
-            account.doubt(below, at);
-        })
+        let mut accounts = 0;
+        for (tp, below) in below {
+            let Some(ledger) = ledger(*tp) else { continue };
+            let below = (*below).clamp(Offset::ZERO, ledger.log_end);
+            accounts +=
+                self.for_partition(*tp, None, Happening::MarksMissing { below }, notes, |account, _| {
+                    account.doubt(below, at)
+                });
+        }
+        accounts
     }
 
     /// States these accounts anew. Gives back how many there were.

@@ -61,10 +61,7 @@ impl DataGroup {
             }
             AccountCommand::MarksComplete { at } => accounts.marks_are_complete(*at),
             AccountCommand::ReadsInDoubt { below, at } => {
-                for (tp, below) in below {
-                    let Some(ledger) = ledger(*tp) else { continue };
-                    about += accounts.reads_in_doubt(*tp, ledger, (*below, *at), notes);
-                }
+                about = accounts.reads_in_doubt(below, *at, ledger, notes);
             }
             AccountCommand::StateAccounts { accounts: which, at } => {
                 about = accounts.stated(which, *at, ledger, notes);
@@ -105,19 +102,23 @@ impl DataGroup {
                 }
             }
             AccountCommand::Switch { on, at } => about = accounts.switch((*on, *at), ledger, notes),
-            AccountCommand::TrimJournal { to, at } => {
-                let to = (*to).min(notes.next());
-                let Some(journal) = self.journal.as_mut().filter(|journal| to > journal.log_start()) else {
-                    let (log_start, _) = self.journal_bounds();
-                    return AccountOutcome::JournalTrimmed { log_start };
-                };
-                accounts.journal_trimmed((to, *at), ledger, notes);
-                let moved = journal.move_log_start(to);
-                debug_assert!(moved.is_ok(), "bounded by its end");
-                return AccountOutcome::JournalTrimmed { log_start: to };
-            }
+            AccountCommand::TrimJournal { to, at } => return self.trim_journal(*to, *at, notes),
         }
         AccountOutcome::Noted { accounts: about }
+    }
+
+    fn trim_journal(&mut self, to: Offset, at: Timestamp, notes: &mut Notes) -> AccountOutcome {
+        let partitions = &self.partitions;
+        let ledger = |tp: TopicPartition| partitions.get(&tp).map(Partition::ledger);
+        let to = to.min(notes.next());
+        let Some(journal) = self.journal.as_mut().filter(|journal| to > journal.log_start()) else {
+            let (log_start, _) = self.journal_bounds();
+            return AccountOutcome::JournalTrimmed { log_start };
+        };
+        self.accounts.journal_trimmed((to, at), ledger, notes);
+        let moved = journal.move_log_start(to);
+        debug_assert!(moved.is_ok(), "bounded by its end");
+        AccountOutcome::JournalTrimmed { log_start: to }
     }
 
     /// Partitions were added that these groups account for from their beginning.

@@ -9,7 +9,7 @@ use tallymq_gateway::kafka::{
 };
 
 use crate::{
-    client::{Client, answer, batch, fetch, fetch_partitions, produce, values_of},
+    client::{Client, answer, batch, fetch, fetch_partitions, produce, soon, values_of},
     disks::TestDisk,
     world::start_on,
 };
@@ -40,6 +40,32 @@ async fn a_fetch_that_nobody_wakes_answers_when_its_time_is_over() {
     client.create("t", 1).await;
     let fetched = client.fetch(FetchRequest { max_wait_ms: 30, min_bytes: 1, ..fetch("t", 0) }).await;
     assert!(values_of(&fetched).is_empty());
+    broker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answers_memory_is_given_back_when_it_has_left_although_the_next_request_waits() {
+    const BUDGET_BYTES: usize = 64 << 20;
+    let disk = TestDisk::new();
+    let budget = BUDGET_BYTES.to_string();
+    let broker = start_on(&disk, &[("fetch.buffer.bytes", budget.as_str())]).await;
+    let (mut producer, mut consumer) = (broker.client().await, broker.client().await);
+    producer.create("t", 1).await;
+    let large = "x".repeat(400_000);
+    for _ in 0..2 {
+        assert_eq!(producer.produce("t", batch(&large)).await.error_code, ErrorCode::None);
+    }
+    consumer.send(fetch("t", 0)).await;
+    consumer.send(FetchRequest { max_wait_ms: FIVE_MINUTES_MS, min_bytes: 1, ..fetch("t", 2) }).await;
+    assert_eq!(values_of(&answer!(consumer.receive().await, Fetch)).len(), 2);
+    soon(async {
+        while broker.0.node().fetch_budget.try_hold(BUDGET_BYTES).is_none() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    producer.produce("t", batch("v")).await;
+    assert_eq!(values_of(&answer!(consumer.receive().await, Fetch)).len(), 1);
     broker.stop().await;
 }
 
