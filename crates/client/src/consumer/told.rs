@@ -125,6 +125,8 @@ impl Field {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::{BTreeMap, btree_map::Entry};
+
     use proptest::prelude::*;
 
     use super::*;
@@ -201,11 +203,11 @@ mod tests {
         fn everything_below_the_position_is_told_once_taken_or_not(
             steps in prop::collection::vec((0i64..80, any::<bool>(), 0i64..80, any::<bool>()), 1..60)
         ) {
-            let (mut told, mut expected) = (Told::default(), std::collections::BTreeMap::new());
+            let (mut told, mut expected) = (Told::default(), BTreeMap::new());
             for (offset, is_handled, position, is_taken) in steps {
-                if !expected.contains_key(&offset) {
+                if let Entry::Vacant(vacant) = expected.entry(offset) {
                     let outcome = if is_handled { Outcome::Handled } else { Outcome::DeadLettered };
-                    expected.insert(offset, outcome);
+                    vacant.insert(outcome);
                     told.note(offset, outcome);
                 }
                 let telling = told.telling(position);

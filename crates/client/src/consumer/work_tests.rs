@@ -159,7 +159,7 @@ fn after_stop_nothing_is_taken() {
 #[test]
 fn outcomes_go_with_the_commit_that_passes_them_until_one_was_taken() {
     let mut work = work(Order::Key);
-    (0..4).for_each(|offset| drop(read(&mut work, 0, 10 + offset, None)));
+    (0..4).for_each(|offset| assert_ne!(read(&mut work, 0, 10 + offset, None), Admitted::Ignored));
     let jobs = start_all(&mut work);
     for (at, (lane, job)) in jobs.iter().enumerate().filter(|(at, _)| *at != 2) {
         work.tell(job, if at == 1 { Outcome::DeadLettered } else { Outcome::Handled });
@@ -167,7 +167,7 @@ fn outcomes_go_with_the_commit_that_passes_them_until_one_was_taken() {
         work.end(lane, job);
     }
     let first = (place(0), 12, "tally1;handled=10;dead=11".to_owned());
-    assert_eq!(commits(&work), [first.clone()], "the fourth may come again");
+    assert_eq!(commits(&work), std::slice::from_ref(&first), "the fourth may come again");
     assert_eq!(commits(&work), [first], "nobody said that it arrived");
     work.committed(&place(0), 12);
     assert!(commits(&work).is_empty());

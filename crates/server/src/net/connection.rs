@@ -230,7 +230,7 @@ impl<C: Calls> Connection<C> {
         Connection {
             peer,
             calls,
-            session: Session::new(limits.session.clone()),
+            session: Session::new(limits.session),
             input: BytesMut::new(),
             output: Output::default(),
             serial: None,

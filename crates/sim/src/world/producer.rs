@@ -157,8 +157,8 @@ impl Producer {
         let at = scene.random.below(self.late.len() as u64) as usize;
         let (Some(batch), Some(id)) = (self.late.get(at), self.id) else { return };
         let newest = scene.promises.epochs.get(&(id, batch.place.tp)).copied().unwrap_or(-1);
-        let (place, number) = (batch.place.clone(), batch.number);
-        let waiting = Waiting::Late { place, number, must_be_fenced: newest > batch.epoch };
+        let place = batch.place.clone();
+        let waiting = Waiting::Late { place, must_be_fenced: newest > batch.epoch };
         scene.send(batch.place.group, produce(batch, scene), waiting);
     }
 

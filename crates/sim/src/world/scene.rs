@@ -40,7 +40,7 @@ pub(super) enum Waiting {
     /// A producer, for the batch of that number, on one of its connections.
     Batch { producer: usize, place: Place, number: u64, connection: u64 },
     /// Nobody any more: a batch of a producer's earlier epoch. Once the new epoch has written it must be fenced.
-    Late { place: Place, number: u64, must_be_fenced: bool },
+    Late { place: Place, must_be_fenced: bool },
     /// A consumer, for its committed position.
     Commit { consumer: usize, number: u64, offset: i64 },
     /// Nobody any more: a commit of a generation that is over. The newer one has committed, so it must be fenced.
