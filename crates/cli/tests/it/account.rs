@@ -119,7 +119,8 @@ fn a_position_set_past_unread_records_is_a_loss_with_names() {
     openapi::check("get", "/v1/alarms", &alarms);
     let alarm = &alarms["alarms"][0];
     let named = ["class", "group", "topic", "from", "to", "client_id"].map(|name| alarm[name].clone());
-    let expected = [json!("skipped"), json!("g"), json!("t"), json!(10), json!(25), json!("tallymq-cli")];
+    let by = json!("tallymq-cli-group-reset");
+    let expected = [json!("skipped"), json!("g"), json!("t"), json!(10), json!(25), by];
     assert_eq!(named, expected, "{alarms}");
     assert!(alarm["address"].as_str().unwrap().starts_with("127.0.0.1"), "{alarms}");
     assert_eq!(code(&broker.books(&["alarms", "list", "--fail"])), 5);
