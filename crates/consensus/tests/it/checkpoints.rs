@@ -70,6 +70,7 @@ async fn apply_goes_on_while_a_checkpoint_is_built() {
     go.send(()).unwrap();
     let through = checkpoint.await.unwrap().unwrap().unwrap();
     assert!(through < group.applied());
+    group.propose(line("behind the purge, which was queued")).await.unwrap();
     assert_eq!(node.wal.group(GROUP).map(|stored| stored.first), Some(through.next()));
     group.shutdown().await;
 }
@@ -80,15 +81,17 @@ async fn a_checkpoint_whose_caller_is_gone_ends_before_the_next_begins() {
     let (group, ledger) = node.start(GROUP).await;
     group.propose(line("before")).await.unwrap();
     let (go, wait) = std::sync::mpsc::channel::<()>();
-    ledger.0.lock().before_build = Some(Box::new(move || wait.recv().map_err(io::Error::other)));
+    let (begun, has_begun) = tokio::sync::oneshot::channel();
+    ledger.0.lock().before_build = Some(Box::new(move || {
+        let _ = begun.send(());
+        wait.recv().map_err(io::Error::other)
+    }));
     let begin = || {
         let group = group.clone();
         tokio::spawn(async move { group.checkpoint().await })
     };
     let first = begin();
-    while ledger.0.lock().before_build.is_some() {
-        tokio::task::yield_now().await;
-    }
+    has_begun.await.unwrap();
     first.abort();
     assert!(first.await.unwrap_err().is_cancelled());
     // taken when the second one begins, which it may not while the first one's work still runs
