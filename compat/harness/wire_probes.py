@@ -12,7 +12,7 @@ NO_ID = "AAAAAAAAAAAAAAAAAAAAAA"
 UNKNOWN_ID = "AAAAAAAAAAAAAAAAAAAAZw"
 BATCH_EPOCH = slice(12, 16)  # the leader's epoch inside a batch: each broker counts its own
 # What a broker says while it is still at it: 3, 5 and 100 after a creation, 14 to 16 before a coordinator is up.
-EARLY = {3, 5, 14, 15, 16, 100}
+EARLY = {3, 5, 6, 14, 15, 16, 100}
 
 KEYS = {
     "PRODUCE": 0, "FETCH": 1, "LIST_OFFSETS": 2, "METADATA": 3, "OFFSET_COMMIT": 8, "OFFSET_FETCH": 9,

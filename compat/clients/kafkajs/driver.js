@@ -34,6 +34,19 @@ async function until(condition, what) {
   }
 }
 
+// Some of kafkajs's first steps end with the connection, although it tries others again.
+async function patiently(step) {
+  const deadline = Date.now() + PATIENCE_MS;
+  for (;;) {
+    try {
+      return await step();
+    } catch (error) {
+      if (!error.name.startsWith('KafkaJSConnection') || Date.now() > deadline) throw error;
+      await sleep(20);
+    }
+  }
+}
+
 // Topics, positions and records; each command is done when its effect is there.
 class Admin {
   constructor() {
@@ -82,7 +95,7 @@ class Admin {
   // `rate` records a second, all at once with 0.
   async produce({ bootstrap, topic, partition, partitions, count, rate, size, compression, timestamp }) {
     const producer = connection(bootstrap).producer({ idempotent: true, maxInFlightRequests: 1 });
-    await producer.connect();
+    await patiently(() => producer.connect());
     const begin = Date.now();
     let number = 0;
     while (number < count) {
@@ -136,11 +149,11 @@ class Member {
     this.consumer.on(COMMIT_OFFSETS, () => {
       this.commits += 1;
     });
-    await this.consumer.connect();
+    await patiently(() => this.consumer.connect());
   }
   async subscribe({ topics, pattern, seek }) {
     const wanted = pattern ? [new RegExp(`^${pattern}`)] : topics;
-    await this.consumer.subscribe({ topics: wanted, fromBeginning: this.fromBeginning });
+    await patiently(() => this.consumer.subscribe({ topics: wanted, fromBeginning: this.fromBeginning }));
     const running = this.run();
     // Before the first fetch: the group is made, and has not joined yet.
     for (const [partition, offset] of Object.entries(seek || {})) {
