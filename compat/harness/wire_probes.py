@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 NO_ID = "AAAAAAAAAAAAAAAAAAAAAA"
 UNKNOWN_ID = "AAAAAAAAAAAAAAAAAAAAZw"
 BATCH_EPOCH = slice(12, 16)  # the leader's epoch inside a batch: each broker counts its own
-# What a broker says while it is still at it: 3, 5 and 100 after a creation, 14 to 16 before a coordinator is up.
+# What a broker says while it is still at it: 3, 5, 6 and 100 after a creation, 14 to 16 before a coordinator is up.
 EARLY = {3, 5, 6, 14, 15, 16, 100}
 
 KEYS = {
