@@ -49,7 +49,12 @@ final class DriverMember implements Driver.Target, ConsumerRebalanceListener {
             case "subscribe" -> subscribe(command);
             case "assign" -> assign(command);
             case "read" -> read(command.get("count").asInt());
-            case "poll" -> await(command.get("owned").asInt());
+            case "poll" -> {
+                if (command.path("fetch").asBoolean()) {
+                    take(Duration.ofMillis(50)); // this client fetches only while it is asked for records
+                }
+                await(command.get("owned").asInt());
+            }
             case "seen", "rest" -> workAs = command.get("do").asText().equals("rest") ? null : workAs;
             case "commit" -> commit(command);
             case "seek" -> DriverAdmin.offsets(command).forEach(consumer::seek);

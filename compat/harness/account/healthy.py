@@ -192,8 +192,12 @@ def at_latest(play):
     play.create(1)
     play.send(50)
     member = play.consumer(reset="latest").subscribe()
-    member.poll(owned=1)
-    until(lambda: play.stage.books.partitions(play.topic, play.group), "the account opens with the first fetch")
+
+    def is_open():
+        member.poll(owned=1, fetch=True)
+        return play.stage.books.partitions(play.topic, play.group)
+
+    until(is_open, "the account opens with the first fetch")
     play.send(50)
     member.read(50)
     member.commit({0: 100})

@@ -87,9 +87,9 @@ class Member:
     def reading(self, count):
         return self.driver.begin(self.name, "read", count=count)
 
-    def poll(self, owned):
-        """Until the group gave it so many partitions."""
-        return self._do("poll", owned=owned)
+    def poll(self, owned, fetch=False):
+        """Until the group gave it so many partitions. With `fetch`, what comes meanwhile is taken."""
+        return self._do("poll", owned=owned, fetch=fetch)
 
     def commit(self, offsets=None):
         more = {} if offsets is None else {"offsets": offsets}
