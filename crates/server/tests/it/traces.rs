@@ -115,16 +115,18 @@ async fn with_indexes_and_without_a_key_is_found_at_the_same_places() {
     let broker = start_on(&disk, &[SMALL]).await;
     filled(&broker).await;
     until_indexed(&broker, |parts| parts.len() >= 3).await;
-    let covered: i64 = indexed(&broker).iter().map(|(from, to)| to.0 - from.0).sum();
+    // More may become indexed while questions are asked.
+    let covered = || indexed(&broker).iter().map(|(from, to)| (to.0 - from.0) as u64).sum::<u64>();
     for wanted in ["again 0", "again 5", "key 1", "key 77", "key 238", "nobody", "key 0"] {
+        let before = covered();
         let answer = ask(&broker, &by_key(wanted)).await;
         assert_eq!(offsets(&answer), holding(wanted, 0), "{wanted}");
         assert!(answer.searched.complete, "{wanted}");
-        assert_eq!(answer.searched.indexed_records, covered as u64, "{wanted}");
+        assert!((before..=covered()).contains(&answer.searched.indexed_records), "{wanted}");
         assert_eq!(answer.not_here.is_some(), answer.records.is_empty());
     }
     let absent = ask(&broker, &by_key("nobody")).await;
-    let unindexed = (BATCHES * RECORDS_PER_BATCH - covered) as u64;
+    let unindexed = (BATCHES * RECORDS_PER_BATCH) as u64 - absent.searched.indexed_records;
     assert_eq!(absent.searched.records, unindexed, "only what has no index was read");
     assert_eq!(absent.not_here.unwrap().why, "no record in the log matches");
     broker.stop().await;
