@@ -1,17 +1,10 @@
 """Healthy groups whose connections are cut again and again: a client that comes back reads again what it did not get."""
 
-from .play import ALL, BOTH_PROTOCOLS, WITH_ASSIGN, Wrong
+from .play import BOTH_PROTOCOLS, WITH_ASSIGN, Wrong, workloads
 
 WORKLOADS = []
+healthy = workloads(WORKLOADS)
 RECORDS = 5000
-
-
-def healthy(title, languages=ALL):
-    def declare(run):
-        WORKLOADS.append((title, languages, run))
-        return run
-
-    return declare
 
 
 def live(play, members=2, **settings):

@@ -5,18 +5,11 @@ import struct
 import subprocess
 
 from .books import Expected
-from .play import ALL, Wrong, until
+from .play import Wrong, plantings, until
 
 PLANTED = []
+planted = plantings(PLANTED)
 TOPICS = "topics"
-
-
-def planted(title, expected, languages=ALL):
-    def declare(run):
-        PLANTED.append((title, expected, languages, run))
-        return run
-
-    return declare
 
 
 def batches(data):

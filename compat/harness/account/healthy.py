@@ -3,18 +3,11 @@
 What crashes the broker is in storm.py.
 """
 
-from .play import ALL, BOTH_PROTOCOLS, WITH_ASSIGN, until
+from .play import BOTH_PROTOCOLS, WITH_ASSIGN, until, workloads
 
 WORKLOADS = []
+healthy = workloads(WORKLOADS)
 MIXED = "confluent + java + franz"
-
-
-def healthy(title, languages=ALL):
-    def declare(run):
-        WORKLOADS.append((title, languages, run))
-        return run
-
-    return declare
 
 
 def come_and_go(play, client_id="{client}-{number}", **settings):

@@ -6,20 +6,11 @@ Everywhere partition 0 is healthy, and nothing may be said about it; what is pla
 from . import tools
 from .books import Expected
 from .driver import Refused
-from .play import ALL, BOTH_PROTOCOLS, WITH_ASSIGN, Wrong, until
+from .play import BOTH_PROTOCOLS, WITH_ASSIGN, Wrong, plantings, until
 
 SCENARIOS = []
+planted = plantings(SCENARIOS)
 NEEDED = 40  # unread records behind the usual beginning: offsets 10 to 49
-
-
-def planted(title, expected, languages=ALL):
-    """`expected`: the class and the offsets, as the documentation has them."""
-
-    def declare(run):
-        SCENARIOS.append((title, expected, languages, run))
-        return run
-
-    return declare
 
 
 def skipped(by, **more):

@@ -6,7 +6,6 @@ import time
 from .books import Books, differences, plain
 from .driver import PATIENCE_S, Refused
 
-# (scenario, expected, languages, function) in the order in which they were declared.
 NAMES = {"confluent": "Python", "java": "Java", "kafkajs": "Node", "franz": "Go"}
 ALL = tuple(NAMES)
 BOTH_PROTOCOLS = ("confluent", "java", "franz")  # kafkajs knows neither KIP-848, nor static members, nor cooperative ones
@@ -16,6 +15,33 @@ WITH_ASSIGN = ("confluent", "java", "franz")  # kafkajs has members only
 # How clients say that a group is not empty.
 STILL_MEMBERS = ("NON_EMPTY", "UNKNOWN_MEMBER", "UnknownMemberId", "GroupNotEmpty", "NonEmpty", "not empty", "KafkaJSDeleteGroupsError")
 CLOSE_WAIT = "08"  # of /proc/net/tcp: the other side has closed
+
+
+def workloads(declared):
+    """A decorator for what is healthy. `declared` has (title, languages, function), in order."""
+
+    def healthy(title, languages=ALL):
+        def declare(run):
+            declared.append((title, languages, run))
+            return run
+
+        return declare
+
+    return healthy
+
+
+def plantings(declared):
+    """A decorator for what is planted. `declared` has (title, expected, languages, function), in order; `expected` is the
+    class and the offsets, as the documentation has them."""
+
+    def planted(title, expected, languages=ALL):
+        def declare(run):
+            declared.append((title, expected, languages, run))
+            return run
+
+        return declare
+
+    return planted
 
 
 class Wrong(Exception):

@@ -5,29 +5,13 @@ expects as those of planted.py do.
 """
 
 from .books import Expected
-from .play import ALL, BOTH_PROTOCOLS, WITH_ASSIGN, until
+from .play import BOTH_PROTOCOLS, WITH_ASSIGN, plantings, until, workloads
 
-PLANTED = []
-WORKLOADS = []
+PLANTED, WORKLOADS = [], []
+planted, healthy = plantings(PLANTED), workloads(WORKLOADS)
 LIVE = 12_000  # records, some hundred a second: about 20 s of traffic, in which the broker goes three times
 
 LAG = 150  # records, a quarter of a second of them
-
-
-def planted(title, expected, languages=ALL):
-    def declare(run):
-        PLANTED.append((title, expected, languages, run))
-        return run
-
-    return declare
-
-
-def healthy(title, languages=ALL):
-    def declare(run):
-        WORKLOADS.append((title, languages, run))
-        return run
-
-    return declare
 
 
 @planted("the broker is killed, then a position passes records that it does not know to be delivered",
