@@ -62,10 +62,7 @@ def stuck_at_damage(play):
 def set_behind(play):
     """A person sets the group behind the damage, and it goes on."""
     play.reset({1: 30})
-    again = play.consumer().subscribe()
-    again.read(20)
-    again.commit({1: 50})
-    again.close()
+    play.visit(20, {1: 50})
     play.expect({1: Expected([("lost", 20, 30)], {"processed": 40, "lost": 10}, cause="unreadable")})
 
 

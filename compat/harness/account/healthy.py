@@ -58,18 +58,24 @@ def new_protocol_one_client_id(play):
     come_and_go(play, client_id="{client}", protocol="consumer")
 
 
-@healthy("a member stands still for longer than its session, and goes on")
-def frozen(play, **settings):
+def one_apart(play, **settings):
+    """Two members while records flow, one of which has a process of its own and 200 of the records."""
     settings = {"session_ms": 6000} | settings
     play.create(4)
     sending = play.sending(3000, rate=400)
-    apart = play.stage.start_driver(play.language, f"frozen-{play.name}")
-    still = play.consumer(driver=apart, client_id="still", **settings).subscribe().work().owns(4)
+    process = play.stage.start_driver(play.language, f"apart-{play.name}")
+    apart = play.consumer(driver=process, client_id="apart", **settings).subscribe().work().owns(4)
     other = play.consumer(client_id="other", **settings).subscribe().work().owns(2)
-    until(lambda: still.seen()["count"] >= 200, "records at the one that will stand still")
-    apart.freeze()
+    until(lambda: apart.seen()["count"] >= 200, "records at the one apart")
+    return sending, process, apart, other
+
+
+@healthy("a member stands still for longer than its session, and goes on")
+def frozen(play, **settings):
+    sending, process, still, other = one_apart(play, **settings)
+    process.freeze()
     other.owns(4)
-    apart.thaw()
+    process.thaw()
     sending.result()
     play.healthy()
     still.close()
@@ -88,14 +94,8 @@ def killed_member_new_protocol(play):
 
 @healthy("kill -9 of a member while records flow")
 def killed_member(play, **settings):
-    settings = {"session_ms": 6000} | settings
-    play.create(4)
-    sending = play.sending(3000, rate=400)
-    victim = play.stage.start_driver(play.language, f"victim-{play.name}")
-    doomed = play.consumer(driver=victim, client_id="doomed", **settings).subscribe().work().owns(4)
-    survivor = play.consumer(client_id="survivor", **settings).subscribe().work().owns(2)
-    until(lambda: doomed.seen()["count"] >= 200, "records at the one that is killed")
-    victim.kill()
+    sending, process, _, survivor = one_apart(play, **settings)
+    process.kill()
     survivor.owns(4)
     sending.result()
     play.healthy()
@@ -328,10 +328,7 @@ def started_again(play):
     play.create(2)
     for _ in range(3):
         play.send(200)
-        member = play.consumer().subscribe()
-        member.read(200)
-        member.commit()
-        member.close()
+        play.visit(200)
     play.healthy(unwitnessed="none")
 
 
@@ -393,10 +390,7 @@ def twice(play):
             play.reset({0: 0})
         else:
             play.send(50)
-        member = play.consumer().subscribe()
-        member.read(50)
-        member.commit({0: 50})
-        member.close()
+        play.visit(50, {0: 50})
     play.healthy(unwitnessed="none", redelivered=50)
 
 
@@ -455,10 +449,7 @@ def begins_anew(play):
 def there_and_back(play):
     play.create(1)
     play.send(50)
-    member = play.consumer().subscribe()
-    member.read(50)
-    member.commit({0: 50})
-    member.close()
+    play.visit(50, {0: 50})
     for position in (0, 50, 20, 50):
         play.reset({0: position})
     play.healthy(unwitnessed="none")

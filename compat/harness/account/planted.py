@@ -34,9 +34,7 @@ def seek_to_end_new_protocol(play):
 @planted("a member seeks to the end and commits", "*skipped*, 10 to 49, and which member")
 def seek_to_end(play, **settings):
     play.begun(NEEDED)
-    other = play.consumer(client_id="other", **settings).subscribe(seek={1: 50})
-    other.poll(owned=2)
-    other.commit({1: 50})
+    play.jump(50, **settings)
     play.expect(skipped({"client_id": "other", "member": True}))
 
 
@@ -93,10 +91,7 @@ def beyond_the_end(play):
     other = play.consumer(client_id="other").assign({})
     other.commit({1: 20})
     play.send(30, 1)
-    again = play.consumer().subscribe()
-    again.read(20)
-    again.commit({1: 40})
-    again.close()
+    play.visit(20, {1: 40})
     expected = Expected([("skipped", 10, 20)], {"processed": 30, "skipped": 10}, by={"client_id": play.client, "member": True})
     play.expect({1: expected})
 
@@ -104,16 +99,10 @@ def beyond_the_end(play):
 @planted("skipped, then read after all", "all *processed*, recovered 40; the alarm stays until it is acknowledged")
 def made_good(play):
     play.begun(NEEDED)
-    other = play.consumer(client_id="other").subscribe(seek={1: 50})
-    other.poll(owned=2)
-    other.commit({1: 50})
-    other.close()
+    play.jump(50).close()
     play.expect(skipped({"member": True}))
     play.reset({1: 10})
-    again = play.consumer().subscribe()
-    again.read(NEEDED)
-    again.commit({1: 50})
-    again.close()
+    play.visit(NEEDED, {1: 50})
     alarms = [("skipped", 10, 50)]
     play.expect({1: Expected([], {"processed": 50}, alarms=alarms, tallies={"recovered": 40})})
 
@@ -170,10 +159,7 @@ def bounds(play, partition=1):
 def delete_records(play):
     play.begun(NEEDED)
     play.admin("delete_records", offsets={1: 40})
-    again = play.consumer().subscribe()
-    again.read(10)
-    again.commit({1: 50})
-    again.close()
+    play.visit(10, {1: 50})
     play.expect({1: Expected([("purged", 10, 40)], {"processed": 20, "purged": 30})})
 
 
@@ -194,10 +180,7 @@ def created_again(play):
 
     until(created, f"{play.topic} again")
     play.send(5, 1)
-    again = play.consumer().subscribe()
-    again.read(5)
-    again.commit({1: 5})
-    again.close()
+    play.visit(5, {1: 5})
     play.expect({1: Expected([], {"processed": 5})})
     play.stage.afterwards.append((play, lambda journal: journal.has_settled(play.group, 10, 50, "purged")))
 

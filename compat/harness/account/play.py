@@ -214,12 +214,23 @@ class Play:
         self.create(2, **config)
         self.send(5, 0)
         self.send(10, 1)
-        member = self.consumer().subscribe()
-        member.read(15)
-        member.commit()
-        member.close()
+        self.visit(15)
         if unread:
             self.send(unread, 1)
+
+    def visit(self, count, offsets=None):
+        """A member comes, reads so many records, commits, and goes."""
+        member = self.consumer().subscribe()
+        member.read(count)
+        member.commit(offsets)
+        member.close()
+
+    def jump(self, to, **settings):
+        """A member `other` sets itself to an offset of partition 1, and commits what it has not read. It is still there."""
+        other = self.consumer(client_id="other", **settings).subscribe(seek={1: to})
+        other.poll(owned=2)
+        other.commit({1: to})
+        return other
 
     def reset(self, offsets, group=None):
         """The group's positions by the client's own admin; the group has no members."""

@@ -19,17 +19,11 @@ LAG = 150  # records, a quarter of a second of them
 def passed_after_crash(play):
     play.begun(40)
     yield
-    other = play.consumer(client_id="other").subscribe(seek={1: 50})
-    other.poll(owned=2)
-    other.commit({1: 50})
-    other.close()
+    play.jump(50).close()
     unwitnessed = [("unwitnessed", 10, 50)]
     play.expect({1: Expected(unwitnessed, {"processed": 10, "unwitnessed": 40}, window=50)})
     play.send(10, 1)
-    other = play.consumer(client_id="other").subscribe(seek={1: 60})
-    other.poll(owned=2)
-    other.commit({1: 60})
-    other.close()
+    play.jump(60).close()
     classes = {"processed": 10, "unwitnessed": 40, "skipped": 10}
     play.expect({1: Expected([*unwitnessed, ("skipped", 50, 60)], classes, by={"client_id": "other"})})
 
@@ -150,8 +144,5 @@ def asleep(play):
     yield
     yield
     yield
-    again = play.consumer().subscribe()
-    again.read(30)
-    again.commit({1: 40})
-    again.close()
+    play.visit(30, {1: 40})
     play.healthy(unwitnessed="none")
