@@ -2,23 +2,9 @@
 'use strict';
 
 const readline = require('readline');
-const { Kafka, CompressionTypes, CompressionCodecs, ConfigResourceTypes, logLevel } = require('kafkajs');
+const { Kafka, ConfigResourceTypes, logLevel } = require('kafkajs');
+const COMPRESSION = require('./codecs');
 
-const lz4 = require('lz4-napi');
-const zstd = require('@mongodb-js/zstd');
-CompressionCodecs[CompressionTypes.Snappy] = require('kafkajs-snappy');
-CompressionCodecs[CompressionTypes.LZ4] = () => ({
-  compress: (encoder) => lz4.compressFrame(encoder.buffer),
-  decompress: (buffer) => lz4.decompressFrame(buffer),
-});
-CompressionCodecs[CompressionTypes.ZSTD] = () => ({
-  compress: (encoder) => zstd.compress(encoder.buffer, 3),
-  decompress: (buffer) => zstd.decompress(buffer),
-});
-const COMPRESSION = {
-  none: CompressionTypes.None, gzip: CompressionTypes.GZIP, snappy: CompressionTypes.Snappy,
-  lz4: CompressionTypes.LZ4, zstd: CompressionTypes.ZSTD,
-};
 const PATIENCE_MS = 150000;
 const RETRY = { retries: 100, maxRetryTime: 500 };
 

@@ -2,29 +2,11 @@
 'use strict';
 
 const fs = require('fs');
-const { Kafka, CompressionTypes, CompressionCodecs, ConfigResourceTypes, logLevel } = require('kafkajs');
+const { Kafka, ConfigResourceTypes, logLevel } = require('kafkajs');
+const COMPRESSION = require('./codecs');
 
 const parameters = JSON.parse(process.argv[2]);
 const { topic } = parameters;
-
-const lz4 = require('lz4-napi');
-const zstd = require('@mongodb-js/zstd');
-CompressionCodecs[CompressionTypes.Snappy] = require('kafkajs-snappy');
-CompressionCodecs[CompressionTypes.LZ4] = () => ({
-  compress: (encoder) => lz4.compressFrame(encoder.buffer),
-  decompress: (buffer) => lz4.decompressFrame(buffer),
-});
-CompressionCodecs[CompressionTypes.ZSTD] = () => ({
-  compress: (encoder) => zstd.compress(encoder.buffer, 3),
-  decompress: (buffer) => zstd.decompress(buffer),
-});
-const COMPRESSION = {
-  none: CompressionTypes.None,
-  gzip: CompressionTypes.GZIP,
-  snappy: CompressionTypes.Snappy,
-  lz4: CompressionTypes.LZ4,
-  zstd: CompressionTypes.ZSTD,
-};
 
 const kafka = new Kafka({
   brokers: [parameters.bootstrap],
