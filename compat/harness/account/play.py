@@ -1,8 +1,8 @@
 """What a scenario is written with: topics, records and consumers of one language on one broker, and its expectations."""
 
 import itertools
-import time
 
+from .. import processes
 from .books import Books, differences, plain
 from .driver import PATIENCE_S, Refused
 
@@ -75,15 +75,8 @@ class Stage:
 
 
 def until(condition, what):
-    """Polls until `condition` is none but true; what it said last is what was wrong."""
-    deadline = time.monotonic() + PATIENCE_S
-    while True:
-        value = condition()
-        if value:
-            return value
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"{what}: not within {PATIENCE_S} s")
-        time.sleep(0.05)
+    """Polls until `condition` says something, and gives that back."""
+    return processes.until(condition, PATIENCE_S, what)
 
 
 class Member:
@@ -253,7 +246,7 @@ class Play:
 
     def expect(self, expected, group=None):
         """Expectations by partition; all other partitions of the topic have nothing special."""
-        group, last = group or self.group, [None]
+        group = group or self.group
 
         def wrong():
             books = self.stage.books
@@ -266,27 +259,29 @@ class Play:
                 else:
                     said = plain(accounts[number], raised)
                 found += [f"{self.topic}-{number}, {group}: {one}" for one in said]
-            last[0] = found
             return found
 
-        self._settled(lambda: not wrong(), last)
+        self._settled(wrong)
 
-    def _settled(self, is_right, last):
+    @staticmethod
+    def _settled(wrong):
+        """Until there is nothing wrong any more; raises what was wrong last."""
+        last = []
+
+        def is_right():
+            last[:] = wrong()
+            return not last
+
         try:
             until(is_right, "the account")
         except TimeoutError:
-            raise Wrong("; ".join(last[0])) from None
+            raise Wrong("; ".join(last)) from None
 
     def healthy(self, processed=None, group=None, topics=None, unwitnessed="under 1 %", **tallies):
         """Everything sent became processed: balanced, no alarm, nothing lost, and under 1 % unwitnessed (or "none", "any")."""
         group, topics = group or self.group, topics or [self.topic]
-        processed, last = self.sent if processed is None else processed, [None]
-
-        def is_right():
-            last[0] = self._unhealthy(group, topics, processed, unwitnessed, tallies)
-            return not last[0]
-
-        self._settled(is_right, last)
+        processed = self.sent if processed is None else processed
+        self._settled(lambda: self._unhealthy(group, topics, processed, unwitnessed, tallies))
 
     def has_processed(self, records, lag_max):
         """Whether its group has processed so many, and has no more than `lag_max` to go."""

@@ -10,7 +10,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-from .. import brokers, clients, console_tools, install
+from .. import brokers, clients, console_tools
 from . import cuts, damage, healthy, journal, planted, storm, table
 from .driver import Driver
 from .play import NAMES, Play, Stage
@@ -21,26 +21,26 @@ CALM_SETTINGS = brokers.TEST_SETTINGS | {"log.retention.check.interval.ms": "100
 AT_ONCE = 10  # scenarios on the calm broker; they mostly wait
 VERIFY_FOUND = 4
 
+# How a language's driver is started, by how its worker is.
+AS_DRIVER = {
+    "confluent": lambda python, worker: [python, worker.with_name("driver.py")],
+    "java": lambda *java: [*java[:-1], "Driver"],
+    "kafkajs": lambda node, worker: [node, worker.with_name("driver.js")],
+    "franz": lambda worker: [worker, json.dumps({"mode": "drive"})],
+}
+
 
 class Drivers:
     """Starts a driver for a language; all are ended together."""
 
     def __init__(self, directory):
-        self.directory, self.all, self.argv, self.env, self.versions = directory, [], {}, {}, {}
-        python = install.python("confluent")
-        self.argv["confluent"] = [python, install.CLIENTS / "confluent" / "driver.py"]
-        java = ["java", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", install.java("java"), "Driver"]
-        self.argv["java"] = java
-        modules = install.node("kafkajs") / "node_modules"
-        self.argv["kafkajs"] = ["node", install.CLIENTS / "kafkajs" / "driver.js"]
-        self.env["kafkajs"] = install.environment(NODE_PATH=modules, KAFKAJS_NO_PARTITIONER_WARNING="1")
-        self.argv["franz"] = [install.go("franz"), json.dumps({"mode": "drive"})]
-        for language in NAMES:
-            self.versions[language] = clients.ALL[language]().version
+        self.directory, self.all = directory, []
+        self.clients = {language: clients.ALL[language]() for language in NAMES}
+        self.versions = {language: client.version for language, client in self.clients.items()}
 
     def start(self, language, name):
-        log = self.directory / f"driver-{name}.log"
-        driver = Driver(language, self.argv[language], log, self.env.get(language))
+        client, log = self.clients[language], self.directory / f"driver-{name}.log"
+        driver = Driver(language, AS_DRIVER[language](*client.argv), log, client.env or None)
         self.all.append(driver)
         return driver
 
@@ -72,8 +72,12 @@ def slug(run):
 
 def of(stage, run, language):
     """A play; one that mixes languages is driven by the first of them."""
-    play = Play(stage, language.split(" + ")[0], slug(run))
-    return play
+    return Play(stage, language.split(" + ")[0], slug(run))
+
+
+def as_workloads(plantings):
+    """Without what they expect, which is for the table."""
+    return [(title, languages, run) for title, _, languages, run in plantings]
 
 
 def said(error):
@@ -91,8 +95,7 @@ def played(rows, title, language, play, run):
 
 def calm(stage, rows):
     """Everything that needs no restart."""
-    listed = [(title, languages, run) for title, _, languages, run in planted.SCENARIOS] + healthy.WORKLOADS
-    at_once(stage, rows, listed, AT_ONCE)
+    at_once(stage, rows, as_workloads(planted.SCENARIOS) + healthy.WORKLOADS, AT_ONCE)
 
 
 def cut(stage, rows):
@@ -143,8 +146,7 @@ def all_go_on(rounds, answer=None):
 
 
 def stormy(stage, rows):
-    listed = [(title, languages, run) for title, _, languages, run in storm.PLANTED] + storm.WORKLOADS
-    rounds = all_go_on(rounds_of(stage, rows, listed))
+    rounds = all_go_on(rounds_of(stage, rows, as_workloads(storm.PLANTED) + storm.WORKLOADS))
     for goes in (stage.broker.kill, stage.broker.kill, stage.broker.stop):
         goes()
         stage.broker.start()
@@ -153,8 +155,7 @@ def stormy(stage, rows):
 
 
 def damaged(stage, rows):
-    listed = [(title, languages, run) for title, _, languages, run in damage.PLANTED]
-    rounds = all_go_on(rounds_of(stage, rows, listed))
+    rounds = all_go_on(rounds_of(stage, rows, as_workloads(damage.PLANTED)))
     stage.broker.stop()
     for each in rounds:
         each.said()
