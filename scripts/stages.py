@@ -38,18 +38,18 @@ STAGES = {
         [sys.executable, "-m", "unittest", "discover", "-s", "scripts"],
         [sys.executable, "scripts/dependencies.py"],
     ]),
-    "unit": ((), [["cargo", "test", "--workspace", "--exclude", "tallymq-client", "--locked"]]),
-    # Against the broker's debug build, and PostgreSQL, MariaDB and Redis that the tests start themselves.
-    "sdk": (("unit",), [["cargo", "test", "-p", "tallymq-client", "--locked"]]),
+    # Those of the SDK run against the broker's debug build, and PostgreSQL, MariaDB and Redis that they start themselves.
+    "tests": ((), [["cargo", "test", "--workspace", "--locked", "--no-fail-fast"]]),
+    # With the same build, which holds every bug and has none switched on.
+    "planted": (("tests",), [[sys.executable, "scripts/planted"]]),
+    # And again: it checks for overflow.
+    "fuzz": (("tests",), [["target/debug/tallymq-fuzz", "all", "--seconds", "10"]]),
     "release": ((), [
         ["cargo", "build", "--release", "--locked", "-p", "tallymq-cli", "-p", "tallymq-sim",
          "--bin", "tallymq", "--bin", "tallymq-check"],
         # By itself, so that the binary does not get the features of its tests.
         ["cargo", "build", "--release", "--locked", "-p", "tallymq-client", "--example", "order-services"],
     ]),
-    "planted": ((), [[sys.executable, "scripts/planted"]]),
-    # The debug build, which the tests have made: it checks for overflow.
-    "fuzz": (("unit",), [["target/debug/tallymq-fuzz", "all", "--seconds", "10"]]),
     # The README's first command, then everything in its parts.
     "faults": (("release",), [["target/release/tallymq", "demo"], [sys.executable, "proof/run.py", "--ci"]]),
     "clients": (("release",), [

@@ -1,9 +1,9 @@
 //! The bugs that are planted on purpose, as data: a proof that has not caught them proves nothing. Holds no bug itself;
-//! the switches stand where the bug would be, as `tallymq_model::planted("name")`, in builds with `--cfg planted` only.
+//! the switches stand where the bug would be, as `tallymq_model::planted("name")`, and are constant false in release builds.
 //!
 //! `scripts/planted` names the tests that must catch each and demands that they do.
 //!
-//! A harness runs the planted build with `TALLYMQ_PLANTED=name` for each bug of its own and fails if its run comes out
+//! A harness runs the debug build with `TALLYMQ_PLANTED=name` for each bug of its own and fails if its run comes out
 //! clean, which it also does for a name that has no switch. Every switch in the sources is listed here; a test holds that.
 
 use crate::history::Class;
@@ -30,7 +30,7 @@ pub enum Harness {
 pub struct PlantedBug {
     /// The string given to `tallymq_model::planted`.
     pub name: &'static str,
-    /// What the planted build does wrong.
+    /// What the build does wrong with it.
     pub what: &'static str,
     /// Who must catch it.
     pub caught_by: Harness,
