@@ -15,6 +15,8 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 TAIL_LINES = 40
 
 DEBIAN_PACKAGES = {
+    "make": "make",
+    "c++": "g++",
     "strace": "strace",
     "mkfs.ext4": "e2fsprogs",
     "mount": "mount",
