@@ -38,6 +38,16 @@ def run(role, arguments, timeout_s=300):
     return json.loads(lines[-1]) if lines else None
 
 
+def verdict(arguments, directory, numbers, acknowledged_min, *flags):
+    """Reads the whole topic once more, and asks the checker about every history in the directory: (whether they are clean, what
+    it said, how many records were read)."""
+    final = {"process": next(numbers), "history": directory / "final.events"}
+    records = run("read", arguments | final)["records"]
+    argv = [paths.checker(), *flags, "--acknowledged-min", acknowledged_min, *sorted(directory.glob("*.events"))]
+    done = subprocess.run([str(part) for part in argv], capture_output=True, text=True, timeout=600)
+    return done.returncode == 0, f"{done.stdout[-1500:]}{done.stderr[-500:]}", records
+
+
 class Service:
     """One service. Each life has a process number, and with it a history file, of its own."""
 

@@ -77,7 +77,7 @@ def play_orders(options, seed, outcome):
     begin = time.monotonic()
     broker = Kafka(options.directory / f"kafka-{seed}")
     run = sdk_orders.Run(options, seed, options.orders or ORDERS, "sqlite", broker)
-    try:
+    with run.judged(outcome):
         run.prepare()
         run.play(sdk_orders.plan(random.Random(seed), False, VICTIMS))
         counts = run.settle()
@@ -87,10 +87,6 @@ def play_orders(options, seed, outcome):
         outcome.figures["orders"] = (
             f"{run.orders} in {records} records, {run.kills} kills, {time.monotonic() - begin:.0f} s"
         )
-    except Exception as error:
-        outcome.fail(f"{type(error).__name__}: {error} {run}")
-    finally:
-        run.end()
 
 
 def play(options, outcome):

@@ -5,6 +5,7 @@ A round is one store, by its seed: 1 PostgreSQL, 2 MariaDB, 3 Redis (inbox and e
 so on. Who is killed when, by the progress of the work, follows from the seed as well.
 """
 
+import contextlib
 import itertools
 import json
 import random
@@ -15,7 +16,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from rig import paths, services, stores
+from rig import services, stores
+from rig.admin import Admin
 from rig.broker import Broker
 
 CI_ROUNDS, ROUNDS = 4, 40
@@ -87,8 +89,7 @@ class Run:
     def prepare(self):
         self.store.start()
         self.broker.start()
-        create = [self.binary, "topic", "create", TOPIC, "-p", str(PARTITIONS), "-b", self.broker.address]
-        subprocess.run([str(part) for part in create], check=True, capture_output=True, timeout=60)
+        Admin(self.broker.address).create({TOPIC: PARTITIONS})
         files = self.kind in ("redis", "sqlite")
         orders = self.scratch / "orders.sqlite" if files else self.store.place
         packets = self.scratch / "packets.sqlite" if self.kind == "sqlite" else self.store.place
@@ -175,6 +176,16 @@ class Run:
         for service in self.services.values():
             service.kill()
 
+    @contextlib.contextmanager
+    def judged(self, outcome):
+        """Whatever goes wrong inside is a failure of the run; all that it started ends with it."""
+        try:
+            yield
+        except Exception as error:
+            outcome.fail(f"{type(error).__name__}: {error} {self}")
+        finally:
+            self.end()
+
     def end(self):
         self.kill_services()
         self.broker.kill()
@@ -213,13 +224,9 @@ def judge_account(run, outcome):
 
 def judge_history(run, outcome):
     """The history of what the producers were told and the handlers saw, with a last reader behind it."""
-    final = run.directory / "final.events"
-    arguments = {"bootstrap": run.broker.address, "topic": TOPIC, "process": next(run.numbers), "history": final}
-    records = services.run("read", arguments)["records"]
-    files = sorted(run.directory.glob("*.events"))
-    argv = [paths.checker(), "--acknowledged-min", run.orders, *files]
-    done = subprocess.run([str(part) for part in argv], capture_output=True, text=True, timeout=600)
-    outcome.check(done.returncode == 0, f"{done.stdout[-1500:]}{done.stderr[-500:]} {run}")
+    topic = {"bootstrap": run.broker.address, "topic": TOPIC}
+    clean, said, records = services.verdict(topic, run.directory, run.numbers, run.orders)
+    outcome.check(clean, f"{said} {run}")
     return records
 
 
@@ -235,7 +242,7 @@ def one(options, seed, orders, outcome):
     """One round; an exception is a failure of it."""
     begin = time.monotonic()
     run = Run(options, seed, orders)
-    try:
+    with run.judged(outcome):
         run.prepare()
         run.play(plan(random.Random(seed), run.kind != "sqlite"))
         counts = run.settle()
@@ -249,10 +256,6 @@ def one(options, seed, orders, outcome):
             f"{counts['effects']['repeats']} repeats, {counts['effects']['redone']} redone, "
             f"{unwitnessed} unwitnessed, {time.monotonic() - begin:.0f} s"
         )
-    except Exception as error:
-        outcome.fail(f"{type(error).__name__}: {error} {run}")
-    finally:
-        run.end()
 
 
 def play(options, outcome):

@@ -6,10 +6,10 @@ A resent record may be there twice, as the SDK says.
 
 import itertools
 import random
-import subprocess
 import time
 
-from rig import paths, services
+from rig import services
+from rig.admin import Admin
 from rig.broker import Broker
 
 CI_ROUNDS, ROUNDS = 10, 1000
@@ -21,12 +21,11 @@ class Run:
     """One broker, one service with a spool, killed in turn."""
 
     def __init__(self, options):
-        self.directory, self.binary = options.directory, options.binary
-        self.broker = Broker(self.binary, self.directory / "data", self.directory / "broker.log", SETTINGS)
+        self.directory = options.directory
+        self.broker = Broker(options.binary, self.directory / "data", self.directory / "broker.log", SETTINGS)
         self.numbers = itertools.count(1)
         self.broker.start()
-        create = [self.binary, "topic", "create", TOPIC, "-p", str(PARTITIONS), "-b", self.broker.address]
-        subprocess.run([str(part) for part in create], check=True, capture_output=True, timeout=60)
+        Admin(self.broker.address).create({TOPIC: PARTITIONS})
         self.arguments = {"topic": TOPIC, "bootstrap": self.broker.address, "spool": self.directory / "spool"}
         own = self.arguments | {"seed": options.seed}
         self.sender = services.Service("sender", "send", own, self.directory, self.numbers)
@@ -64,15 +63,12 @@ def play(options, outcome):
     try:
         run.play(options.rounds, random.Random(options.seed))
         drained = services.run("drain", run.arguments, timeout_s=120)
-        final = {"process": next(run.numbers), "history": options.directory / "final.events"}
-        records = services.run("read", run.arguments | final)["records"]
-        files = sorted(options.directory.glob("*.events"))
-        argv = [paths.checker(), "--allow-duplicates", "--acknowledged-min", 100 * options.rounds, *files]
-        done = subprocess.run([str(part) for part in argv], capture_output=True, text=True, timeout=600)
+        safe_min = 100 * options.rounds
+        clean, said, records = services.verdict(run.arguments, run.directory, run.numbers, safe_min, "--allow-duplicates")
         outcome.passed += 2 * options.rounds
-        outcome.check(done.returncode == 0, f"{done.stdout[-1500:]}{done.stderr[-500:]} {where}")
+        outcome.check(clean, f"{said} {where}")
         outcome.check(drained["damaged_bytes"] == 0, f"the spool was damaged: {drained} {where}")
-        spooled = sum(_spooled(file) for file in files)
+        spooled = sum(_spooled(file) for file in options.directory.glob("*.events"))
         outcome.check(spooled > 0, f"the spool was never used {where}")
         outcome.figures |= {"records": records, "spooled": spooled, "kills": 2 * options.rounds}
     finally:
