@@ -9,6 +9,7 @@ mod accounts;
 mod client;
 mod consumers;
 mod consuming;
+mod damage;
 mod disks;
 mod groups;
 mod hostile;

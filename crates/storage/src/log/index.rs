@@ -7,7 +7,7 @@
 //! ```
 //! All big-endian. Entries are appended and each has its own checksum, so a torn or lost one costs nothing else.
 
-use std::io;
+use std::{collections::VecDeque, io};
 
 use parking_lot::Mutex;
 use tallymq_model::{
@@ -15,6 +15,7 @@ use tallymq_model::{
     batch::{self, crc32c},
 };
 
+use super::error::Damage;
 use crate::disk::File;
 
 const MAGIC: &[u8; 8] = b"TALLYIDX";
@@ -24,6 +25,8 @@ pub(super) const HEADER_BYTES: usize = 16;
 /// Bytes of one entry.
 pub(super) const ENTRY_BYTES: usize = 20;
 const CURSORS: usize = 4;
+/// Holes that are remembered per open segment; the others are looked for again.
+const HOLES_MAX: usize = 64;
 
 /// Where a batch begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +46,19 @@ impl IndexEntry {
     pub(super) const UNKNOWN: Timestamp = Timestamp(i64::MAX);
 }
 
+/// Offsets that damage took, as far as somebody read.
+#[derive(Clone, Debug)]
+pub(super) struct Hole {
+    /// The first one, relative to the segment's base.
+    pub from: u32,
+    /// The one behind the last.
+    pub to: u32,
+    /// Where batches go on, if they do.
+    pub behind: Option<IndexEntry>,
+    /// What was found.
+    pub damage: Damage,
+}
+
 /// The index of one segment, filled by the writer, from its file and by readers that walked.
 #[derive(Debug, Default)]
 pub(super) struct SegmentIndex(Mutex<Entries>);
@@ -55,6 +71,7 @@ struct Entries {
     /// Where the last few reads ended: a consumer that reads on finds its place without walking.
     cursors: [Option<IndexEntry>; CURSORS],
     next_cursor: usize,
+    holes: VecDeque<Hole>,
 }
 
 impl SegmentIndex {
@@ -105,8 +122,41 @@ impl SegmentIndex {
         let inner = self.0.lock();
         let known = inner.entries.partition_point(|entry| entry.relative <= relative);
         let entry = known.checked_sub(1).map_or(IndexEntry::START, |at| inner.entries[at]);
-        let cursors = inner.cursors.iter().flatten().filter(|cursor| cursor.relative <= relative);
-        cursors.copied().chain([entry]).max_by_key(|entry| entry.position).unwrap_or(entry)
+        let behind = inner.holes.iter().filter_map(|hole| hole.behind.as_ref());
+        let others = inner.cursors.iter().flatten().chain(behind).filter(|other| other.relative <= relative);
+        others.copied().chain([entry]).max_by_key(|entry| entry.position).unwrap_or(entry)
+    }
+
+    /// Notes what damage took.
+    pub(super) fn note_hole(&self, hole: Hole) {
+        let mut inner = self.0.lock();
+        inner.holes.retain(|known| known.from != hole.from);
+        if inner.holes.len() == HOLES_MAX {
+            inner.holes.pop_front();
+        }
+        inner.holes.push_back(hole);
+    }
+
+    /// The damage that took an offset, if that is known.
+    pub(super) fn hole_at(&self, relative: u32) -> Option<Damage> {
+        let inner = self.0.lock();
+        let hole = inner.holes.iter().find(|hole| (hole.from..hole.to).contains(&relative))?;
+        Some(hole.damage.clone())
+    }
+
+    /// A known place is none. Forgets it, and if it is an entry, so many up to it.
+    pub(super) fn doubt(&self, known: IndexEntry, entries: usize) {
+        let mut inner = self.0.lock();
+        let is_it = |other: &IndexEntry| other.position == known.position;
+        inner
+            .cursors
+            .iter_mut()
+            .filter(|cursor| cursor.as_ref().is_some_and(is_it))
+            .for_each(|cursor| *cursor = None);
+        inner.holes.retain(|hole| !hole.behind.as_ref().is_some_and(is_it));
+        if let Ok(at) = inner.entries.binary_search_by_key(&known.position, |entry| entry.position) {
+            inner.entries.drain((at + 1).saturating_sub(entries)..=at);
+        }
     }
 
     /// The last known place with only smaller timestamps before it.

@@ -12,6 +12,7 @@ mod batches;
 mod epochs;
 mod error;
 mod files;
+mod holes;
 mod index;
 pub(crate) mod names;
 mod options;

@@ -1,5 +1,5 @@
 //! Reading: from memory near the end, else from files. What comes from a file is checked batch by batch before it is
-//! handed out; at the first damage a read ends, and one that would begin there is an error.
+//! handed out; at the first damage a read ends, and one that would begin there is an error. What is behind it can be read.
 
 use std::{
     io,
@@ -17,6 +17,7 @@ use super::{
     epochs::Epochs,
     error::ReadError,
     files::OpenSegment,
+    holes,
     index::{self, IndexEntry, SegmentIndex},
     names,
     partition::{FetchedBatches, PartitionLog},
@@ -181,8 +182,16 @@ fn missing(log: &PartitionLog, span: &Span) -> ReadError {
     }
 }
 
-/// Where the batch that contains `from` begins, in its segment.
+/// Where the batch that contains `from` begins, also behind damage.
 pub(super) fn locate(opened: &Opened, source: &Source, from: Offset) -> Result<IndexEntry, ReadError> {
+    match find_place(opened, source, from) {
+        Err(ReadError::Corrupt(_)) => holes::place(opened, source, from),
+        found => found,
+    }
+}
+
+/// Where the batch that contains `from` begins, in a segment without damage in front of it.
+fn find_place(opened: &Opened, source: &Source, from: Offset) -> Result<IndexEntry, ReadError> {
     let relative = (from.0 - source.span.base.0) as u32;
     let known = opened.index.before_offset(relative);
     if known.relative == relative {
@@ -243,8 +252,26 @@ fn read_run(
     at_least_one: bool,
 ) -> Result<Option<(Bytes, Run)>, ReadError> {
     let opened = open(log, source)?;
+    let bounds = (bytes_max, at_least_one);
+    let found = find_place(&opened, source, from);
+    match found.and_then(|start| read_from(&opened, source, start, bounds)) {
+        // What led there may be damaged, and the batch be whole.
+        Err(ReadError::Corrupt(_)) => {
+            let start = holes::place(&opened, source, from)?;
+            read_from(&opened, source, start, bounds)
+        }
+        read => read,
+    }
+}
+
+/// Reads whole batches from a place on, all checked.
+fn read_from(
+    opened: &Opened,
+    source: &Source,
+    start: IndexEntry,
+    (bytes_max, at_least_one): (usize, bool),
+) -> Result<Option<(Bytes, Run)>, ReadError> {
     let (span, file) = (&source.span, &*opened.segment.file);
-    let start = locate(&opened, source, from)?;
     let position = u64::from(start.position);
     let left = span.bytes - position;
     let wanted = left.min(bytes_max.max(READ_BYTES_MIN) as u64) as usize;

@@ -84,7 +84,8 @@ fn scanned(written: &Written, disk: &MemoryDisk) -> (ScanSummary, usize) {
     (summary, index_damages)
 }
 
-fn check(written: &Written, disk: &MemoryDisk, file: &str, what: &str) {
+/// Returns how many batches are lost.
+fn check(written: &Written, disk: &MemoryDisk, file: &str, what: &str) -> usize {
     let changed = disk.bytes(file).ok() != written.disk.bytes(file).ok();
     let (summary, index_damages) = scanned(written, disk);
     let lost = read_everywhere(written, disk, file);
@@ -95,6 +96,48 @@ fn check(written: &Written, disk: &MemoryDisk, file: &str, what: &str) {
         assert_eq!(lost > 0, changed, "{what}: readers are told");
         assert_eq!(summary.damages > 0, changed, "{what}: the scan tells");
     }
+    lost
+}
+
+/// Where each batch stands: file, and bytes in it.
+fn places(written: &Written) -> Vec<(String, std::ops::Range<usize>)> {
+    let segments = written.disk.paths().into_iter().filter(|path| path.ends_with(".log"));
+    let mut places = Vec::new();
+    for file in segments {
+        let (size, mut at) = (written.disk.bytes(&file).unwrap().len(), 0);
+        while at < size {
+            let bytes = written.model.batches[places.len()].bytes.len();
+            places.push((file.clone(), at..at + bytes));
+            at += bytes;
+        }
+    }
+    places
+}
+
+/// Reads at each offset from the last to the first, so that nothing is known of what is in front. Returns the batches that cannot be
+/// read, and where the damage begins.
+fn unreadable(written: &Written, disk: &MemoryDisk) -> Vec<(usize, u64)> {
+    let (_store, log) = open(disk, &written.position);
+    let mut found = Vec::new();
+    for (number, stored) in written.model.batches.iter().enumerate().rev() {
+        for offset in (stored.base.0..stored.next.0).rev() {
+            match log.read(Offset(offset), 3_000, true) {
+                Ok(fetched) => {
+                    written.model.check_read(Offset(offset), 3_000, true, &fetched);
+                    let mut whole = log.range(Offset(offset), stored.next).unwrap();
+                    assert!(
+                        whole.read(1, &mut |header, _| assert_eq!(header.base_offset, stored.base)).unwrap()
+                            > 0
+                    );
+                }
+                Err(ReadError::Corrupt(damage)) => found.push((number, damage.position)),
+                Err(other) => panic!("{other}"),
+            }
+        }
+    }
+    found.sort_unstable();
+    found.dedup();
+    found
 }
 
 #[test]
@@ -115,7 +158,8 @@ fn every_bit_of_small_segments_matters() {
         for bit in 0..written.disk.bytes(&file).unwrap().len() as u64 * 8 {
             let damaged = written.disk.duplicate();
             damaged.flip_bit(&file, bit).unwrap();
-            check(&written, &damaged, &file, &format!("bit {bit} of {file}"));
+            let lost = check(&written, &damaged, &file, &format!("bit {bit} of {file}"));
+            assert_eq!(lost, usize::from(file.ends_with(".log")), "bit {bit} of {file}: one batch, no more");
         }
     }
 }
@@ -123,6 +167,7 @@ fn every_bit_of_small_segments_matters() {
 #[test]
 fn every_block_zeroed_swapped_or_cut_is_found() {
     let written = written(60, 500, 30_000);
+    let places = places(&written);
     assert!(written.disk.paths().iter().any(|path| path.ends_with(".index")));
     for file in written.disk.paths() {
         let size = written.disk.bytes(&file).unwrap().len();
@@ -130,7 +175,16 @@ fn every_block_zeroed_swapped_or_cut_is_found() {
         for one in 0..blocks {
             let zeroed = written.disk.duplicate();
             zeroed.zero_block(&file, one).unwrap();
-            check(&written, &zeroed, &file, &format!("block {one} of {file} zeroed"));
+            let lost = check(&written, &zeroed, &file, &format!("block {one} of {file} zeroed"));
+            let block = one * 4096..(one + 1) * 4096;
+            let hit = |(path, at): &&(String, std::ops::Range<usize>)| {
+                *path == file && at.start < block.end && at.end > block.start
+            };
+            assert_eq!(
+                lost,
+                places.iter().filter(hit).count(),
+                "block {one} of {file}: what it hit, no more"
+            );
             for other in one + 1..size / 4096 {
                 let swapped = written.disk.duplicate();
                 swapped.swap_blocks(&file, one, other).unwrap();
@@ -210,4 +264,76 @@ fn a_last_segment_that_lost_synced_bytes_is_reported_and_the_log_goes_on_behind_
         assert!(log.read(Offset::ZERO, 1, true).is_ok());
         assert!(matches!(log.read(written.model.batches[11].base, 1, true), Err(ReadError::Corrupt(_))));
     }
+}
+
+#[test]
+fn what_is_behind_a_batch_that_was_cut_out_is_read() {
+    // Also where the index knows many places, which the cut shifts.
+    for (batches, value_bytes) in [(5, 40), (40, 500)] {
+        let written = written(batches, value_bytes, 1 << 20);
+        let places = places(&written);
+        for (number, (file, at)) in places.iter().enumerate() {
+            let cut = written.disk.duplicate();
+            cut.damage(file, |bytes| drop(bytes.drain(at.clone()))).unwrap();
+            assert_eq!(
+                unreadable(&written, &cut),
+                [(number, at.start as u64)],
+                "batch {number} of {batches}"
+            );
+            // Half of it, and its header stays.
+            let cut = written.disk.duplicate();
+            cut.damage(file, |bytes| drop(bytes.drain(at.start + 70..at.end))).unwrap();
+            assert_eq!(
+                unreadable(&written, &cut),
+                [(number, at.start as u64)],
+                "half of {number} of {batches}"
+            );
+        }
+    }
+}
+
+#[test]
+fn two_holes_are_two_damages() {
+    let written = written(12, 500, 1 << 20);
+    let places = places(&written);
+    let cut = written.disk.duplicate();
+    cut.damage(&places[0].0, |bytes| {
+        drop(bytes.drain(places[7].1.clone()));
+        bytes[places[2].1.start + 16] = 9;
+        bytes[places[3].1.start + 100] ^= 1;
+    })
+    .unwrap();
+    let at = |number: usize| places[number].1.start as u64;
+    let found = unreadable(&written, &cut);
+    assert_eq!(found.iter().map(|found| found.0).collect::<Vec<_>>(), [2, 3, 7]);
+    assert_eq!((found[0].1, found[2].1), (at(2), at(7)));
+}
+
+#[test]
+fn a_batch_inside_of_a_damaged_ones_payload_is_not_taken_for_one() {
+    let disk = MemoryDisk::new();
+    let (store, mut writer) = LogStore::new(Arc::new(disk.clone()), LogOptions::default());
+    let log = store.open(tp(0), RaftGroup(1), PartitionOptions::default(), LogPosition::default());
+    let mut model = Model::default();
+    let epoch = LeaderEpoch(0);
+    let times: Vec<i64> = (0..10).collect();
+    append(&log, model.push(batch(&times, 50, 1), &times, epoch));
+    // Offsets 10 to 19, and in their payload, as somebody who copies whole logs may send it, what claims to be 12 to 19.
+    let mut inner = Model::default();
+    inner.push(batch(&times[..2], 3, 9), &times[..2], epoch);
+    let mut forged = inner.push(batch(&times[..8], 50, 8), &times[..8], epoch).bytes.clone();
+    forged[..8].copy_from_slice(&12i64.to_be_bytes());
+    let mut raw = batch(&times, forged.len(), 2).to_vec();
+    let middle = raw.len() / 2;
+    raw[middle..middle + forged.len()].copy_from_slice(&forged);
+    let crc = tallymq_model::batch::crc32c(&raw[21..]);
+    raw[17..21].copy_from_slice(&crc.to_be_bytes());
+    append(&log, model.push(raw.into(), &times, epoch));
+    append(&log, model.push(batch(&times, 50, 3), &times, epoch));
+    write_all(&mut writer);
+    let written = Written { position: log.written_position(), disk, model };
+    let (file, at) = places(&written)[1].clone();
+    let damaged = written.disk.duplicate();
+    damaged.damage(&file, |bytes| bytes[at.start + 8..at.start + 12].fill(0)).unwrap();
+    assert_eq!(unreadable(&written, &damaged), [(1, at.start as u64)]);
 }
