@@ -176,6 +176,7 @@ class Cell:
     partitions: int
     only: tuple = None
     settings: tuple = ()  # KEY=VALUE of tallymq, beside --set
+    without: str = None  # the cell that this one leaves a part out of
 
 
 def throughput(measured):
@@ -221,9 +222,11 @@ CELLS = {
     "idle-1000": Cell("idle, 1,000 partitions", idle(1000), at_rest, 1000),
     "idle-10000": Cell("idle, 10,000 partitions", idle(10_000), at_rest, 10_000, ("tallymq",)),
     "group": Cell("consume as a group that commits every second", consume_as_group, cost, 16),
-    "group-no-account": Cell("the same without the account", consume_as_group, cost, 16, OURS, NO_ACCOUNT),
+    "group-no-account": Cell("the same without the account", consume_as_group, cost, 16, OURS, NO_ACCOUNT, "group"),
     "stream": Cell("20,000 msg/s, read by a group", stream(20_000), cost, 16),
-    "stream-no-account": Cell("the same without the account", stream(20_000), cost, 16, OURS, NO_ACCOUNT),
-    "saturate-no-account": Cell("saturation, 16x4, without the account", saturation(16, 4), cost, 16, OURS, NO_ACCOUNT),
+    "stream-no-account": Cell("the same without the account", stream(20_000), cost, 16, OURS, NO_ACCOUNT, "stream"),
+    "saturate-no-account": Cell(
+        "saturation, 16x4, without the account", saturation(16, 4), cost, 16, OURS, NO_ACCOUNT, "saturate-16x4"
+    ),
     "fresh": Cell("a fresh topic of 1,000 partitions until it takes 5,000 msg/s", fresh_topic, taken_up, 1000),
 }

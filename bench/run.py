@@ -9,6 +9,7 @@ Each cell of each round starts a fresh broker on an empty directory; the table s
 import argparse
 import datetime
 import json
+import random
 import resource
 import shutil
 import statistics
@@ -108,7 +109,30 @@ def detail(name, kind, cell, measured):
     return "| " + " | ".join(parts) + " |"
 
 
-def report(results, kinds, options):
+def ratios(results, name, without, key):
+    """What a figure of cell `name` is as a multiple of the cell without a part: the median of the rounds' ratios, and where
+    it lies with 95 % (bootstrap)."""
+    pairs = zip(results[name].get("tallymq", []), results[without].get("tallymq", []))
+    each = [one[key] / other[key] for one, other in pairs if one.get(key) and other.get(key)]
+    if not each:
+        return "–"
+    draw = random.Random(1)
+    medians = sorted(statistics.median(draw.choices(each, k=len(each))) for _ in range(2000))
+    return f"{statistics.median(each):.3f} ({medians[50]:.3f} to {medians[1949]:.3f})"
+
+
+def report_parts(results):
+    """The table of what a part costs, of the cells that were measured with it and without; or nothing."""
+    rows = [
+        f"| {name} : {without} | {ratios(results, name, without, 'megabytes_per_s')} "
+        f"| {ratios(results, name, without, 'cpu_s_per_gb')} |"
+        for without, cell in cells.CELLS.items() if (name := cell.without) in results and without in results
+    ]
+    head = ["| with : without | MB/s, times (95 %) | CPU per GB, times (95 %) |", "|---" * 3 + "|"]
+    return [*head, *rows, ""] if rows else []
+
+
+def report(, kinds, options):
     """The Markdown tables of all measured cells."""
     now = datetime.datetime.now(datetime.timezone.utc)
     command = " ".join(["bench/run.py", *sys.argv[1:]])
@@ -134,7 +158,7 @@ def report(results, kinds, options):
         lines.append(f"| {cell.title} | " + " | ".join(row) + " |")
     sizes = f"{options.rounds} rounds, {options.seconds:.0f} s each after {options.warm_up_s:.0f} s, "
     sizes += f"{options.restart_gb:g} GB before the restart, {options.consume_gb:g} GB consumed; medians."
-    return "\n".join([*lines, "", sizes, "", *details, ""])
+    return "\n".join([*lines, "", sizes, "", *report_parts(results), *details, ""])
 
 
 def main():
@@ -146,9 +170,10 @@ def main():
     load = install.cargo(ROOT / "bench" / "load") / "bench-load"
     names = options.cell or list(cells.CELLS)
     results, failed = {name: {} for name in names}, 0
-    for name in names:
-        cell = cells.CELLS[name]
-        for round_ in range(options.rounds):
+    # Rounds outside: cells that are compared take turns, as brokers do.
+    for round_ in range(options.rounds):
+        for name in names:
+            cell = cells.CELLS[name]
             for kind in kinds:
                 if cell.only and kind.name not in cell.only:
                     continue
