@@ -13,6 +13,7 @@ pub use parts::Parts;
 /// Whether the planted bug `name` is switched on. Constant false in release builds; in debug builds, which are the tests',
 /// the environment variable `TALLYMQ_PLANTED` names the one bug that is active.
 #[inline(always)]
+#[allow(clippy::disallowed_methods, reason = "debug builds only: tests choose a planted bug by it")]
 pub fn planted(name: &str) -> bool {
     #[cfg(debug_assertions)]
     {
