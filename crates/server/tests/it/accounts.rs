@@ -8,7 +8,6 @@ use tallymq_gateway::kafka::{
     ErrorCode,
     messages::{
         create_partitions::{CreatePartitionsRequest, CreatePartitionsTopic},
-        delete_records::{DeleteRecordsPartition, DeleteRecordsRequest, DeleteRecordsTopic},
         fetch::FetchRequest,
     },
 };
@@ -17,7 +16,7 @@ use tallymq_model::TopicId;
 use tallymq_storage::disk::{Disk, OpenMode};
 
 use crate::{
-    client::{Client, LATEST, answer, batch, fetch, fetch_partitions, produce, soon, values_of},
+    client::{Client, LATEST, answer, batch, fetch, fetch_partitions, produce, until, values_of},
     consumers::{Member, commit_request},
     disks::TestDisk,
     world::{Broker, start_on},
@@ -104,12 +103,7 @@ async fn a_healthy_classic_member_has_processed_everything() {
     assert_eq!(classes(&broker, "g"), [("processed", 10)]);
     fill(&mut producer, "t", 0, 5).await;
     assert_eq!(member.read("t", 0, 10).await, 5);
-    soon(async {
-        while classes(&broker, "g") != [("in flight", 5), ("processed", 10)] {
-            tokio::task::yield_now().await;
-        }
-    })
-    .await;
+    until(|| classes(&broker, "g") == [("in flight", 5), ("processed", 10)]).await;
     assert_eq!(alarms(&broker), []);
     broker.stop().await;
 }
@@ -202,11 +196,7 @@ async fn unread_records_that_a_person_deletes_are_purged() {
     let mut member = classic(&broker, "c", "g", ("t", &[0])).await;
     consume(&mut member, "t", 0, 4).await;
     fill(&mut producer, "t", 0, 6).await;
-    let partitions = vec![DeleteRecordsPartition { partition_index: 0, offset: 7 }];
-    let topics = vec![DeleteRecordsTopic { name: "t".to_owned(), partitions }];
-    let deleted =
-        answer!(producer.call(DeleteRecordsRequest { topics, timeout_ms: 30_000 }).await, DeleteRecords);
-    assert_eq!(deleted.topics[0].partitions[0].error_code, ErrorCode::None);
+    producer.delete_records("t", 7).await;
     assert_eq!(classes(&broker, "g"), [("pending", 3), ("processed", 4), ("purged", 3)]);
     broker.stop().await;
 }
@@ -220,11 +210,7 @@ async fn what_was_delivered_just_before_it_was_deleted_is_not_purged() {
     consume(&mut member, "t", 0, 4).await;
     fill(&mut producer, "t", 0, 6).await;
     assert_eq!(member.read("t", 0, 4).await, 6);
-    let partitions = vec![DeleteRecordsPartition { partition_index: 0, offset: 7 }];
-    let topics = vec![DeleteRecordsTopic { name: "t".to_owned(), partitions }];
-    let deleted =
-        answer!(producer.call(DeleteRecordsRequest { topics, timeout_ms: 30_000 }).await, DeleteRecords);
-    assert_eq!(deleted.topics[0].partitions[0].error_code, ErrorCode::None);
+    producer.delete_records("t", 7).await;
     assert_eq!(member.commit("t", 0, 10).await, ErrorCode::None);
     assert_eq!(classes(&broker, "g"), [("processed", 10)]);
     broker.stop().await;
@@ -415,22 +401,16 @@ async fn a_fenced_members_commit_is_refused_and_counted() {
     consume(&mut member, "t", 0, 5).await;
     member.generation += 1;
     assert_eq!(member.commit("t", 0, 3).await, ErrorCode::IllegalGeneration);
-    soon(async {
-        let refused = || -> u64 {
-            let node = broker.0.node();
-            node.data_groups()
-                .flat_map(|handle| {
-                    let state = handle.view.state();
-                    let views = state.account_views(|_, _| true);
-                    views.map(|(_, _, view)| view.tallies.refused).collect::<Vec<_>>()
-                })
-                .sum()
-        };
-        while refused() != 1 {
-            tokio::task::yield_now().await;
-        }
-    })
-    .await;
+    let refused = || -> u64 {
+        let groups = broker.0.node().data_groups();
+        groups
+            .map(|handle| {
+                let state = handle.view.state();
+                state.account_views(|_, _| true).map(|(_, _, view)| view.tallies.refused).sum::<u64>()
+            })
+            .sum()
+    };
+    until(|| refused() == 1).await;
     assert_eq!(classes(&broker, "g"), [("processed", 5)]);
     broker.stop().await;
 }
@@ -494,12 +474,7 @@ async fn what_cannot_be_read_any_more_is_lost_and_told_once() {
         let fetched = reader.fetch(fetch("t", 1)).await;
         assert_eq!(fetched.responses[0].partitions[0].error_code, ErrorCode::CorruptMessage);
     }
-    soon(async {
-        while classes(&again, "g") != [("lost", 1), ("pending", 4)] {
-            tokio::task::yield_now().await;
-        }
-    })
-    .await;
+    until(|| classes(&again, "g") == [("lost", 1), ("pending", 4)]).await;
     let alarms = alarms(&again);
     assert_eq!(alarms.len(), 1);
     assert_eq!((alarms[0].class, alarms[0].from.0, alarms[0].to.0), (Class::Lost, 1, 2));
@@ -527,12 +502,7 @@ async fn what_never_left_was_not_delivered() {
     all.topics[0].partitions[0].partition_max_bytes = 64 << 20;
     deaf.send(all).await;
     drop(deaf);
-    soon(async {
-        while connections() != before {
-            tokio::task::yield_now().await;
-        }
-    })
-    .await;
+    until(|| connections() == before).await;
     assert_eq!(member.commit("t", 0, 40).await, ErrorCode::None);
     assert_eq!(classes(&broker, "g"), [("skipped", 40)]);
     broker.stop().await;

@@ -8,6 +8,7 @@ use tallymq_gateway::kafka::{
     client_codec::{decode_response, encode_request, take_frame},
     messages::{
         create_topics::{CreatableTopic, CreateTopicsRequest},
+        delete_records::{DeleteRecordsPartition, DeleteRecordsRequest, DeleteRecordsTopic},
         fetch::{FetchPartition, FetchRequest, FetchResponse, FetchTopic},
         list_offsets::{
             ListOffsetsPartition, ListOffsetsPartitionResponse, ListOffsetsRequest, ListOffsetsTopic,
@@ -33,6 +34,16 @@ pub const LATEST: i64 = -1;
 /// Waits for what has to come.
 pub async fn soon<T>(what: impl Future<Output = T>) -> T {
     timeout(PATIENCE, what).await.expect("it never came")
+}
+
+/// Looks again and again, until it is so.
+pub async fn until(mut is_so: impl FnMut() -> bool) {
+    soon(async {
+        while !is_so() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
 }
 
 /// One connection.
@@ -136,6 +147,15 @@ impl Client {
         let request = CreateTopicsRequest { topics: vec![topic], ..Default::default() };
         let created = answer!(self.call(request).await, CreateTopics);
         assert_eq!(created.topics[0].error_code, ErrorCode::None, "{:?}", created.topics[0].error_message);
+    }
+
+    /// Deletes the records of partition 0 below an offset.
+    pub async fn delete_records(&mut self, topic: &str, offset: i64) {
+        let partitions = vec![DeleteRecordsPartition { partition_index: 0, offset }];
+        let topics = vec![DeleteRecordsTopic { name: topic.to_owned(), partitions }];
+        let request = DeleteRecordsRequest { topics, timeout_ms: 30_000 };
+        let deleted = answer!(self.call(request).await, DeleteRecords);
+        assert_eq!(deleted.topics[0].partitions[0].error_code, ErrorCode::None);
     }
 
     /// Produces one batch to partition 0.

@@ -9,7 +9,7 @@ use tallymq_gateway::kafka::{
 };
 
 use crate::{
-    client::{Client, answer, batch, fetch, fetch_partitions, produce, soon, values_of},
+    client::{Client, answer, batch, fetch, fetch_partitions, produce, until, values_of},
     disks::TestDisk,
     world::start_on,
 };
@@ -58,12 +58,7 @@ async fn an_answers_memory_is_given_back_when_it_has_left_although_the_next_requ
     consumer.send(fetch("t", 0)).await;
     consumer.send(FetchRequest { max_wait_ms: FIVE_MINUTES_MS, min_bytes: 1, ..fetch("t", 2) }).await;
     assert_eq!(values_of(&answer!(consumer.receive().await, Fetch)).len(), 2);
-    soon(async {
-        while broker.0.node().fetch_budget.try_hold(BUDGET_BYTES).is_none() {
-            tokio::task::yield_now().await;
-        }
-    })
-    .await;
+    until(|| broker.0.node().fetch_budget.try_hold(BUDGET_BYTES).is_some()).await;
     producer.produce("t", batch("v")).await;
     assert_eq!(values_of(&answer!(consumer.receive().await, Fetch)).len(), 1);
     broker.stop().await;

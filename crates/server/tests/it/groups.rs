@@ -16,7 +16,7 @@ use tallymq_gateway::kafka::{
 use tallymq_server::node::Dead;
 
 use crate::{
-    client::{Client, answer, batch, soon},
+    client::{Client, answer, batch, soon, until},
     disks::TestDisk,
     world::{Broker, start_on},
 };
@@ -186,12 +186,7 @@ async fn a_deletion_that_was_interrupted_is_finished_while_the_broker_runs() {
     client.create("t", 1).await;
     assert_eq!(client.commit("g", "t", 1).await, ErrorCode::None);
     begin_deletion(&broker, "g").await;
-    soon(async {
-        while !places(&broker).is_empty() {
-            tokio::task::yield_now().await;
-        }
-    })
-    .await;
+    until(|| places(&broker).is_empty()).await;
     assert_eq!(client.committed("g", "t").await, -1);
     broker.stop().await;
 }

@@ -4,7 +4,7 @@ use futures_util::future::join_all;
 use tallymq_gateway::kafka::messages::fetch::FetchRequest;
 
 use crate::{
-    client::{batch, fetch, soon},
+    client::{batch, fetch, soon, until},
     disks::TestDisk,
     world::start_on,
 };
@@ -50,12 +50,7 @@ async fn a_connection_beyond_the_limit_is_closed_and_its_place_is_given_back() {
     first.send_bytes(&[0xff; 4]).await;
     first.closed().await;
     // The place is free as soon as the broker has noticed that the first one is gone.
-    soon(async {
-        while broker.0.node().metrics.requests.connections.get() > 0 {
-            tokio::task::yield_now().await;
-        }
-    })
-    .await;
+    until(|| broker.0.node().metrics.requests.connections.get() == 0).await;
     broker.client().await.create("v", 1).await;
     broker.stop().await;
 }

@@ -6,7 +6,8 @@ use tallymq_broker::group::GroupId;
 use tallymq_gateway::kafka::{ErrorCode, messages::offset_fetch::OffsetFetchRequest};
 
 use crate::{
-    client::{Client, answer, batch, produce},
+    accounts::{classic, filled},
+    client::{Client, answer},
     consumers::Member,
     disks::TestDisk,
     world::{Broker, start_on},
@@ -16,14 +17,8 @@ const GROUP: &str = "g";
 
 /// A topic with ten records, all of them read by a member.
 async fn read_ten(broker: &Broker) -> Member {
-    let mut producer = broker.client().await.called("producer");
-    producer.create("t", 1).await;
-    for number in 0..10 {
-        producer.send(produce("t", 0, batch(&number.to_string()))).await;
-        assert_eq!(producer.produced().await.error_code, ErrorCode::None);
-    }
-    let (speaker, client) = (broker.client().await.called("c"), broker.client().await.called("c"));
-    let mut member = Member::classic(speaker, client, GROUP, ("t", &[0])).await;
+    filled(broker, "t", 1, 10).await;
+    let mut member = classic(broker, "c", GROUP, ("t", &[0])).await;
     let mut next = 0;
     while next < 10 {
         next += member.read("t", 0, next).await as i64;

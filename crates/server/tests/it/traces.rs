@@ -6,10 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tallymq_gateway::kafka::{
     ErrorCode,
-    messages::{
-        delete_records::{DeleteRecordsPartition, DeleteRecordsRequest, DeleteRecordsTopic},
-        delete_topics::{DeleteTopicState, DeleteTopicsRequest},
-    },
+    messages::delete_topics::{DeleteTopicState, DeleteTopicsRequest},
     records::{BatchOptions, Compression, Record, build_batch},
 };
 use tallymq_model::{Offset, TopicPartition};
@@ -17,7 +14,7 @@ use tallymq_server::books::trace::{Question, Trace, TraceError, Wanted, trace};
 use tallymq_storage::disk::{Disk, OpenMode};
 
 use crate::{
-    client::{Client, answer, soon},
+    client::{Client, answer, soon, until},
     disks::TestDisk,
     world::{Broker, start_on},
 };
@@ -134,12 +131,7 @@ async fn with_indexes_and_without_a_key_is_found_at_the_same_places() {
     let off = start_on(&disk, &[SMALL, ("key.index", "off")]).await;
     let answer = ask(&off, &by_key("again 0")).await;
     assert_eq!((offsets(&answer), answer.searched.indexed_records), (holding("again 0", 0), 0));
-    soon(async {
-        while disk.list("keys").is_ok() {
-            tokio::task::yield_now().await;
-        }
-    })
-    .await;
+    until(|| disk.list("keys").is_err()).await;
     off.stop().await;
 }
 
@@ -175,10 +167,7 @@ async fn indexes_go_with_the_records_and_survive_a_restart() {
     let parts = indexed(&broker);
     // Into the second part.
     let start = parts[1].0.0 + 5;
-    let partitions = vec![DeleteRecordsPartition { partition_index: 0, offset: start }];
-    let topics = vec![DeleteRecordsTopic { name: "t".to_owned(), partitions }];
-    let deleted = client.call(DeleteRecordsRequest { topics, ..Default::default() }).await;
-    assert_eq!(answer!(deleted, DeleteRecords).topics[0].partitions[0].error_code, ErrorCode::None);
+    client.delete_records("t", start).await;
     for wanted in ["again 0", "key 1", "key 77", "nobody"] {
         let answer = ask(&broker, &by_key(wanted)).await;
         assert_eq!(offsets(&answer), holding(wanted, start), "{wanted}: what is hidden is not found");
@@ -187,12 +176,7 @@ async fn indexes_go_with_the_records_and_survive_a_restart() {
     broker.stop().await;
 
     let again = start_on(&disk, &[SMALL]).await;
-    soon(async {
-        while indexed(&again).first() != parts.get(1) {
-            tokio::task::yield_now().await;
-        }
-    })
-    .await;
+    until(|| indexed(&again).first() == parts.get(1)).await;
     assert_eq!(offsets(&ask(&again, &by_key("again 0")).await), holding("again 0", start));
     let tp = partition(&again);
     let mut client = again.client().await;
@@ -248,12 +232,7 @@ async fn a_disk_that_is_nearly_full_gets_no_index() {
     filled(&broker).await;
     let tp = partition(&broker);
     disk.set_available(10);
-    soon(async {
-        while !broker.0.node().is_disk_nearly_full() {
-            tokio::task::yield_now().await;
-        }
-    })
-    .await;
+    until(|| broker.0.node().is_disk_nearly_full()).await;
     broker.0.node().checkpoint_all().await;
     for _ in 0..100 {
         broker.0.node().keys.ask(tp);
