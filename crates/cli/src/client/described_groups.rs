@@ -89,15 +89,11 @@ impl Client {
         check(format!("group {name}"), found.error_code, found.error_message)?;
         let members = found.members.into_iter().map(|member| {
             let topics = member.assignment.topic_partitions.into_iter();
-            let partitions = topics.flat_map(|topic| {
-                let partitions = topic.partitions.into_iter();
-                partitions.map(move |partition| (topic.topic_name.clone(), partition))
-            });
             GroupMember {
                 id: member.member_id,
                 client_id: member.client_id,
                 host: member.client_host,
-                partitions: partitions.collect(),
+                partitions: positions(topics.map(|topic| (topic.topic_name, topic.partitions))),
             }
         });
         Ok(Some(GroupInfo {
@@ -123,15 +119,11 @@ impl Client {
             let assignment: ConsumerProtocolAssignment =
                 consumer_protocol::decode(member.member_assignment).unwrap_or_default();
             let topics = assignment.assigned_partitions.into_iter();
-            let partitions = topics.flat_map(|topic| {
-                let partitions = topic.partitions.into_iter();
-                partitions.map(move |partition| (topic.topic.clone(), partition))
-            });
             GroupMember {
                 id: member.member_id,
                 client_id: member.client_id,
                 host: member.client_host,
-                partitions: partitions.collect(),
+                partitions: positions(topics.map(|topic| (topic.topic, topic.partitions))),
             }
         });
         Ok(GroupInfo {
@@ -141,4 +133,12 @@ impl Client {
             members: members.collect(),
         })
     }
+}
+
+/// Each partition by itself.
+fn positions(topics: impl Iterator<Item = (String, Vec<i32>)>) -> Vec<Position> {
+    let of_topic = |(topic, partitions): (String, Vec<i32>)| {
+        partitions.into_iter().map(move |partition| (topic.clone(), partition))
+    };
+    topics.flat_map(of_topic).collect()
 }
