@@ -16,6 +16,22 @@ pub enum Dialect {
     Librdkafka,
 }
 
+impl Dialect {
+    /// The keys of producers, of consumers, and of both.
+    pub(super) fn keys(self) -> [&'static [&'static str]; 3] {
+        match self {
+            Dialect::Java => [java_keys::PRODUCER, java_keys::CONSUMER, java_keys::SHARED],
+            Dialect::Librdkafka => {
+                [librdkafka_keys::PRODUCER, librdkafka_keys::CONSUMER, librdkafka_keys::SHARED]
+            }
+        }
+    }
+
+    fn has(self, key: &str) -> bool {
+        self.keys().iter().any(|keys| keys.contains(&key))
+    }
+}
+
 /// librdkafka's name → the name that is used here, which is Java's.
 const ALIASES: &[(&str, &str)] = &[
     ("request.required.acks", "acks"),
@@ -63,10 +79,11 @@ impl ClientFile {
     /// Reads a file. Without a dialect, that of the two to which more of the keys belong.
     pub fn parse(path: &str, text: &str, dialect: Option<Dialect>) -> ClientFile {
         let mut entries = properties::parse(text);
-        let only = |ours: fn(&str) -> bool, theirs: fn(&str) -> bool| {
-            entries.iter().filter(|entry| ours(&entry.key) && !theirs(&entry.key)).count()
+        let only = |ours: Dialect, theirs: Dialect| {
+            entries.iter().filter(|entry| ours.has(&entry.key) && !theirs.has(&entry.key)).count()
         };
-        let (java, librdkafka) = (only(is_java, is_librdkafka), only(is_librdkafka, is_java));
+        let java = only(Dialect::Java, Dialect::Librdkafka);
+        let librdkafka = only(Dialect::Librdkafka, Dialect::Java);
         let likely = if librdkafka > java { Dialect::Librdkafka } else { Dialect::Java };
         let dialect_found = dialect.unwrap_or(likely);
         if dialect_found == Dialect::Librdkafka {
@@ -82,28 +99,19 @@ impl ClientFile {
 
     /// Whether it has a setting that only producers have.
     pub fn is_producer(&self) -> bool {
-        let keys = match self.dialect {
-            Dialect::Java => java_keys::PRODUCER,
-            Dialect::Librdkafka => librdkafka_keys::PRODUCER,
-        };
+        let [keys, _, _] = self.dialect.keys();
         self.entries.iter().any(|entry| keys.contains(&entry.key.as_str()))
     }
 
     /// Whether it has a setting that only consumers have.
     pub fn is_consumer(&self) -> bool {
-        let keys = match self.dialect {
-            Dialect::Java => java_keys::CONSUMER,
-            Dialect::Librdkafka => librdkafka_keys::CONSUMER,
-        };
+        let [_, keys, _] = self.dialect.keys();
         self.entries.iter().any(|entry| keys.contains(&entry.key.as_str()))
     }
 
     /// Whether the client has this key.
     pub(super) fn knows(&self, key: &str) -> bool {
-        match self.dialect {
-            Dialect::Java => is_java(key),
-            Dialect::Librdkafka => is_librdkafka(key),
-        }
+        self.dialect.has(key)
     }
 
     /// The name under which rules ask for a key.
@@ -188,21 +196,11 @@ impl ClientFile {
 /// librdkafka's tools let settings of topics be written as `topic.KEY`.
 fn drop_topic_prefix(entry: &mut Entry) {
     if let Some(rest) = entry.key.strip_prefix("topic.")
-        && !is_librdkafka(&entry.key)
-        && is_librdkafka(rest)
+        && !Dialect::Librdkafka.has(&entry.key)
+        && Dialect::Librdkafka.has(rest)
     {
         entry.key = rest.to_owned();
     }
-}
-
-fn is_java(key: &str) -> bool {
-    [java_keys::PRODUCER, java_keys::CONSUMER, java_keys::SHARED].iter().any(|keys| keys.contains(&key))
-}
-
-fn is_librdkafka(key: &str) -> bool {
-    [librdkafka_keys::PRODUCER, librdkafka_keys::CONSUMER, librdkafka_keys::SHARED]
-        .iter()
-        .any(|keys| keys.contains(&key))
 }
 
 /// Java's name of a key that only librdkafka has.

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{ClientFile, Dialect, file::java_name, java_keys, librdkafka_keys};
+use super::{ClientFile, Dialect, file::java_name};
 use crate::doctor::{Finding, Object, Rule, Setting, Severity};
 
 /// Jaro-Winkler; lower, and the nearest is no typing error any more.
@@ -33,7 +33,7 @@ pub fn examine(file: &ClientFile) -> Vec<Finding> {
 }
 
 fn unknown(file: &ClientFile, key: &str) -> (String, Option<String>) {
-    match file.dialect {
+    let why = match file.dialect {
         Dialect::Java => {
             if let Some(name) = java_name(key) {
                 return (
@@ -41,15 +41,11 @@ fn unknown(file: &ClientFile, key: &str) -> (String, Option<String>) {
                     Some(name.to_owned()),
                 );
             }
-            let suggested = nearest(key, &[java_keys::PRODUCER, java_keys::CONSUMER, java_keys::SHARED]);
-            let why = "no Java client has this key: it is ignored, unless a plugin of yours reads it";
-            (why.to_owned(), suggested)
+            "no Java client has this key: it is ignored, unless a plugin of yours reads it"
         }
-        Dialect::Librdkafka => {
-            let all = [librdkafka_keys::PRODUCER, librdkafka_keys::CONSUMER, librdkafka_keys::SHARED];
-            ("librdkafka does not have this key, and does not start with it".to_owned(), nearest(key, &all))
-        }
-    }
+        Dialect::Librdkafka => "librdkafka does not have this key, and does not start with it",
+    };
+    (why.to_owned(), nearest(key, &file.dialect.keys()))
 }
 
 fn nearest(key: &str, known: &[&[&'static str]]) -> Option<String> {
