@@ -1,12 +1,8 @@
 //! What the headers of a record say of its sender: the producer instance and the record's number, counted per instance and
 //! partition from 0. Pure.
 
+use tallymq_client::headers::{PRODUCER, SEQUENCE};
 use tallymq_gateway::kafka::records::Header;
-
-/// Names the producer instance: text.
-const PRODUCER: &str = "tally-producer";
-/// The record's number: ASCII digits.
-const SEQUENCE: &str = "tally-seq";
 
 /// What the headers say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
