@@ -15,6 +15,13 @@ pub struct Report {
     pub alarms: u64,
 }
 
+impl Report {
+    /// The account of that group in that topic, if it is there.
+    pub fn of(&self, group: &str, topic: &str) -> Option<&GroupTopic> {
+        self.accounts.iter().find(|account| account.group == group && account.topic == topic)
+    }
+}
+
 /// Records by class.
 pub type Classes = BTreeMap<String, u64>;
 
@@ -30,6 +37,13 @@ pub struct GroupTopic {
     pub tallies: Tallies,
     pub balanced: bool,
     pub partitions: Vec<Partition>,
+}
+
+impl GroupTopic {
+    /// Records of one class, by its name here.
+    pub fn class(&self, name: &str) -> u64 {
+        self.classes.get(name).copied().unwrap_or(0)
+    }
 }
 
 /// One of its partitions.

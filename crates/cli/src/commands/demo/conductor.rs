@@ -24,11 +24,7 @@ use super::{
     tally::Done,
     text::counted,
 };
-use crate::{
-    arguments::Part,
-    commands::account::report::{GroupTopic, Report},
-    failure::Failure,
-};
+use crate::{arguments::Part, commands::account::report::Report, failure::Failure};
 
 /// Nothing moves for so long: it does not come to an end.
 const STALL: Duration = Duration::from_secs(60);
@@ -131,9 +127,9 @@ impl Conductor {
         self.done.repeated = self.repeated.load(Relaxed);
         self.progress.event("every order is written and sent; the red-packet service works off what is left");
         self.until("the red-packet service", async |all, _| {
-            let Some(account) = all.account().await? else { return Ok(false) };
-            let open = |class| account.classes.get(class).copied().unwrap_or(0);
-            Ok(account.stored > 0 && open("pending") + open("in_flight") == 0)
+            Ok(all.books().await?.of(GROUP, TOPIC).is_some_and(|account| {
+                account.stored > 0 && account.class("pending") + account.class("in_flight") == 0
+            }))
         })
         .await?;
         say(&mut self.scene.packet_service, "finish").await;
@@ -216,8 +212,8 @@ impl Conductor {
     /// Waits until the broker was told of more messages than were worked on.
     async fn until_ahead_of_work(&mut self) -> Result<(), Failure> {
         self.until("acknowledged messages", async |all, look| {
-            let Some(account) = all.account().await? else { return Ok(false) };
-            let processed = account.classes.get("processed").copied().unwrap_or(0);
+            let books = all.books().await?;
+            let processed = books.of(GROUP, TOPIC).map_or(0, |account| account.class("processed"));
             Ok(processed > look.packets + all.packets.repeats().await?)
         })
         .await
@@ -311,11 +307,10 @@ impl Conductor {
         })
     }
 
-    /// The red-packet group's account, once it has one.
-    async fn account(&self) -> Result<Option<GroupTopic>, Failure> {
+    /// The broker's books, after a while.
+    async fn books(&self) -> Result<Report, Failure> {
         tokio::time::sleep(BOOKS_INTERVAL).await;
-        let accounts = self.report().await?.accounts;
-        Ok(accounts.into_iter().find(|account| account.group == GROUP && account.topic == TOPIC))
+        self.report().await
     }
 
     async fn report(&self) -> Result<Report, Failure> {

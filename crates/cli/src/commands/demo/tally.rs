@@ -7,7 +7,10 @@ use super::{
     order::{GROUP, TOPIC},
     text::{counted, ranges},
 };
-use crate::{arguments::Part, commands::account::report::Report};
+use crate::{
+    arguments::Part,
+    commands::account::report::{GroupTopic, Report},
+};
 
 /// What was done to everybody.
 #[derive(Clone, Copy, Debug, Default)]
@@ -91,11 +94,11 @@ impl Tally {
 
     /// Messages of one class of the account.
     pub fn class(&self, name: &str) -> u64 {
-        self.account().and_then(|account| account.classes.get(name)).copied().unwrap_or(0)
+        self.account().map_or(0, |account| account.class(name))
     }
 
-    fn account(&self) -> Option<&crate::commands::account::report::GroupTopic> {
-        self.report.accounts.iter().find(|account| account.group == GROUP && account.topic == TOPIC)
+    fn account(&self) -> Option<&GroupTopic> {
+        self.report.of(GROUP, TOPIC)
     }
 
     /// What it all means.
