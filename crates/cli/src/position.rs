@@ -44,6 +44,13 @@ impl FromStr for PositionSpec {
     }
 }
 
+/// The partition and the offset of one record, `PARTITION:OFFSET`; neither is negative.
+pub fn place(text: &str) -> Option<(i32, i64)> {
+    let (partition, offset) = text.split_once(':')?;
+    let (partition, offset) = (partition.parse().ok()?, offset.parse().ok()?);
+    (partition >= 0 && offset >= 0).then_some((partition, offset))
+}
+
 /// Milliseconds since 1970 of an RFC 3339 date-time with `Z` or a numeric offset.
 fn rfc3339(text: &str) -> Option<i64> {
     let (date, time) = text.split_once('T')?;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use tallymq_client::DeadLetter;
 
-use crate::{arguments::LetterFilter, failure::Failure};
+use crate::{arguments::LetterFilter, failure::Failure, position};
 
 /// A place in a dead-letter topic.
 pub type Place = (i32, i64);
@@ -36,8 +36,7 @@ impl Wanted {
 
     /// Whether this one is.
     pub fn takes(&self, letter: &DeadLetter) -> bool {
-        let place = (letter.position().partition, letter.position().offset);
-        (self.offsets.is_empty() || self.offsets.contains(&place))
+        (self.offsets.is_empty() || self.offsets.contains(&place_of(letter)))
             && self.cause.as_ref().is_none_or(|cause| letter.cause().contains(cause.as_str()))
             && self.origin.as_ref().is_none_or(|origin| letter.origin().topic == *origin)
             && self.group.as_ref().is_none_or(|group| letter.group() == Some(group.as_str()))
@@ -48,21 +47,25 @@ impl Wanted {
         self.offsets.difference(found).copied().collect()
     }
 
-    /// Whether that one is named.
-    pub fn names(&self, place: Place) -> bool {
-        self.offsets.contains(&place)
+    /// Whether this one is; notes it if it was asked for by name.
+    pub fn takes_and_notes(&self, letter: &DeadLetter, named: &mut BTreeSet<Place>) -> bool {
+        let place = place_of(letter);
+        if self.offsets.contains(&place) {
+            named.insert(place);
+        }
+        self.takes(letter)
     }
+}
+
+/// Where a letter stands.
+pub fn place_of(letter: &DeadLetter) -> Place {
+    (letter.position().partition, letter.position().offset)
 }
 
 /// `PARTITION:OFFSET`, each.
 pub fn places(texts: &[String], flag: &str) -> Result<Vec<Place>, Failure> {
-    let place = |text: &String| -> Option<Place> {
-        let (partition, offset) = text.split_once(':')?;
-        let (partition, offset) = (partition.parse().ok()?, offset.parse().ok()?);
-        (partition >= 0 && offset >= 0).then_some((partition, offset))
-    };
     let wrong = |text: &String| Failure::Usage(format!("{flag}: {text} is not PARTITION:OFFSET, like 0:17"));
-    texts.iter().map(|text| place(text).ok_or_else(|| wrong(text))).collect()
+    texts.iter().map(|text| position::place(text).ok_or_else(|| wrong(text))).collect()
 }
 
 /// Says which named letters are not there.

@@ -7,7 +7,7 @@ mod purge;
 mod redrive;
 mod show;
 
-use tallymq_client::{Cluster, DeadLetterError, DeadLetters};
+use tallymq_client::{Cluster, DeadLetter, DeadLetterError, DeadLetters};
 
 use crate::{
     arguments::{Connection, DlqCommand},
@@ -42,6 +42,16 @@ pub async fn run(command: DlqCommand, json: bool) -> Result<(), Failure> {
 
 async fn letters(connection: &Connection, what: &str, topic: String) -> Result<DeadLetters, Failure> {
     Ok(DeadLetters::in_topic(cluster(connection, what).await?, topic))
+}
+
+/// How many letters are so.
+async fn counted(letters: &DeadLetters, mut is_so: impl FnMut(&DeadLetter) -> bool) -> Result<u64, Failure> {
+    let mut stream = letters.stream();
+    let mut counted = 0;
+    while let Some(letter) = stream.next().await {
+        counted += u64::from(is_so(&letter?));
+    }
+    Ok(counted)
 }
 
 /// Where the SDK finds the cluster, once a broker answered: it would go on trying for long, and say less.

@@ -6,7 +6,10 @@ use std::collections::BTreeSet;
 use serde_json::json;
 use tallymq_client::{DeadLetter, DeadLetters, Letters};
 
-use super::filter::{Place, Wanted, check_missing};
+use super::{
+    counted,
+    filter::{Place, Wanted, check_missing, place_of},
+};
 use crate::{failure::Failure, output};
 
 /// What goes.
@@ -20,17 +23,12 @@ pub enum What {
 /// Counts, and removes.
 pub async fn run(letters: DeadLetters, what: What, execute: bool, json: bool) -> Result<(), Failure> {
     let mut named = BTreeSet::new();
-    let count = |letter: &DeadLetter| {
-        let place = (letter.position().partition, letter.position().offset);
-        match &what {
-            What::Below(places) => places.iter().any(|below| place.0 == below.0 && place.1 < below.1),
-            What::Letters(wanted) => {
-                if wanted.names(place) {
-                    named.insert(place);
-                }
-                wanted.takes(letter)
-            }
+    let count = |letter: &DeadLetter| match &what {
+        What::Below(places) => {
+            let (partition, offset) = place_of(letter);
+            places.iter().any(|below| partition == below.0 && offset < below.1)
         }
+        What::Letters(wanted) => wanted.takes_and_notes(letter, &mut named),
     };
     let purged = match (&what, execute) {
         (What::Letters(wanted), true) if wanted.is_all() => letters.purge(Letters::All).await?,
@@ -59,13 +57,4 @@ pub async fn run(letters: DeadLetters, what: What, execute: bool, json: bool) ->
         What::Letters(wanted) => check_missing(letters.topic(), &wanted.missing(&named)),
         What::Below(_) => Ok(()),
     }
-}
-
-async fn counted(letters: &DeadLetters, mut count: impl FnMut(&DeadLetter) -> bool) -> Result<u64, Failure> {
-    let mut stream = letters.stream();
-    let mut counted = 0;
-    while let Some(letter) = stream.next().await {
-        counted += u64::from(count(&letter?));
-    }
-    Ok(counted)
 }

@@ -6,7 +6,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::json;
 use tallymq_client::{DeadLetter, DeadLetters};
 
-use super::filter::{Place, Wanted, check_missing};
+use super::{
+    counted,
+    filter::{Place, Wanted, check_missing},
+};
 use crate::{failure::Failure, output};
 
 /// What to do.
@@ -22,12 +25,8 @@ pub async fn run(letters: DeadLetters, wanted: Wanted, redrive: &Redrive, json: 
     let bar = output::progress(None, "letters");
     let mut to: BTreeMap<String, u64> = BTreeMap::new();
     let mut named: BTreeSet<Place> = BTreeSet::new();
-    let mut count = |letter: &DeadLetter| {
-        let place = (letter.position().partition, letter.position().offset);
-        if wanted.names(place) {
-            named.insert(place);
-        }
-        if !wanted.takes(letter) {
+    let count = |letter: &DeadLetter| {
+        if !wanted.takes_and_notes(letter, &mut named) {
             return false;
         }
         bar.inc(1);
@@ -36,14 +35,7 @@ pub async fn run(letters: DeadLetters, wanted: Wanted, redrive: &Redrive, json: 
     };
     let redriven = match redrive.execute {
         true => letters.redrive_where(count, redrive.to.as_deref()).await?,
-        false => {
-            let mut stream = letters.stream();
-            let mut letters = 0;
-            while let Some(letter) = stream.next().await {
-                letters += u64::from(count(&letter?));
-            }
-            letters
-        }
+        false => counted(&letters, count).await?,
     };
     bar.finish_and_clear();
     print(letters.topic(), redrive, (&to, redriven), json)?;

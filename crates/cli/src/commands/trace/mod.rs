@@ -9,7 +9,13 @@ use std::time::{Duration, Instant};
 use indicatif::ProgressBar;
 use serde_json::Value;
 
-use crate::{arguments::TraceArguments, failure::Failure, http::Http, output, position::PositionSpec};
+use crate::{
+    arguments::TraceArguments,
+    failure::Failure,
+    http::Http,
+    output,
+    position::{self, PositionSpec},
+};
 
 /// Seconds that an answer may take beyond the search.
 const BEYOND_SECONDS: u64 = 30;
@@ -98,9 +104,7 @@ fn parameters(arguments: &TraceArguments, resume: Option<String>, limit: u64) ->
 
 /// `PARTITION:OFFSET`.
 fn place(text: &str) -> Result<(String, String), Failure> {
-    let parsed = text.split_once(':').and_then(|(partition, offset)| {
-        Some((partition.parse::<u32>().ok()?.to_string(), offset.parse::<u64>().ok()?.to_string()))
-    });
+    let parsed = position::place(text).map(|(partition, offset)| (partition.to_string(), offset.to_string()));
     parsed.ok_or_else(|| Failure::Usage(format!("--offset: `{text}` is no place: it looks like 3:1742")))
 }
 
