@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 use tallymq_model::{RaftGroup, Timestamp, TopicPartition};
 use tokio::sync::Notify;
 
-use super::{connections::Connections, damage::Told, marks::Marks, owners::Owners};
+use super::{connections::Connections, damage::Told, former::Moment, marks::Marks, owners::Owners};
 
 /// What the node knows about deliveries beside its logs.
 pub struct Accounting {
@@ -23,7 +23,16 @@ pub struct Accounting {
     pub(super) connections: Connections,
     pub(super) data: BTreeMap<RaftGroup, Arc<DataMarks>>,
     pub(super) damage: Told,
+    /// Answers that were handed over or have left.
     responses: AtomicU64,
+}
+
+/// When a fetch came, as the account counts: what matters is who held its partitions then, however long it waited.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Accepted {
+    pub(super) held: Moment,
+    /// Answers that had left.
+    pub(super) answers: u64,
 }
 
 /// One data group's marks.
@@ -78,23 +87,25 @@ impl Accounting {
         }
     }
 
-    /// It asks for these partitions.
+    /// It asks for these partitions, which is a fetch that has come.
     pub fn asked(
         &self,
         (connection, client): (u64, SocketAddr),
         client_id: &str,
         now: Timestamp,
         partitions: impl Iterator<Item = TopicPartition>,
-    ) {
+    ) -> Accepted {
         let mut partitions = partitions.peekable();
         if self.is_on && partitions.peek().is_some() {
             let ip = client.ip().to_canonical();
             let is_held = || self.owners.is_any_held(partitions, (ip, client_id));
             self.connections.asked(connection, now, is_held);
         }
+        Accepted { held: self.owners.moment(), answers: self.responses.load(Ordering::Acquire) }
     }
 
-    pub(super) fn next_response(&self) -> u64 {
-        self.responses.fetch_add(1, Ordering::Relaxed)
+    /// A number above all before.
+    pub(super) fn next_answer(&self) -> u64 {
+        self.responses.fetch_add(1, Ordering::AcqRel) + 1
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tallymq_broker::group::GroupId;
 use tallymq_model::Timestamp;
 
-use super::owners::Owner;
+use super::{doubt::Doubt, owners::Owner};
 
 /// How long a connection reads what nobody holds until it is clear that it is no member's that was put out.
 const ALONE_AFTER_MS: i64 = 5_000;
@@ -33,10 +33,12 @@ pub enum Binding {
 }
 
 /// Whose the records are that a fetch got from one partition.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum ToWhom {
     /// This member's.
     Exact(Arc<Owner>),
+    /// This member's, unless another connection that fetches as the same one is its.
+    Doubtful(Arc<Owner>, Doubt),
     /// One of these got them, but which is not known. Never empty.
     Possible(Vec<Arc<Owner>>),
     /// No member's that holds the partition.
@@ -92,6 +94,12 @@ pub fn attribute(candidates: Vec<Vec<Arc<Owner>>>, binding: &mut Binding) -> Vec
     candidates.into_iter().map(|fitting| one(fitting, binding)).collect()
 }
 
+/// Where who held what when the fetch came is not known any more: nobody's for certain.
+pub fn uncertain(candidates: Vec<Vec<Arc<Owner>>>) -> Vec<ToWhom> {
+    let one = |fitting: Vec<_>| if fitting.is_empty() { ToWhom::Nobody } else { ToWhom::Possible(fitting) };
+    candidates.into_iter().map(one).collect()
+}
+
 fn one(mut fitting: Vec<Arc<Owner>>, binding: &Binding) -> ToWhom {
     if fitting.is_empty() {
         return ToWhom::Nobody;
@@ -129,6 +137,7 @@ mod tests {
                 ToWhom::Possible(owners) => {
                     owners.iter().map(|owner| format!("?{}", owner.group)).collect::<String>()
                 }
+                ToWhom::Doubtful(..) => unreachable!("nothing is known of others here"),
                 ToWhom::Nobody => "-".to_owned(),
             })
             .collect()

@@ -13,6 +13,7 @@ use tallymq_model::Timestamp;
 
 use super::{
     attribution::{Binding, ToWhom},
+    doubt::{Doubt, Standing},
     owners::Owner,
     rivals::Rivals,
 };
@@ -72,18 +73,17 @@ impl Connections {
         }
     }
 
-    /// Whose a fetch is, as `decide` says of what is known of its connection and may learn. That is certain only while no
-    /// other connection fetches as the same member: one of them then reads without a group. One that is closed already is
-    /// like a new one.
+    /// Whose a fetch is that came at `since`, as `decide` says of what is known of its connection and may learn; and what others will
+    /// know of the connection. It is certain only while no other connection fetches as the same member: one of them then reads
+    /// without a group, or was given up. One that is closed already is like a new one.
     pub fn whose(
         &self,
-        number: u64,
-        now: Timestamp,
+        (number, now, since): (u64, Timestamp, u64),
         decide: impl FnOnce(&mut Binding) -> Vec<ToWhom>,
-    ) -> Vec<ToWhom> {
+    ) -> (Vec<ToWhom>, Option<Arc<Standing>>) {
         let mut open = self.open.lock();
         let Open { bindings, rivals } = &mut *open;
-        let Some(binding) = bindings.get_mut(&number) else { return decide(&mut Binding::Free) };
+        let Some(binding) = bindings.get_mut(&number) else { return (decide(&mut Binding::Free), None) };
         let mut whose = decide(binding);
         let exact = whose.iter().filter_map(|to_whom| match to_whom {
             ToWhom::Exact(owner) => Some(owner.as_ref()),
@@ -91,16 +91,18 @@ impl Connections {
         });
         rivals.fetched((number, now), exact);
         // The partitions of a fetch mostly have one owner.
-        let mut newest: Option<(Arc<Owner>, bool)> = None;
+        let mut newest: Option<(Arc<Owner>, Vec<Arc<Standing>>)> = None;
         for to_whom in &mut whose {
             let ToWhom::Exact(owner) = to_whom else { continue };
-            let known = newest.as_ref().filter(|(known, _)| Arc::ptr_eq(known, owner));
-            let is_only = known.map_or_else(|| rivals.is_only((number, now), owner), |(_, is_only)| *is_only);
-            newest = Some((owner.clone(), is_only));
-            if !is_only && !binding.is_certain(&owner.group) {
-                *to_whom = ToWhom::Possible(vec![owner.clone()]);
+            let others = match newest.take().filter(|(known, _)| Arc::ptr_eq(known, owner)) {
+                Some((_, others)) => others,
+                None => rivals.of((number, now), owner),
+            };
+            newest = Some((owner.clone(), others.clone()));
+            if !others.is_empty() && !binding.is_certain(&owner.group) {
+                *to_whom = ToWhom::Doubtful(owner.clone(), Doubt::new(others, since));
             }
         }
-        whose
+        (whose, rivals.standing(number))
     }
 }

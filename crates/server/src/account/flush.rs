@@ -56,8 +56,16 @@ impl DataHandle {
         self.group.place(room, entry)
     }
 
-    /// Enqueues all marks that are ready: when this returns they are in the log before whatever is enqueued later.
+    /// Enqueues all marks: when this returns they are in the log before whatever is enqueued later, and what was in doubt stays so.
     pub async fn flush_marks(&self) -> Result<(), ProposeError> {
+        if let Some(own) = &self.marks {
+            own.marks.lock().decide_all();
+        }
+        self.flush_ready().await
+    }
+
+    /// Those that are ready.
+    pub(super) async fn flush_ready(&self) -> Result<(), ProposeError> {
         let Some(own) = &self.marks else { return Ok(()) };
         loop {
             let Some(size_bytes) = own.marks.lock().next_size_bytes() else { return Ok(()) };
@@ -80,14 +88,18 @@ impl DataHandle {
             own.waiting.notified().await;
             loop {
                 sleep(LOOK_INTERVAL).await;
-                let ready = own.marks.lock().ready();
-                match pace.look(ready) {
+                let waiting = {
+                    let mut marks = own.marks.lock();
+                    marks.look_at_doubts(1);
+                    marks.waiting()
+                };
+                match pace.look(waiting) {
                     Due::Nothing => break,
                     Due::Later => {}
                     Due::Ride => own.wants_ride.store(true, Ordering::Release),
                     Due::Alone => {
                         own.wants_ride.store(false, Ordering::Release);
-                        if let Err(error) = self.flush_marks().await {
+                        if let Err(error) = self.flush_ready().await {
                             tracing::warn!(%error, group = %self.id, "deliveries could not be entered in the account");
                         }
                     }
@@ -155,7 +167,7 @@ impl Node {
         if tallymq_model::planted("account-not-in-commit-group") {
             return Ok(());
         }
-        handle.flush_marks().await
+        handle.flush_ready().await
     }
 
     /// The coordinator refused a commit: if that was because the member is fenced, its account counts it.

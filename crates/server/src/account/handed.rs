@@ -9,9 +9,10 @@ use tallymq_broker::{
 use tallymq_model::{Offset, RaftGroup, Timestamp, TopicPartition};
 
 use super::{
-    Accounting, Peer,
-    attribution::{ToWhom, attribute},
-    marks::{Fetcher, Mark, Response},
+    Accepted, Accounting, Peer,
+    attribution::{ToWhom, attribute, uncertain},
+    doubt::Standing,
+    marks::{Fetcher, InDoubt, Mark, Response},
 };
 use crate::{net::connection::Watcher, node::Node};
 
@@ -33,6 +34,8 @@ pub struct HandedOver {
     accounting: Arc<Accounting>,
     number: u64,
     data: Vec<RaftGroup>,
+    /// Of its connection; None if that fetches as no member.
+    standing: Option<Arc<Standing>>,
 }
 
 impl Peer {
@@ -43,11 +46,13 @@ impl Peer {
 }
 
 impl Node {
-    /// Notes what a response carries, before its bytes leave. None if there is nothing to note.
+    /// Notes what a response carries, before its bytes leave: it is theirs who held the partitions when the fetch came. None if
+    /// there is nothing to note.
     pub async fn hand_over(
         &self,
         (connection, client): (u64, SocketAddr),
         client_id: &str,
+        accepted: Accepted,
         ranges: &[FetchedRange],
     ) -> Option<HandedOver> {
         let accounting = &self.accounting;
@@ -56,9 +61,14 @@ impl Node {
         }
         let ip = client.ip().to_canonical();
         let partitions = ranges.iter().map(|range| range.tp);
-        let candidates = accounting.owners.candidates(partitions, (ip, client_id));
         let at = self.now();
-        let whose = accounting.connections.whose(connection, at, |binding| attribute(candidates, binding));
+        let who = (ip, client_id);
+        let (whose, standing) = match accounting.owners.candidates(partitions.clone(), who, accepted.held) {
+            Some(candidates) => accounting
+                .connections
+                .whose((connection, at, accepted.answers), |binding| attribute(candidates, binding)),
+            None => (uncertain(accounting.owners.holders_now(partitions, who)), None),
+        };
         let mut marks: Vec<(RaftGroup, Mark)> = Vec::with_capacity(ranges.len());
         for (range, to_whom) in ranges.iter().zip(whose) {
             marks.extend(self.mark(range, to_whom).map(|mark| (range.data, mark)));
@@ -69,7 +79,7 @@ impl Node {
         let peer = Peer { ip, client_id: client_id.into() };
         let address = Text::from(client.to_string());
         let fetcher = Arc::new(Fetcher { peer, address, connection });
-        Some(self.register((fetcher, at), marks).await)
+        Some(self.register((fetcher, at), standing, marks).await)
     }
 
     /// A mere position says something only where it opens an account. A doubtful delivery is told only to accounts that there
@@ -84,7 +94,12 @@ impl Node {
         let (witness, told, doubtful) = match to_whom {
             ToWhom::Exact(owner) if is_empty && has_account(&owner.group) => return None,
             ToWhom::Exact(owner) => (Witness::Exact, vec![owner], Vec::new()),
-            ToWhom::Possible(_) | ToWhom::Nobody if is_empty => return None,
+            ToWhom::Doubtful(..) | ToWhom::Possible(_) | ToWhom::Nobody if is_empty => return None,
+            ToWhom::Doubtful(owner, doubt) => {
+                let in_doubt = Some(InDoubt { doubt, has_account: has_account(&owner.group) });
+                let (told, doubtful) = (vec![owner], Vec::new());
+                return Some(Mark { tp, from, to, witness: Witness::Exact, told, doubtful, in_doubt });
+            }
             ToWhom::Possible(owners) => {
                 let (told, others): (Vec<_>, Vec<_>) =
                     owners.into_iter().partition(|owner| has_account(&owner.group));
@@ -93,18 +108,19 @@ impl Node {
             }
             ToWhom::Nobody => (Witness::Possible, Vec::new(), Vec::new()),
         };
-        Some(Mark { tp, from, to, witness, told, doubtful })
+        Some(Mark { tp, from, to, witness, told, doubtful, in_doubt: None })
     }
 
     async fn register(
         &self,
         (fetcher, at): (Arc<Fetcher>, Timestamp),
+        standing: Option<Arc<Standing>>,
         mut marks: Vec<(RaftGroup, Mark)>,
     ) -> HandedOver {
         let accounting = &self.accounting;
-        let number = accounting.next_response();
+        let number = accounting.next_answer();
         marks.sort_by_key(|(data, _)| *data);
-        let mut handed = HandedOver { accounting: accounting.clone(), number, data: Vec::new() };
+        let mut handed = HandedOver { accounting: accounting.clone(), number, data: Vec::new(), standing };
         for some in marks.chunk_by(|(one, _), (other, _)| one == other) {
             let data = some[0].0;
             let Some(own) = accounting.data.get(&data) else { continue };
@@ -112,7 +128,7 @@ impl Node {
                 && let Some(handle) = self.data(data)
             {
                 // Readers wait for the log here, so that what it does not have yet stays bounded. What fails stays noted.
-                let _ = handle.flush_marks().await;
+                let _ = handle.flush_ready().await;
             }
             let marks = some.iter().map(|(_, mark)| mark.clone()).collect();
             own.marks.lock().register(number, Response { fetcher: fetcher.clone(), at, marks });
@@ -124,6 +140,9 @@ impl Node {
 
 impl Watcher for HandedOver {
     fn left(mut self: Box<Self>) {
+        if let Some(standing) = &self.standing {
+            standing.left(self.accounting.next_answer());
+        }
         for data in std::mem::take(&mut self.data) {
             if let Some(own) = self.accounting.data.get(&data) {
                 own.marks.lock().written(self.number);

@@ -12,10 +12,16 @@ use tallymq_broker::{
 use tallymq_model::{Offset, Timestamp, TopicPartition};
 
 use super::{
+    doubt::{Doubt, Verdict},
     owners::Owner,
     reads::{Claim, Known, Peer, Read, Reads},
     ready::{Batch, Got, ReaderKey, Ready},
 };
+
+/// Deliveries in doubt that are kept until it is over.
+const IN_DOUBT_MAX: usize = 4096;
+/// How often their doubt is looked at: for as long as a connection counts that was lost without a word.
+const LOOKS_MAX: u32 = 2_400;
 
 /// Who fetched.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,8 +34,17 @@ pub struct Fetcher {
     pub connection: u64,
 }
 
+/// What may keep a delivery from being its member's.
+#[derive(Clone, Debug)]
+pub struct InDoubt {
+    /// The doubt.
+    pub doubt: Doubt,
+    /// The member's group has an account: else a delivery that stays in doubt opens none.
+    pub has_account: bool,
+}
+
 /// What a response carries of one partition.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Mark {
     /// The partition.
     pub tp: TopicPartition,
@@ -43,6 +58,18 @@ pub struct Mark {
     pub told: Vec<Arc<Owner>>,
     /// Who else may have got it, and has no account that could be told.
     pub doubtful: Vec<GroupId>,
+    /// Why `witness` may not hold; then one member is told.
+    pub in_doubt: Option<InDoubt>,
+}
+
+/// A delivery that has left, and whose doubt is not over.
+#[derive(Debug)]
+struct Undecided {
+    reader: ReaderKey,
+    address: Text,
+    got: Got,
+    in_doubt: InDoubt,
+    looks: u32,
 }
 
 impl Mark {
@@ -105,6 +132,8 @@ pub struct Marks {
     /// The same by partition, in the order in which they were answered: a commit looks only at its own partitions.
     on_its_way: HashMap<TopicPartition, Vec<u64>>,
     ready: Ready,
+    /// At most [`IN_DOUBT_MAX`].
+    undecided: Vec<Undecided>,
     reads: Reads,
 }
 
@@ -173,6 +202,10 @@ impl Marks {
         known: impl Fn(TopicPartition) -> Known,
     ) {
         self.settle_overtaken(commit);
+        self.decide(|one| {
+            let passes = |(tp, to): &(TopicPartition, Offset)| *tp == one.got.tp && one.got.from < *to;
+            one.reader.group == *commit.group && commit.positions.iter().any(passes)
+        });
         for &(tp, to) in commit.positions {
             let Commit { peer, group, is_member, holds, .. } = *commit;
             self.doubt_overtaken(commit, (tp, to), || known(tp).is_open);
@@ -220,21 +253,56 @@ impl Marks {
 
     fn settle(&mut self, response: Response) {
         let Response { fetcher, at, marks } = response;
-        for Mark { tp, from, to, witness, told, doubtful } in marks {
+        for Mark { tp, from, to, witness, told, mut doubtful, in_doubt } in marks {
+            let mut groups: Vec<GroupId> = told.iter().map(|owner| owner.group.clone()).collect();
+            if in_doubt.as_ref().is_some_and(|in_doubt| !in_doubt.has_account) {
+                doubtful.append(&mut groups);
+            }
             for owner in &told {
-                let key = ReaderKey {
+                let reader = ReaderKey {
                     group: owner.group.clone(),
                     member: owner.member.0.clone(),
                     client_id: fetcher.peer.client_id.clone(),
                     connection: fetcher.connection,
                 };
-                self.ready.add(key, &fetcher.address, Got { tp, from, to, witness, at });
+                let (address, got) = (fetcher.address.clone(), Got { tp, from, to, witness, at });
+                match in_doubt.clone() {
+                    None => self.ready.add(reader, &address, got),
+                    Some(in_doubt) => {
+                        self.undecided.push(Undecided { reader, address, got, in_doubt, looks: 0 });
+                    }
+                }
             }
             if from < to {
-                let groups = told.iter().map(|owner| owner.group.clone()).collect();
                 let (connection, address) = (fetcher.connection, fetcher.address.clone());
                 let read = Read { from, to, connection, address, at, groups, doubtful };
                 self.reads.add(&fetcher.peer, tp, read);
+            }
+        }
+        self.look_at_doubts(0);
+    }
+
+    /// Deliveries whose doubt is over, or stays, become ready, and so do those that were looked at often enough; a look counts
+    /// this much.
+    pub fn look_at_doubts(&mut self, counts: u32) {
+        let excess = self.undecided.len().saturating_sub(IN_DOUBT_MAX);
+        self.undecided.iter_mut().for_each(|one| one.looks += counts);
+        self.undecided.iter_mut().take(excess).for_each(|one| one.looks = LOOKS_MAX);
+        self.decide(|one| one.looks >= LOOKS_MAX || one.in_doubt.doubt.verdict() != Verdict::Open);
+    }
+
+    /// Nothing waits any longer for a doubt to end.
+    pub fn decide_all(&mut self) {
+        self.decide(|_| true);
+    }
+
+    fn decide(&mut self, which: impl Fn(&Undecided) -> bool) {
+        for one in self.undecided.extract_if(.., |one| which(one)) {
+            let Undecided { reader, address, got, in_doubt, .. } = one;
+            let is_lifted = in_doubt.doubt.verdict() == Verdict::Lifted;
+            let witness = if is_lifted { got.witness } else { Witness::Possible };
+            if is_lifted || in_doubt.has_account {
+                self.ready.add(reader, &address, Got { witness, ..got });
             }
         }
     }
@@ -249,9 +317,9 @@ impl Marks {
         self.ready.take(size_bytes_max)
     }
 
-    /// How many deliveries wait for their command.
-    pub fn ready(&self) -> usize {
-        self.ready.len()
+    /// How many deliveries wait for their command, or to be certain.
+    pub fn waiting(&self) -> usize {
+        self.ready.len() + self.undecided.len()
     }
 
     /// Whether more should not come before some has gone.
@@ -295,7 +363,8 @@ mod tests {
         let told = group.map(owner).into_iter().collect();
         let (witness, doubtful) = (Witness::Exact, Vec::new());
         let fetcher = Arc::new(Fetcher { peer: peer(), address: "a".into(), connection: 1 });
-        let marks = vec![Mark { tp: tp(), from: Offset(from), to: Offset(to), witness, told, doubtful }];
+        let (from, to) = (Offset(from), Offset(to));
+        let marks = vec![Mark { tp: tp(), from, to, witness, told, doubtful, in_doubt: None }];
         Response { fetcher, at: Timestamp(1), marks }
     }
 
@@ -331,13 +400,13 @@ mod tests {
         let mut marks = Marks::default();
         marks.register(1, response(0, 10, Some("g")));
         marks.register(2, response(10, 20, Some("g")));
-        assert!(marks.ready() == 0 && marks.doubts().is_none());
+        assert!(marks.waiting() == 0 && marks.doubts().is_none());
         marks.written(1);
         marks.withdrawn(2);
         assert!(marks.doubts().is_some() && marks.on_its_way.is_empty());
         assert_eq!(taken(&mut marks), [(0, 10)]);
         marks.written(2);
-        assert_eq!(marks.ready(), 0);
+        assert_eq!(marks.waiting(), 0);
     }
 
     #[test]
@@ -345,13 +414,13 @@ mod tests {
         let mut marks = Marks::default();
         marks.register(1, response(0, 10, Some("g")));
         commit(&mut marks, "h", 10);
-        assert_eq!(marks.ready(), 0, "another group's commit says nothing of it");
+        assert_eq!(marks.waiting(), 0, "another group's commit says nothing of it");
         commit(&mut marks, "g", 0);
-        assert_eq!(marks.ready(), 0, "nor does a position before it");
+        assert_eq!(marks.waiting(), 0, "nor does a position before it");
         commit(&mut marks, "g", 5);
         assert_eq!(taken(&mut marks), [(0, 10)]);
         marks.written(1);
-        assert_eq!(marks.ready(), 0, "and it is not told twice");
+        assert_eq!(marks.waiting(), 0, "and it is not told twice");
     }
 
     #[test]
@@ -406,6 +475,6 @@ mod tests {
         }
         assert_eq!(marks.unwritten_of(at(7)).count(), 1);
         commit(&mut marks, "g", 10);
-        assert_eq!((marks.ready(), marks.unwritten.len(), marks.on_its_way.len()), (1, 99, 99));
+        assert_eq!((marks.waiting(), marks.unwritten.len(), marks.on_its_way.len()), (1, 99, 99));
     }
 }

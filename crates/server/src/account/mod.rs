@@ -2,8 +2,9 @@
 //! its facts are found, and brought into each data group's log before the commit that relies on them.
 //!
 //! ```text
+//!  fetch taken in ─► Accepted: who holds what then
 //!  fetch answered ─► owners, connections ─► attribution ─► Marks (unwritten) ─ socket took it ─► Marks (ready), Reads
-//!                                                                │ dropped: withdrawn                │
+//!                                                                │ dropped: withdrawn    doubt ──────┤
 //!  OffsetCommit ─── what its group was given, and what nobody owned but its peer read ──────────────┤
 //!     └─ receipts in its metadata ──────────────────────────────────────────────────────────────────┼─► Receipts
 //!  with other commands from 25 ms on, alone after 250 ms ───────────────────────────────────────────┴─► Deliver
@@ -15,7 +16,9 @@ pub mod alarms;
 mod attribution;
 mod connections;
 mod damage;
+mod doubt;
 mod flush;
+mod former;
 mod handed;
 pub mod journal;
 mod leader;
@@ -28,7 +31,7 @@ mod receipts;
 mod rivals;
 pub mod stored;
 
-pub use accounting::{Accounting, DataMarks};
+pub use accounting::{Accepted, Accounting, DataMarks};
 pub use flush::CommitBy;
 pub use handed::{FetchedRange, HandedOver};
 pub use owners::Owners;

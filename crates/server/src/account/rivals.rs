@@ -1,12 +1,12 @@
 //! Which connections fetch as the same member. A consumer has one for that, so of several some belong to a client that reads
-//! what it likes, under the same name and from the same host. Pure; bounded by the open connections.
+//! what it likes, under the same name and from the same host. Decides nothing; bounded by the open connections.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use tallymq_broker::group::{GroupId, MemberId};
 use tallymq_model::Timestamp;
 
-use super::owners::Owner;
+use super::{doubt::Standing, owners::Owner};
 
 /// How long a connection that asks for nothing more, and was not closed, counts: a client may have lost it without a word.
 const SILENT_MS_MAX: i64 = 60_000;
@@ -20,6 +20,7 @@ struct Home {
     at: Timestamp,
     /// Its newest fetch was only of what others hold. Once that may be a fetch that waited while its partitions moved.
     is_strange: bool,
+    standing: Arc<Standing>,
 }
 
 /// The open connections that fetch as members. Invariant: `by_member` names exactly the homes of `homes`, and no list is empty.
@@ -47,10 +48,15 @@ impl Rivals {
                 return;
             }
         }
-        self.closed(connection);
+        let standing = self.leaves(connection).map(|home| home.standing).unwrap_or_default();
         let member = (first.group.clone(), first.member.clone());
         self.by_member.entry(member.clone()).or_default().push(connection);
-        self.homes.insert(connection, Home { member, at, is_strange: false });
+        self.homes.insert(connection, Home { member, at, is_strange: false, standing });
+    }
+
+    /// What others will know of it; None if it fetches as no member.
+    pub fn standing(&self, connection: u64) -> Option<Arc<Standing>> {
+        self.homes.get(&connection).map(|home| home.standing.clone())
     }
 
     /// It asks for something: it is not silent, also if there is nothing to give it.
@@ -60,23 +66,31 @@ impl Rivals {
         }
     }
 
-    /// Whether no other connection fetches as this member.
-    pub fn is_only(&self, (connection, now): (u64, Timestamp), owner: &Owner) -> bool {
+    /// The other connections that fetch as this member.
+    pub fn of(&self, (connection, now): (u64, Timestamp), owner: &Owner) -> Vec<Arc<Standing>> {
         let member = (owner.group.clone(), owner.member.clone());
         let others = self.by_member.get(&member).into_iter().flatten().filter(|other| **other != connection);
-        let mut homes = others.filter_map(|other| self.homes.get(other));
-        homes.all(|home| now.0.saturating_sub(home.at.0) > SILENT_MS_MAX)
+        let homes = others.filter_map(|other| self.homes.get(other));
+        let heard = homes.filter(|home| now.0.saturating_sub(home.at.0) <= SILENT_MS_MAX);
+        heard.map(|home| home.standing.clone()).collect()
     }
 
     /// It fetches no more.
     pub fn closed(&mut self, connection: u64) {
-        let Some(Home { member, .. }) = self.homes.remove(&connection) else { return };
-        if let Some(connections) = self.by_member.get_mut(&member) {
+        if let Some(home) = self.leaves(connection) {
+            home.standing.close();
+        }
+    }
+
+    fn leaves(&mut self, connection: u64) -> Option<Home> {
+        let home = self.homes.remove(&connection)?;
+        if let Some(connections) = self.by_member.get_mut(&home.member) {
             connections.retain(|other| *other != connection);
             if connections.is_empty() {
-                self.by_member.remove(&member);
+                self.by_member.remove(&home.member);
             }
         }
+        Some(home)
     }
 }
 
@@ -92,7 +106,7 @@ mod tests {
     fn fetched(rivals: &mut Rivals, connection: u64, at: i64, members: &[&str]) -> bool {
         let owners: Vec<Owner> = members.iter().map(|member| owner(member)).collect();
         rivals.fetched((connection, Timestamp(at)), owners.iter());
-        rivals.is_only((connection, Timestamp(at)), &owners[0])
+        rivals.of((connection, Timestamp(at)), &owners[0]).is_empty()
     }
 
     #[test]

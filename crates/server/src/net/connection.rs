@@ -7,7 +7,7 @@
 use std::{collections::VecDeque, io, net::SocketAddr, pin::Pin, sync::Arc, time::Duration};
 
 use bytes::BytesMut;
-use futures_util::{StreamExt, stream::FuturesUnordered};
+use futures_util::{FutureExt, StreamExt, stream::FuturesUnordered};
 use tallymq_gateway::kafka::{
     request::Response,
     session::{Call, CallId, Session, SessionError, SessionLimits},
@@ -15,7 +15,7 @@ use tallymq_gateway::kafka::{
 use thiserror::Error;
 use tokio::{
     io::AsyncReadExt,
-    net::TcpStream,
+    net::{TcpStream, tcp::ReadHalf},
     sync::watch,
     time::{Instant, sleep_until, timeout},
 };
@@ -179,7 +179,10 @@ async fn converse<C: Calls>(
             }
             Some((id, answer)) = waiting.next(), if !waiting.is_empty() => connection.answered(id, answer)?,
             sent = write(&mut writer, output), if !output.is_empty() => {
-                connection.sent(sent?);
+                let sent = sent?;
+                // Whoever closes a connection gets nothing over it any more, and may have asked elsewhere since.
+                let has_ended = connection.is_watched(sent) && has_ended(&mut reader);
+                connection.sent(sent, has_ended);
                 idle_at = Instant::now() + idle_max;
             }
             () = stopped(&mut stop), if !stopping => {
@@ -188,6 +191,11 @@ async fn converse<C: Calls>(
             () = sleep_until(ends_at), if is_idle || stopping => return Ok(()),
         }
     }
+}
+
+/// Whether the client's last byte was read, and its end has come behind that.
+fn has_ended(reader: &mut ReadHalf<'_>) -> bool {
+    matches!(reader.peek(&mut [0]).now_or_never(), Some(Ok(0)))
 }
 
 /// An answer whose leaving somebody watches, or that holds memory until then.
@@ -393,7 +401,15 @@ impl<C: Calls> Connection<C> {
         ends_silence
     }
 
-    fn sent(&mut self, bytes: usize) {
+    /// Whether somebody waits for so many more bytes to have left.
+    fn is_watched(&self, bytes: usize) -> bool {
+        let taken = self.output.taken + bytes as u64;
+        self.watched
+            .front()
+            .is_some_and(|first| first.watcher.is_some() && first.end.is_some_and(|end| end <= taken))
+    }
+
+    fn sent(&mut self, bytes: usize, has_ended: bool) {
         self.calls.moved(0, bytes);
         self.output.advance(bytes);
         let taken = self.output.taken;
@@ -402,7 +418,7 @@ impl<C: Calls> Connection<C> {
         {
             // The socket takes them also if there is nobody to read them any more. The memory is given back in any case, whatever
             // else the client has asked for meanwhile.
-            if let Some(watcher) = watched.watcher.filter(|_| !self.ended) {
+            if let Some(watcher) = watched.watcher.filter(|_| !self.ended && !has_ended) {
                 watcher.left();
             }
         }

@@ -50,6 +50,11 @@ impl Wakeups {
         }
     }
 
+    /// How many fetches wait.
+    pub fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::SeqCst)
+    }
+
     /// The metadata changed.
     pub fn metadata_changed(&self) {
         self.metadata.send_modify(|version| *version += 1);

@@ -6,6 +6,7 @@ use tallymq_gateway::kafka::{
     consumer_protocol::{ConsumerProtocolAssignment, ConsumerProtocolSubscription, TopicPartitions, encode},
     messages::{
         consumer_group_heartbeat::{ConsumerGroupHeartbeatRequest, TopicPartitions as Held},
+        heartbeat::HeartbeatRequest,
         join_group::{JoinGroupRequest, JoinGroupRequestProtocol, JoinGroupResponse},
         offset_commit::{OffsetCommitRequest, OffsetCommitRequestPartition, OffsetCommitRequestTopic},
         sync_group::{SyncGroupRequest, SyncGroupRequestAssignment},
@@ -14,7 +15,7 @@ use tallymq_gateway::kafka::{
 
 use crate::client::{Client, answer, fetch_partitions, values_of};
 
-/// The only member of a group. Fetches over one connection and speaks for its group over another, as most clients do.
+/// A member of a group, mostly its only one. Fetches over one connection and speaks for its group over another, as most clients do.
 pub struct Member {
     pub speaker: Client,
     pub client: Client,
@@ -24,9 +25,14 @@ pub struct Member {
 }
 
 async fn join(client: &mut Client, group: &str, topic: &str, member: &str) -> JoinGroupResponse {
+    answer!(client.call(join_request(group, topic, member)).await, JoinGroup)
+}
+
+/// A request to join by the classic protocol.
+pub fn join_request(group: &str, topic: &str, member: &str) -> JoinGroupRequest {
     let subscription = ConsumerProtocolSubscription { topics: vec![topic.to_owned()], ..Default::default() };
     let metadata = encode(&subscription, 0).unwrap();
-    let request = JoinGroupRequest {
+    JoinGroupRequest {
         group_id: group.to_owned(),
         session_timeout_ms: 30_000,
         rebalance_timeout_ms: 30_000,
@@ -34,8 +40,7 @@ async fn join(client: &mut Client, group: &str, topic: &str, member: &str) -> Jo
         protocol_type: "consumer".to_owned(),
         protocols: vec![JoinGroupRequestProtocol { name: "range".to_owned(), metadata }],
         ..Default::default()
-    };
-    answer!(client.call(request).await, JoinGroup)
+    }
 }
 
 fn assignment(topic: &str, partitions: &[i32]) -> Bytes {
@@ -58,6 +63,33 @@ impl Member {
         member
     }
 
+    /// Joins a group that has a member already, which joins again; nothing is assigned then.
+    pub async fn beside(other: &mut Member, speaker: Client, client: Client, topic: &str) -> Member {
+        let (mut speaker, group) = (speaker, other.group.clone());
+        let id = join(&mut speaker, &group, topic, "").await.member_id;
+        speaker.send(join_request(&group, topic, &id)).await;
+        other.rejoin_when_told(topic).await;
+        let joined = answer!(speaker.receive().await, JoinGroup);
+        assert_eq!(joined.error_code, ErrorCode::None);
+        Member { speaker, client, group, id, generation: joined.generation_id }
+    }
+
+    /// Beats until its group rebalances, and joins again.
+    async fn rejoin_when_told(&mut self, topic: &str) {
+        loop {
+            let beat = HeartbeatRequest {
+                group_id: self.group.clone(),
+                generation_id: self.generation,
+                member_id: self.id.clone(),
+                ..Default::default()
+            };
+            match answer!(self.speaker.call(beat).await, Heartbeat).error_code {
+                ErrorCode::RebalanceInProgress => return self.join(topic).await,
+                code => assert_eq!(code, ErrorCode::None),
+            }
+        }
+    }
+
     /// Joins, again for all that it knows: its group rebalances.
     pub async fn join(&mut self, topic: &str) {
         let joined = join(&mut self.speaker, &self.group, topic, &self.id).await;
@@ -67,17 +99,23 @@ impl Member {
 
     /// Gives itself these partitions.
     pub async fn sync(&mut self, (topic, partitions): (&str, &[i32])) {
-        let given = SyncGroupRequestAssignment {
-            member_id: self.id.clone(),
+        let id = self.id.clone();
+        self.sync_all(topic, &[(&id, partitions)]).await;
+    }
+
+    /// Gives members these partitions; nothing, if it is not the leader.
+    pub async fn sync_all(&mut self, topic: &str, given: &[(&str, &[i32])]) {
+        let given = given.iter().map(|(member, partitions)| SyncGroupRequestAssignment {
+            member_id: (*member).to_owned(),
             assignment: assignment(topic, partitions),
-        };
+        });
         let request = SyncGroupRequest {
             group_id: self.group.clone(),
             generation_id: self.generation,
             member_id: self.id.clone(),
             protocol_type: Some("consumer".to_owned()),
             protocol_name: Some("range".to_owned()),
-            assignments: vec![given],
+            assignments: given.collect(),
             ..Default::default()
         };
         assert_eq!(answer!(self.speaker.call(request).await, SyncGroup).error_code, ErrorCode::None);

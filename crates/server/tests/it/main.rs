@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod account_doubts;
+mod account_moves;
 mod accounts;
 mod client;
 mod consumers;

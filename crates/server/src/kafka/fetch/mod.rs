@@ -37,12 +37,12 @@ pub async fn handle(calls: &Arc<KafkaCalls>, context: &CallContext, request: Fet
         node.with_layers(|layers| layers.number("fetch.max.bytes")).min(i64::from(request.max_bytes));
     let reads = Reads::plan(node, &fetch, bytes_max.max(0) as usize);
     let reader = (context.connection, context.client);
-    node.accounting.asked(reader, &context.client_id, node.now(), reads.partitions());
+    let accepted = node.accounting.asked(reader, &context.client_id, node.now(), reads.partitions());
     let bytes_min = request.min_bytes.max(0) as usize;
     let (mut partitions, held) = reads.run_until(node, bytes_min, deadline).await;
     node.metrics.requests.fetched_bytes.inc_by(partitions.iter().map(|read| read.bytes as u64).sum());
     let ranges = ranges(node, &mut fetch, &mut partitions);
-    let handed = node.hand_over(reader, &context.client_id, &ranges).await;
+    let handed = node.hand_over(reader, &context.client_id, accepted, &ranges).await;
     let responses = answer(node, &mut fetch, partitions, request.isolation_level);
     let session_id = calls.fetch_sessions.keep(fetch);
     let response = FetchResponse { responses, session_id, ..Default::default() };
