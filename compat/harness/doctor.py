@@ -1,5 +1,5 @@
-"""`tallymq doctor` and `tallymq audit` against the broker and against Apache Kafka: what is planted must be found and named,
-and what is healthy must not be.
+"""`tallymq doctor`, `audit` and `dlq` against the broker and against Apache Kafka: what is planted must be found and named,
+what is healthy must not be, and dead letters are sent again once.
 
 Topics, records and members come from Kafka's own console tools. What doctor says of property files is compared with what
 the clients themselves say when they are started with them.
@@ -13,7 +13,7 @@ from pathlib import Path
 from . import brokers, clients, install, processes
 from .console_tools import JVM, Tools, Wrong
 
-SUITE = "doctor and audit"
+SUITE = "doctor, audit and dlq"
 WATCH = ["--watch-seconds", "3"]
 LOOK = ["--watch-seconds", "0"]
 EXIT_LOSS, EXIT_DUPLICATE, EXIT_DISORDER = 5, 6, 7
@@ -223,6 +223,34 @@ def exit_codes_of_audit(bench):
         same("compacted", (code, found["compacted"], found["missing"]), (0, True, 1))
 
 
+def dead_letters(bench):
+    letters = "bought.billing.dead"
+    bench.create("bought")
+    bench.create(letters)
+    story = "tally-origin-topic:bought,tally-origin-partition:0,tally-origin-offset:4,tally-attempts:5,tally-group:billing"
+    bench.send(letters, [f"tally-cause:no stock,{story}"] * 3 + [f"tally-cause:card refused,{story}"])
+
+    def ask(command, *arguments):
+        code, output, errors = bench.run("dlq", command, letters, "--json", "-b", bench.broker.address, *arguments)
+        if code != 0:
+            raise Wrong(f"dlq {command} {arguments}: exit {code}: {errors.strip()[-600:]}")
+        return [json.loads(line) for line in output.splitlines()]
+
+    def causes():
+        return {kind["cause"]: kind["letters"] for listed in ask("list")[0] for kind in listed["kinds"]}
+
+    same("listed", causes(), {"no stock": 3, "card refused": 1})
+    same("shown", [each["origin"]["offset"] for each in ask("show")], [4] * 4)
+    same("planned", ask("redrive", "--cause", "stock")[0]["letters"], 3)
+    same("only planned", bench.log_end("bought"), 0)
+    same("sent again", ask("redrive", "--cause", "stock", "--execute")[0]["letters"], 3)
+    same("stored", bench.log_end("bought"), 3)
+    same("twice", ask("redrive", "--cause", "stock", "--execute")[0]["letters"], 0)
+    same("left", causes(), {"card refused": 1})
+    same("purged", ask("purge", "--execute")[0]["letters"], 1)
+    same("nothing left", causes(), {})
+
+
 # Kind, property file. Each is started with Java's client and with librdkafka.
 FILES = [
     ("producer", "acks=1"),
@@ -306,6 +334,7 @@ ON_EACH_BROKER = [
     ("a group without members", a_group_without_members),
     ("audit names what is planted", an_audit),
     ("audit's exit codes", exit_codes_of_audit),
+    ("dead letters", dead_letters),
 ]
 ONCE = [
     ("property files, as Java takes them", property_files("java", java_settings)),
