@@ -74,6 +74,8 @@ impl KeyIndexes {
     pub fn load(&self) -> io::Result<()> {
         for (topic, partitions) in directories(&*self.disk)? {
             for tp in partitions {
+                // Also where no index is any more: a sweep removes directories by what is known here.
+                self.parts.lock().entry(tp).or_default();
                 for entry in list(&*self.disk, &names::partition_dir(tp))? {
                     match names::parse_file(&entry) {
                         Some(FileKind::Index(from)) => self.take_up(tp, from),

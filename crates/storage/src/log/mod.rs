@@ -11,6 +11,7 @@
 mod batches;
 mod epochs;
 mod error;
+mod extent;
 mod files;
 mod holes;
 mod index;
@@ -36,6 +37,7 @@ mod writer;
 
 pub use epochs::EpochStart;
 pub use error::{AppendError, Damage, FlushError, ReadError, WriteFailed};
+pub use extent::Unreadable;
 pub use options::{LogOptions, PartitionOptions};
 pub use partition::{FetchedBatches, FoundBatch, PartitionLog};
 pub use position::{LogPosition, PositionError, SegmentPosition};

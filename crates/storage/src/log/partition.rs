@@ -12,6 +12,7 @@ use tallymq_model::{BatchHeader, LeaderEpoch, Offset, Timestamp, TopicPartition}
 
 use super::{
     error::{AppendError, ReadError},
+    extent::Unreadable,
     options::PartitionOptions,
     position::LogPosition,
     range::BatchRange,
@@ -111,6 +112,12 @@ impl PartitionLog {
         at_least_one: bool,
     ) -> Result<FetchedBatches, ReadError> {
         super::read::read(self, from, bytes_max, at_least_one)
+    }
+
+    /// The offsets around `at` that damage took, each of which a read answers with [`ReadError::Corrupt`]; None if `at` can be read.
+    /// Costs some hundred reads at most: for whoever came upon damage, and not for each who fetches there.
+    pub fn unreadable_around(&self, at: Offset) -> Option<Unreadable> {
+        super::extent::around(self, at)
     }
 
     /// Whether a read from `from` is answered without a file.

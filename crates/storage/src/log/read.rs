@@ -182,9 +182,13 @@ fn missing(log: &PartitionLog, span: &Span) -> ReadError {
     }
 }
 
-/// Where the batch that contains `from` begins, also behind damage.
+/// Where the batch that contains `from` begins, also behind damage. Its header is in place; its checksum is the caller's to check.
 pub(super) fn locate(opened: &Opened, source: &Source, from: Offset) -> Result<IndexEntry, ReadError> {
-    match find_place(opened, source, from) {
+    let begins = |at: &IndexEntry| {
+        Walk::new(&*opened.segment.file, &source.span, &source.epochs, *at).step().map(drop)
+    };
+    match find_place(opened, source, from).and_then(|at| begins(&at).map(|()| at)) {
+        // Damage in front may have shifted what an index knows.
         Err(ReadError::Corrupt(_)) => holes::place(opened, source, from),
         found => found,
     }

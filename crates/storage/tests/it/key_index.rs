@@ -328,8 +328,28 @@ fn a_damaged_segment_has_no_index() {
     let path = format!("topics/{}/{}/{:020}.log", here().topic, here().partition, part.0.0);
     let file = world.disk.open(&path, OpenMode::Write).unwrap();
     file.write_at(&[b"x"], 300).unwrap();
-    assert!(matches!(world.build(part, 20), Err(BuildError::Log { .. })));
+    let Err(BuildError::Log { at, .. }) = world.build(part, 20) else { panic!("it is damaged") };
     assert_eq!(world.covered(), []);
+    // What is around the damage has one.
+    let taken = world.log.unreadable_around(at).unwrap();
+    for part in [(part.0, taken.from), (taken.to, part.1)].into_iter().filter(|(from, to)| from < to) {
+        world.indexes.add(&world.build(part, 20).unwrap());
+    }
+    assert_eq!(world.covered().last(), Some(&(taken.to, part.1)));
+    assert_eq!(world.check_lookups(10), 0);
+}
+
+#[test]
+fn a_deleted_partition_leaves_no_directory_also_where_nothing_could_be_built() {
+    let mut world = World::new(Arc::new(MemoryDisk::new()));
+    world.fill(60, 1);
+    let position = world.checkpoint(1);
+    let part = world.planned().unwrap();
+    let range = world.log.range(part.0, part.1).unwrap();
+    drop(Build::begin(Arc::clone(&world.disk), here(), range).unwrap());
+    let world = World::open(Arc::clone(&world.disk), position, world.model);
+    world.indexes.sweep(|_| None);
+    assert!(world.disk.list("keys").unwrap().is_empty());
 }
 
 #[test]

@@ -293,6 +293,36 @@ fn what_is_behind_a_batch_that_was_cut_out_is_read() {
 }
 
 #[test]
+fn a_range_begins_behind_what_was_cut_out() {
+    // Nothing was read before it, and the index knows each batch at the place where it stood.
+    let written = written(12, 500, 1 << 20);
+    let (file, at) = places(&written)[4].clone();
+    let cut = written.disk.duplicate();
+    cut.damage(&file, |bytes| drop(bytes.drain(at))).unwrap();
+    let end = written.model.batches[11].next;
+    for (number, stored) in written.model.batches.iter().enumerate() {
+        let (_store, log) = open(&cut, &written.position);
+        let mut bases = Vec::new();
+        let range = log.range(stored.base, end);
+        let read =
+            range.and_then(|mut range| range.read(1 << 20, &mut |header, _| bases.push(header.base_offset)));
+        let whole = |from: usize, to: usize| -> Vec<Offset> {
+            written.model.batches[from..to].iter().map(|stored| stored.base).collect()
+        };
+        match number {
+            0..4 => {
+                assert!(matches!(read, Err(ReadError::Corrupt(_))) && bases == whole(number, 4), "{bases:?}")
+            }
+            4 => assert!(matches!(read, Err(ReadError::Corrupt(_))) && bases.is_empty(), "{bases:?}"),
+            _ => assert!(read.is_ok() && bases == whole(number, 12), "batch {number}: {read:?} {bases:?}"),
+        }
+        let taken = log.unreadable_around(stored.base).map(|taken| (taken.from, taken.to));
+        let lost = &written.model.batches[4];
+        assert_eq!(taken, (number == 4).then_some((lost.base, lost.next)), "batch {number}");
+    }
+}
+
+#[test]
 fn two_holes_are_two_damages() {
     let written = written(12, 500, 1 << 20);
     let places = places(&written);
