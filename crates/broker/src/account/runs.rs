@@ -124,7 +124,7 @@ impl Runs {
                 put(&mut fresh, run_start, old);
             }
             tell(piece);
-            put(&mut fresh, piece.start, if self.is_forgotten(behind, piece) { old } else { new });
+            put(&mut fresh, piece.start, new);
             if run_end > end {
                 put(&mut fresh, end, old);
             }
@@ -154,16 +154,6 @@ impl Runs {
         if let Some(last) = self.runs.pop_if(|last| last.mark == Mark::Pending) {
             self.tail = last.start;
         }
-    }
-
-    /// A planted bug: a run that closes the gap between two equal ones is not written down.
-    fn is_forgotten(&self, at: usize, piece: Piece) -> bool {
-        tallymq_model::planted("interval-lost-in-merge")
-            && piece.old != piece.new
-            && (piece.start, piece.end, piece.old) == self.get(at)
-            && at > 0
-            && self.runs[at - 1].mark == piece.new
-            && self.runs.get(at + 1).is_some_and(|next| next.mark == piece.new)
     }
 
     /// Takes the first run away, and gives it back.
