@@ -21,6 +21,8 @@ pub struct ConsumerCounts {
     pub given_back: u64,
     /// Commits that the broker refused; the position is committed again with the next one.
     pub commits_failed: u64,
+    /// How often a partition's log had lost its end: offsets that were read before hold other records now, which are handled.
+    pub truncations: u64,
     /// Records handed to the receipt sink.
     pub receipts: u64,
     /// Handlers at work.
@@ -29,7 +31,7 @@ pub struct ConsumerCounts {
 
 impl ConsumerCounts {
     /// All of it under the names of metrics, as Prometheus would have them.
-    pub fn metrics(&self) -> [(&'static str, u64); 9] {
+    pub fn metrics(&self) -> [(&'static str, u64); 10] {
         [
             ("tallymq_consumer_received_total", self.received),
             ("tallymq_consumer_handled_total", self.handled),
@@ -38,6 +40,7 @@ impl ConsumerCounts {
             ("tallymq_consumer_dead_lettered_total", self.dead_lettered),
             ("tallymq_consumer_given_back_total", self.given_back),
             ("tallymq_consumer_commits_failed_total", self.commits_failed),
+            ("tallymq_consumer_truncations_total", self.truncations),
             ("tallymq_consumer_receipts_total", self.receipts),
             ("tallymq_consumer_running", self.running),
         ]
@@ -53,6 +56,7 @@ pub(super) struct Counters {
     pub(super) dead_lettered: AtomicU64,
     pub(super) given_back: AtomicU64,
     pub(super) commits_failed: AtomicU64,
+    pub(super) truncations: AtomicU64,
     pub(super) receipts: AtomicU64,
 }
 
@@ -66,6 +70,7 @@ impl Counters {
             dead_lettered: self.dead_lettered.load(Relaxed),
             given_back: self.given_back.load(Relaxed),
             commits_failed: self.commits_failed.load(Relaxed),
+            truncations: self.truncations.load(Relaxed),
             receipts: self.receipts.load(Relaxed),
             running: running as u64,
         }

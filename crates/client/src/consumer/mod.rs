@@ -10,7 +10,7 @@
 //! ```
 //!
 //! The poll thread never waits for handlers, so a slow one does not cost the partition. The core (tracker, lanes, policy,
-//! copies, told, work) is pure.
+//! copies, seen, told, work) is pure.
 
 mod builder;
 pub(crate) mod copies;
@@ -21,6 +21,7 @@ mod policy;
 mod processing;
 mod reading;
 mod received;
+mod seen;
 mod told;
 mod tracker;
 mod work;
@@ -98,7 +99,22 @@ impl Consumer {
         self.ended().await
     }
 
-    /// Waits until it has ended: because it was stopped, or because of an error that no retry mends.
+    /// Waits until it has ended: because it was stopped, or because of an error that no retry mends, after which nothing is
+    /// handled any more. Nothing else tells of that, so whoever runs a consumer watches this.
+    ///
+    /// ```no_run
+    /// # use std::time::Duration;
+    /// # use tallymq_client::Consumer;
+    /// # async fn run(mut consumer: Consumer) -> Result<(), Box<dyn std::error::Error>> {
+    /// tokio::select! {
+    ///     stopped = consumer.ended() => return Err(format!("the consumer ended: {stopped:?}").into()),
+    ///     _ = tokio::signal::ctrl_c() => {}
+    /// }
+    /// let stopped = consumer.stop(Duration::from_secs(30)).await;
+    /// # assert!(stopped.failure.is_none());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn ended(&mut self) -> Stopped {
         match self.end.wait_for(Option::is_some).await {
             Ok(stopped) => stopped.clone().unwrap_or_default(),

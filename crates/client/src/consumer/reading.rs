@@ -188,11 +188,17 @@ fn take(
     let place = (topic, message.partition());
     let received = Received::from_message(message);
     one(&shared.counters.received);
-    if settings.checked.iter().any(|checked| checked == received.topic()) {
-        let id = SequenceId::of(received.headers());
-        shared.watch.seen(received.topic(), received.partition(), received.offset(), id);
-    }
+    let (partition, offset) = (received.partition(), received.offset());
+    let is_checked = settings.checked.iter().any(|checked| checked == received.topic());
+    let number = is_checked.then(|| SequenceId::of(received.headers()));
     let (admitted, job) = shared.work.lock().admit(&place, received);
+    if let Admitted::HeldInstead { next } = admitted {
+        one(&shared.counters.truncations);
+        shared.watch.truncated(message.topic(), partition, offset, next);
+    }
+    if let Some(id) = number {
+        shared.watch.seen(message.topic(), partition, offset, id);
+    }
     if admitted == Admitted::HeldPause
         && let Err(error) = consumer.pause(&list(&[place]))
     {
@@ -245,7 +251,7 @@ fn commit_now(consumer: &BaseConsumer<Context>, shared: &Shared, of: Option<&[Pl
 
 fn commit(consumer: &BaseConsumer<Context>, shared: &Shared, commits: &[Commit]) -> bool {
     let mut list = TopicPartitionList::with_capacity(commits.len());
-    for Commit { place: (topic, partition), position, metadata } in commits {
+    for Commit { place: (topic, partition), position, metadata, .. } in commits {
         let mut element = list.add_partition(topic, *partition);
         drop(element.set_offset(Offset::Offset(*position)));
         if !metadata.is_empty() {
@@ -256,7 +262,7 @@ fn commit(consumer: &BaseConsumer<Context>, shared: &Shared, commits: &[Commit])
         Ok(()) => {
             let mut work = shared.work.lock();
             for commit in commits {
-                work.committed(&commit.place, commit.position);
+                work.committed(commit);
             }
             true
         }

@@ -1,8 +1,13 @@
 //! A record as a handler gets it.
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    hash::{DefaultHasher, Hash, Hasher},
+    sync::Arc,
+};
 
 use bytes::Bytes;
+use crc_fast::CrcAlgorithm;
 use rdkafka::{
     Message,
     message::{BorrowedMessage, Headers as _},
@@ -136,6 +141,20 @@ impl Received {
     /// The how-manieth attempt this is, from 1, those on other topics included.
     pub fn attempt(&self) -> u32 {
         self.attempt
+    }
+
+    /// Tells it from another record at the same position.
+    pub(crate) fn fingerprint(&self) -> u64 {
+        let sum = |bytes: &Option<Bytes>| {
+            bytes.as_ref().map(|bytes| (bytes.len(), crc_fast::checksum(CrcAlgorithm::Crc64Nvme, bytes)))
+        };
+        let content = &*self.content;
+        let mut hasher = DefaultHasher::new();
+        (content.timestamp_ms, sum(&content.key), sum(&content.value)).hash(&mut hasher);
+        for header in &content.headers {
+            (&header.name, sum(&header.value)).hash(&mut hasher);
+        }
+        hasher.finish()
     }
 
     /// Where the record was first stored: the same through retries, dead letters and redrives, so that it can tell

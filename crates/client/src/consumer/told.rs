@@ -65,6 +65,13 @@ impl Told {
         Telling { text, below: i64::try_from(below).unwrap_or(i64::MAX) }
     }
 
+    /// What was read from that offset on is not in the log any more: nothing is said of it.
+    pub(super) fn cut(&mut self, offset: i64) {
+        let offset = u64::try_from(offset).unwrap_or(0);
+        self.handled.cut(offset);
+        self.dead.cut(offset);
+    }
+
     /// A commit of that position was taken, with all that was below.
     pub(super) fn taken(&mut self, position: i64) {
         let Ok(position) = u64::try_from(position) else { return };

@@ -39,6 +39,15 @@ impl Tracker {
         true
     }
 
+    /// What was received from that offset on is not in the log any more. Gives how many of these were not finished.
+    pub(super) fn cut(&mut self, offset: i64) -> usize {
+        let kept = self.records.partition_point(|(known, _)| *known < offset);
+        let unfinished = self.records.drain(kept..).filter(|(_, finished)| !finished).count();
+        self.first = self.first.map(|first| first.min(offset));
+        self.next = self.next.map(|next| next.min(offset));
+        unfinished
+    }
+
     /// The position that may be committed: everything below it is finished. None before the first record.
     pub(super) fn position(&self) -> Option<i64> {
         self.records.front().map(|(offset, _)| *offset).or(self.next)
@@ -66,6 +75,27 @@ mod tests {
         assert!(!tracker.finished(6), "finished before");
         assert!(tracker.finished(5));
         assert_eq!(tracker.position(), Some(10));
+    }
+
+    #[test]
+    fn a_cut_forgets_what_is_behind_it_and_nothing_before() {
+        let mut tracker = Tracker::default();
+        for offset in 10..20 {
+            tracker.received(offset);
+        }
+        for offset in [10, 12, 17] {
+            assert!(tracker.finished(offset));
+        }
+        assert_eq!(tracker.cut(15), 4, "15, 16, 18 and 19");
+        assert!(!tracker.finished(16));
+        assert_eq!(tracker.position(), Some(11));
+        assert!(tracker.received(15) && tracker.finished(15));
+        for offset in [11, 13, 14] {
+            tracker.finished(offset);
+        }
+        assert_eq!(tracker.position(), Some(16));
+        assert_eq!(tracker.cut(3), 0);
+        assert!((tracker.position(), tracker.moved()) == (Some(3), false) && tracker.received(3));
     }
 
     proptest! {

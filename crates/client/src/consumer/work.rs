@@ -9,7 +9,13 @@ use std::{
 
 use tokio::sync::watch;
 
-use super::{lanes::Lanes, received::Received, told::Told, tracker::Tracker};
+use super::{
+    lanes::Lanes,
+    received::Received,
+    seen::{Seen, Sight},
+    told::Told,
+    tracker::Tracker,
+};
 use crate::receipt::Outcome;
 
 /// A partition of a topic.
@@ -38,6 +44,7 @@ pub(super) struct Job {
     pub(super) received: Received,
     pub(super) place: Place,
     epoch: u64,
+    cuts: usize, // how often its log had lost its end when it was read
     /// Becomes true when the partition goes to another consumer or this one stops.
     pub(super) lost: watch::Receiver<bool>,
 }
@@ -46,6 +53,8 @@ pub(super) struct Job {
 struct Partition {
     epoch: u64, // an assignment's own number: jobs of an earlier one change nothing
     tracker: Tracker,
+    seen: Seen,
+    cuts: Vec<i64>, // where the log lost its end, each time: what was read from there on is gone
     told: Told,
     held: usize,            // received and not finished
     running: usize,         // of them, with a handler at work
@@ -73,6 +82,7 @@ pub(super) struct Commit {
     pub(super) place: Place,
     pub(super) position: i64,
     pub(super) metadata: String,
+    cuts: usize, // of its partition, when it was asked for
 }
 
 /// What follows from a record that was read.
@@ -84,6 +94,12 @@ pub(super) enum Admitted {
     HeldPause,
     /// It was received before, or its partition is not ours any more.
     Ignored,
+    /// It is held, and not what was read at its offset: the log had lost its end. What was read up to `next`, exclusive, is
+    /// gone from it.
+    HeldInstead {
+        /// Behind the last offset that was read before.
+        next: i64,
+    },
 }
 
 impl Work {
@@ -106,6 +122,8 @@ impl Work {
         let partition = Partition {
             epoch: self.epochs,
             tracker: Tracker::default(),
+            seen: Seen::default(),
+            cuts: Vec::new(),
             told: Told::default(),
             held: 0,
             running: 0,
@@ -161,18 +179,38 @@ impl Work {
 
     /// Notes a record that was read, and makes its job; [`Work::queue`] lets it run.
     pub(super) fn admit(&mut self, place: &Place, received: Received) -> (Admitted, Option<Job>) {
-        let Some(partition) = self.partitions.get_mut(place) else { return (Admitted::Ignored, None) };
-        if self.stopping || !partition.tracker.received(received.offset()) {
+        let low = self.held_max / 2;
+        let Some(partition) = self.partitions.get_mut(place).filter(|_| !self.stopping) else {
+            return (Admitted::Ignored, None);
+        };
+        let sight = partition.seen.note(received.offset(), received.fingerprint());
+        if sight == Sight::Again {
             return (Admitted::Ignored, None);
         }
-        partition.held += 1;
-        let job =
-            Job { received, place: place.clone(), epoch: partition.epoch, lost: partition.lost.subscribe() };
-        if partition.held < self.held_max || partition.paused {
-            return (Admitted::Held, Some(job));
+        if matches!(sight, Sight::Other { .. }) {
+            partition.cut(received.offset());
+            if partition.resumes(low) {
+                self.to_resume.push(place.clone());
+            }
         }
-        partition.paused = true;
-        (Admitted::HeldPause, Some(job))
+        partition.tracker.received(received.offset());
+        partition.held += 1;
+        let job = Job {
+            received,
+            place: place.clone(),
+            epoch: partition.epoch,
+            cuts: partition.cuts.len(),
+            lost: partition.lost.subscribe(),
+        };
+        let pauses = partition.held >= self.held_max && !partition.paused;
+        let admitted = match sight {
+            // One record more than there should be; the next one pauses.
+            Sight::Other { next } => Admitted::HeldInstead { next },
+            _ if pauses => Admitted::HeldPause,
+            _ => Admitted::Held,
+        };
+        partition.paused |= admitted == Admitted::HeldPause;
+        (admitted, Some(job))
     }
 
     /// Puts a job into its lane, unless its partition was given back meanwhile.
@@ -192,7 +230,7 @@ impl Work {
     /// A job whose handler may start now.
     pub(super) fn start(&mut self) -> Option<(Lane, Job)> {
         let (lane, job) = self.lanes.start()?;
-        if let Some(partition) = self.own(&job) {
+        if let Some(partition) = self.assigned(&job) {
             partition.running += 1;
         }
         Some((lane, job))
@@ -220,8 +258,7 @@ impl Work {
         if partition.tracker.finished(job.received.offset()) {
             partition.held -= 1;
         }
-        if partition.paused && partition.held <= low {
-            partition.paused = false;
+        if partition.resumes(low) {
             self.to_resume.push(job.place.clone());
         }
     }
@@ -229,7 +266,7 @@ impl Work {
     /// The job ended, acknowledged or not.
     pub(super) fn end(&mut self, lane: &Lane, job: &Job) {
         self.lanes.done(lane);
-        if let Some(partition) = self.own(job) {
+        if let Some(partition) = self.assigned(job) {
             partition.running -= 1;
         }
     }
@@ -256,21 +293,49 @@ impl Work {
                     Some(committed) => committed < position,
                     None => partition.tracker.moved(),
                 };
-                moved.then(|| Commit { place: place.clone(), position, metadata })
+                let cuts = partition.cuts.len();
+                moved.then(|| Commit { place: place.clone(), position, metadata, cuts })
             })
             .collect()
     }
 
-    /// The broker took a position.
-    pub(super) fn committed(&mut self, place: &Place, position: i64) {
-        if let Some(partition) = self.partitions.get_mut(place) {
-            partition.committed = Some(position);
-            partition.told.taken(position);
+    /// The broker took a position. If it was of a log that lost its end meanwhile, the position goes back with the next one.
+    pub(super) fn committed(&mut self, commit: &Commit) {
+        if let Some(partition) = self.partitions.get_mut(&commit.place)
+            && partition.cuts.len() == commit.cuts
+        {
+            partition.committed = Some(commit.position);
+            partition.told.taken(commit.position);
         }
     }
 
-    fn own(&mut self, job: &Job) -> Option<&mut Partition> {
+    /// The partition of a job, if it is still the assignment that the job is of.
+    fn assigned(&mut self, job: &Job) -> Option<&mut Partition> {
         self.partitions.get_mut(&job.place).filter(|partition| partition.epoch == job.epoch)
+    }
+
+    /// The same, if also its record is still in the log, as far as we know: another one may have its offset.
+    fn own(&mut self, job: &Job) -> Option<&mut Partition> {
+        let offset = job.received.offset();
+        self.assigned(job).filter(|partition| partition.cuts[job.cuts..].iter().all(|cut| offset < *cut))
+    }
+}
+
+impl Partition {
+    /// What was read from that offset on is not in the log any more. Handlers may go on with it, and nothing comes of it.
+    fn cut(&mut self, offset: i64) {
+        self.cuts.push(offset);
+        self.held -= self.tracker.cut(offset);
+        self.told.cut(offset);
+        // The broker's position may be behind the new end. It has to come back, or who is next begins to read there.
+        self.committed = self.tracker.position().map(|position| position - 1);
+    }
+
+    /// Whether more is to be read again.
+    fn resumes(&mut self, low: usize) -> bool {
+        let resumes = self.paused && self.held <= low;
+        self.paused &= !resumes;
+        resumes
     }
 }
 

@@ -38,6 +38,13 @@ fn commits(work: &Work) -> Vec<(Place, i64, String)> {
     work.committable(None).into_iter().map(commit).collect()
 }
 
+/// The broker takes what may be committed of a partition, and it is that position.
+fn taken(work: &mut Work, partition: i32, position: i64) {
+    let commit = work.committable(Some(&[place(partition)])).pop().expect("there is something to commit");
+    assert_eq!(commit.position, position);
+    work.committed(&commit);
+}
+
 fn offsets(jobs: &[(Lane, Job)]) -> Vec<i64> {
     jobs.iter().map(|(_, job)| job.received.offset()).collect()
 }
@@ -84,7 +91,7 @@ fn an_unfinished_record_is_never_committed_past() {
     assert!(work.committable(None).is_empty());
     work.acknowledge(&jobs[0].1);
     assert_eq!(commits(&work), [(place(0), 13, String::new())]);
-    work.committed(&place(0), 13);
+    taken(&mut work, 0, 13);
     assert!(work.committable(None).is_empty());
 }
 
@@ -169,7 +176,7 @@ fn outcomes_go_with_the_commit_that_passes_them_until_one_was_taken() {
     let first = (place(0), 12, "tally1;handled=10;dead=11".to_owned());
     assert_eq!(commits(&work), std::slice::from_ref(&first), "the fourth may come again");
     assert_eq!(commits(&work), [first], "nobody said that it arrived");
-    work.committed(&place(0), 12);
+    taken(&mut work, 0, 12);
     assert!(commits(&work).is_empty());
     // A copy in a retry topic is no outcome.
     work.acknowledge(&jobs[2].1);
@@ -178,4 +185,81 @@ fn outcomes_go_with_the_commit_that_passes_them_until_one_was_taken() {
     assert_eq!(commits(&work), [(place(0), 14, String::new())]);
     work.tell(&jobs[2].1, Outcome::Handled);
     assert_eq!(commits(&work)[0].2, "");
+}
+
+/// Another record than [`read`] gives for that offset.
+fn read_another(work: &mut Work, offset: i64) -> Admitted {
+    let position = Position { topic: "t".into(), partition: 0, offset };
+    let another = Received::for_test(position, None, Some(Bytes::from("another")), Vec::new());
+    let (admitted, job) = work.admit(&place(0), another);
+    if let Some(job) = job {
+        work.queue(job);
+    }
+    admitted
+}
+
+#[test]
+fn another_record_at_an_offset_is_held_and_the_old_ones_end_does_not_finish_it() {
+    let mut work = Work::new(Order::Key, 8, 4);
+    work.assign(place(0));
+    for offset in 10..13 {
+        read(&mut work, 0, offset, None);
+    }
+    let old = start_all(&mut work);
+    for (lane, job) in &old[..2] {
+        work.tell(job, Outcome::Handled);
+        work.acknowledge(job);
+        work.end(lane, job);
+    }
+    taken(&mut work, 0, 12);
+    assert_eq!(read(&mut work, 0, 13, None), Admitted::Held);
+    // The log ended at 11 when its machine came back, and goes on with others.
+    assert_eq!(read(&mut work, 0, 10, None), Admitted::Ignored, "it is the same");
+    let before = work.committable(None).pop();
+    assert_eq!(read_another(&mut work, 11), Admitted::HeldInstead { next: 14 });
+    assert_eq!(read_another(&mut work, 11), Admitted::Ignored);
+    assert_eq!(commits(&work), [(place(0), 11, String::new())], "the position comes back");
+    assert!(before.is_none());
+    // 12 of old ends; it is 12 no more.
+    work.tell(&old[2].1, Outcome::Handled);
+    work.acknowledge(&old[2].1);
+    work.end(&old[2].0, &old[2].1);
+    assert_eq!(read_another(&mut work, 12), Admitted::Held);
+    taken(&mut work, 0, 11);
+    let new: Vec<_> =
+        start_all(&mut work).into_iter().filter(|(_, job)| job.received.value().is_some()).collect();
+    assert_eq!(offsets(&new), [11, 12]);
+    for (_, job) in new.iter().rev() {
+        work.tell(job, Outcome::Handled);
+        work.acknowledge(job);
+    }
+    assert_eq!(commits(&work), [(place(0), 13, "tally1;handled=11+2".to_owned())]);
+}
+
+#[test]
+fn a_commit_under_way_when_the_log_lost_its_end_is_not_the_last_word() {
+    let mut work = work(Order::Key);
+    for offset in 0..3 {
+        read(&mut work, 0, offset, None);
+    }
+    let jobs = start_all(&mut work);
+    jobs.iter().for_each(|(_, job)| work.acknowledge(job));
+    let under_way = work.committable(None).pop().unwrap();
+    assert_eq!(read_another(&mut work, 1), Admitted::HeldInstead { next: 3 });
+    work.committed(&under_way);
+    assert_eq!(commits(&work), [(place(0), 1, String::new())]);
+}
+
+#[test]
+fn a_full_partition_whose_log_lost_its_end_is_read_on() {
+    let mut work = work(Order::Key);
+    let admitted: Vec<Admitted> = (0..4).map(|offset| read(&mut work, 0, offset, None)).collect();
+    assert_eq!(admitted[3], Admitted::HeldPause);
+    assert_eq!(read_another(&mut work, 1), Admitted::HeldInstead { next: 4 });
+    assert_eq!(work.take_resumable(), [place(0)]);
+    assert_eq!(work.running_on(&[place(0)]), 0);
+    let jobs = start_all(&mut work);
+    assert_eq!(work.running_on(&[place(0)]), jobs.len());
+    jobs.iter().for_each(|(lane, job)| work.end(lane, job));
+    assert_eq!(work.running_on(&[place(0)]), 0);
 }

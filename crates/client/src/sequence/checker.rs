@@ -25,7 +25,7 @@ impl Default for SequenceLimits {
     }
 }
 
-/// Something wrong with the numbers of one producer in one partition.
+/// Something wrong with the numbers of one producer in one partition, or with the partition's log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Finding {
@@ -48,6 +48,16 @@ pub enum Finding {
         id: SequenceId,
         /// Where the second copy stands.
         offset: i64,
+    },
+    /// The log had lost its end: what was read at these offsets is not there any more, and other records have them. They are
+    /// handled; the senders of those that are gone may not know.
+    Truncated {
+        /// The partition.
+        partition: i32,
+        /// The first offset that holds another record than was read before.
+        from: i64,
+        /// Behind the last offset that was read before.
+        to: i64,
     },
     /// A number that was missing came after higher ones: nothing is lost, but the order is not that of the sends.
     Late {
@@ -73,6 +83,13 @@ impl fmt::Display for Finding {
                     out,
                     "number {} of producer {} again at offset {partition}:{offset}",
                     id.number, id.producer
+                )
+            }
+            Finding::Truncated { partition, from, to } => {
+                write!(
+                    out,
+                    "what was read at offsets {partition}:{from} to {} is not in the log any more, which gives them to other records",
+                    to - 1
                 )
             }
             Finding::Late { partition, id, offset } => {

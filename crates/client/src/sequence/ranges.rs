@@ -51,6 +51,14 @@ impl Ranges {
         true
     }
 
+    /// Takes out that number and all above it.
+    pub(crate) fn cut(&mut self, number: u64) {
+        self.last_of.split_off(&number);
+        if let Some((_, last)) = self.last_of.iter_mut().next_back().filter(|(_, last)| **last >= number) {
+            *last = number - 1; // its first is below, so there is a number before
+        }
+    }
+
     /// Whether the number is there.
     pub fn contains(&self, number: u64) -> bool {
         self.last_of.range(..=number).next_back().is_some_and(|(_, last)| number <= *last)
@@ -105,10 +113,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn is_a_set_of_numbers(steps in prop::collection::vec((any::<bool>(), 0u64..60, 0u64..6), 0..80)) {
+        fn is_a_set_of_numbers(steps in prop::collection::vec((0u8..9, 0u64..60, 0u64..6), 0..80)) {
             let (mut ranges, mut naive) = (Ranges::new(), BTreeSet::new());
-            for (add, first, length) in steps {
-                if add {
+            for (step, first, length) in steps {
+                if step == 0 {
+                    ranges.cut(first);
+                    naive.split_off(&first);
+                } else if step < 5 {
                     ranges.insert(first..=first + length);
                     naive.extend(first..=first + length);
                 } else {

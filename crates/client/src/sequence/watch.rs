@@ -29,7 +29,7 @@ impl SequenceCheck {
         SequenceCheck { enabled: true, limits: SequenceLimits::default(), callback: None }
     }
 
-    /// Checks nothing. For compacted topics, where numbers go missing by design.
+    /// Checks no numbers. For compacted topics, where they go missing by design. A log that lost its end is told of all the same.
     pub fn off() -> SequenceCheck {
         SequenceCheck { enabled: false, ..SequenceCheck::on() }
     }
@@ -88,6 +88,16 @@ impl SequenceWatch {
             Finding::Gap { .. } => tracing::error!(topic, %finding, "records are missing"),
             _ => tracing::warn!(topic, %finding, "a record is out of its sequence"),
         }
+        if let Some(callback) = &self.check.callback {
+            callback(topic, &finding);
+        }
+    }
+
+    /// Tells that the log of a partition lost its end, also if numbers are not checked, and begins anew with its numbers.
+    pub(crate) fn truncated(&self, topic: &str, partition: i32, from: i64, to: i64) {
+        self.forget(topic, partition);
+        let finding = Finding::Truncated { partition, from, to };
+        tracing::error!(topic, %finding, "a log lost its end");
         if let Some(callback) = &self.check.callback {
             callback(topic, &finding);
         }

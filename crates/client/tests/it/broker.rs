@@ -2,7 +2,7 @@
 //! environment it is Apache Kafka, for the tests that need nothing else of a broker.
 
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
 };
 
@@ -35,6 +35,18 @@ fn binary() -> PathBuf {
     [beside, before].into_iter().find(|path| path.exists()).expect(
         "these tests need the broker: run `cargo build -p tallymq-cli` first, or name a binary in TALLYMQ_BINARY",
     )
+}
+
+fn copy_files(from: &Path, to: &Path) {
+    for entry in std::fs::read_dir(from).unwrap().map(Result::unwrap) {
+        let to = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            std::fs::create_dir_all(&to).unwrap();
+            copy_files(&entry.path(), &to);
+        } else {
+            std::fs::copy(entry.path(), to).unwrap();
+        }
+    }
 }
 
 impl Broker {
@@ -83,6 +95,30 @@ impl Broker {
         self.http = process.line_after("http listening on ");
         process.line_after("ready");
         self.process = Some(process);
+    }
+
+    /// A copy of what it has on disk. It must not run.
+    pub fn backup(&self) -> TempDir {
+        assert!(self.process.is_none(), "it writes");
+        let copy = tempfile::tempdir().unwrap();
+        copy_files(self.data.path(), copy.path());
+        copy
+    }
+
+    /// Starts it on a backup, which as far as the log's end goes is what a power cut leaves of unsynced data. A leader's term lasts
+    /// through that, so it is taken further first, where no client sees it.
+    pub fn restore(&mut self, backup: &TempDir) {
+        assert!(self.process.is_none(), "it writes");
+        self.data = tempfile::tempdir().unwrap();
+        copy_files(backup.path(), self.data.path());
+        let address = std::mem::replace(&mut self.address, "127.0.0.1:0".into());
+        for _ in 0..2 {
+            self.start_again();
+            self.kill();
+            self.address = "127.0.0.1:0".into();
+        }
+        self.address = address;
+        self.start_again();
     }
 
     /// kill -9.

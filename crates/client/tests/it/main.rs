@@ -12,4 +12,5 @@ mod sequences;
 mod spooler;
 mod spooling;
 mod topic;
+mod truncation;
 mod waiting;
