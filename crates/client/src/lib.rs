@@ -50,6 +50,8 @@ pub mod sequence;
 
 mod cluster;
 mod consumer;
+#[cfg(any(feature = "postgres", feature = "mysql", feature = "sqlite"))]
+mod database_clock;
 mod dead_letters;
 mod planted;
 mod producer;

@@ -7,8 +7,19 @@ use super::{
     Registration, Statements,
     body::*,
 };
+use crate::database_clock::now;
 
 const QUOTE: char = '`';
+
+macro_rules! insert_or_count {
+    () => {
+        concat!(
+            "INSERT INTO tally_inbox (consumer, message_id, done_at) VALUES (?, ?, ",
+            now!(mysql),
+            ") ON DUPLICATE KEY UPDATE repeats = repeats + 1"
+        )
+    };
+}
 
 const LOCK_WAIT_TIMEOUT: u16 = 1205;
 const LOCK_DEADLOCK: u16 = 1213;
@@ -17,8 +28,11 @@ impl Statements for MySql {
     shared_statements!(
         "../sql/mysql.sql",
         "",
-        "SELECT CONVERT(message_id USING utf8mb4) FROM tally_inbox WHERE consumer = ? \
-         AND done_at <= (TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(3)) DIV 1000) - ? ORDER BY done_at LIMIT ?",
+        concat!(
+            "SELECT CONVERT(message_id USING utf8mb4) FROM tally_inbox WHERE consumer = ? AND done_at <= ",
+            now!(mysql),
+            " - ? ORDER BY done_at LIMIT ?"
+        ),
         "SELECT COUNT(*), CAST(COALESCE(SUM(repeats), 0) AS SIGNED) FROM tally_inbox WHERE consumer = ?"
     );
 
@@ -31,17 +45,10 @@ impl Statements for MySql {
         // `ON DUPLICATE KEY UPDATE` locks a row that exists for itself alone, where a plain insert would share it and two
         // that wait could lock each other out. It changes the row, so that 2 rows affected mean a repetition, 1 a new id.
         let insert = match concurrent {
-            Concurrent::Wait => {
-                "INSERT INTO tally_inbox (consumer, message_id, done_at) \
-                 VALUES (?, ?, TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(3)) DIV 1000) \
-                 ON DUPLICATE KEY UPDATE repeats = repeats + 1"
-            }
+            Concurrent::Wait => insert_or_count!(),
             // The comment is a statement to MariaDB and nothing to MySQL.
             Concurrent::Skip => {
-                "/*M! SET STATEMENT innodb_lock_wait_timeout = 0 FOR */ \
-                 INSERT INTO tally_inbox (consumer, message_id, done_at) \
-                 VALUES (?, ?, TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(3)) DIV 1000) \
-                 ON DUPLICATE KEY UPDATE repeats = repeats + 1"
+                concat!("/*M! SET STATEMENT innodb_lock_wait_timeout = 0 FOR */ ", insert_or_count!())
             }
         };
         match sqlx::query(insert).bind(consumer).bind(id.as_str()).execute(conn).await {

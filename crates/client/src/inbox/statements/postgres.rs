@@ -7,6 +7,7 @@ use super::{
     Registration, Statements,
     body::*,
 };
+use crate::database_clock::now;
 
 const QUOTE: char = '"';
 
@@ -14,8 +15,11 @@ impl Statements for Postgres {
     shared_statements!(
         "../sql/postgres.sql",
         "SELECT pg_advisory_xact_lock(hashtext('tally_inbox schema'));",
-        "SELECT message_id FROM tally_inbox WHERE consumer = $1 \
-         AND done_at <= (EXTRACT(EPOCH FROM clock_timestamp()) * 1000)::BIGINT - $2 ORDER BY done_at LIMIT $3",
+        concat!(
+            "SELECT message_id FROM tally_inbox WHERE consumer = $1 AND done_at <= ",
+            now!(postgres),
+            " - $2 ORDER BY done_at LIMIT $3"
+        ),
         "SELECT COUNT(*), COALESCE(SUM(repeats), 0)::BIGINT FROM tally_inbox WHERE consumer = $1"
     );
     upsert_on_conflict!();
@@ -36,9 +40,11 @@ impl Statements for Postgres {
             }
         }
         // Waits for a transaction that has written the same id and is not yet over.
-        let insert = "INSERT INTO tally_inbox (consumer, message_id, done_at) \
-             VALUES ($1, $2, (EXTRACT(EPOCH FROM clock_timestamp()) * 1000)::BIGINT) \
-             ON CONFLICT (consumer, message_id) DO UPDATE SET repeats = tally_inbox.repeats + 1 RETURNING repeats";
+        let insert = concat!(
+            "INSERT INTO tally_inbox (consumer, message_id, done_at) VALUES ($1, $2, ",
+            now!(postgres),
+            ") ON CONFLICT (consumer, message_id) DO UPDATE SET repeats = tally_inbox.repeats + 1 RETURNING repeats"
+        );
         let query = sqlx::query_scalar::<_, i64>(insert).bind(consumer).bind(id.as_str());
         let repeats = query.fetch_one(conn).await?;
         Ok(if repeats == 0 { Registration::New } else { Registration::Repeat })

@@ -8,6 +8,7 @@ use super::{
     Registration, Statements,
     body::*,
 };
+use crate::database_clock::now;
 
 const QUOTE: char = '"';
 
@@ -15,8 +16,11 @@ impl Statements for Sqlite {
     shared_statements!(
         "../sql/sqlite.sql",
         "",
-        "SELECT message_id FROM tally_inbox WHERE consumer = $1 \
-         AND done_at <= CAST(unixepoch('subsec') * 1000 AS INTEGER) - $2 ORDER BY done_at LIMIT $3",
+        concat!(
+            "SELECT message_id FROM tally_inbox WHERE consumer = $1 AND done_at <= ",
+            now!(sqlite),
+            " - $2 ORDER BY done_at LIMIT $3"
+        ),
         "SELECT COUNT(*), COALESCE(SUM(repeats), 0) FROM tally_inbox WHERE consumer = $1"
     );
     upsert_on_conflict!();
@@ -27,9 +31,11 @@ impl Statements for Sqlite {
         id: &MessageId,
         _concurrent: Concurrent,
     ) -> sqlx::Result<Registration> {
-        let insert = "INSERT INTO tally_inbox (consumer, message_id, done_at) \
-             VALUES ($1, $2, CAST(unixepoch('subsec') * 1000 AS INTEGER)) \
-             ON CONFLICT (consumer, message_id) DO UPDATE SET repeats = repeats + 1 RETURNING repeats";
+        let insert = concat!(
+            "INSERT INTO tally_inbox (consumer, message_id, done_at) VALUES ($1, $2, ",
+            now!(sqlite),
+            ") ON CONFLICT (consumer, message_id) DO UPDATE SET repeats = repeats + 1 RETURNING repeats"
+        );
         let query = sqlx::query_scalar::<_, i64>(insert).bind(consumer).bind(id.as_str());
         let repeats = query.fetch_one(conn).await?;
         Ok(if repeats == 0 { Registration::New } else { Registration::Repeat })

@@ -6,13 +6,7 @@ use bytes::Bytes;
 use sqlx::{SqliteConnection, SqlitePool};
 
 use super::{super::header_block, HalfMessage};
-use crate::{Record, inbox::MessageId};
-
-macro_rules! now {
-    () => {
-        "CAST(unixepoch('subsec') * 1000 AS INTEGER)"
-    };
-}
+use crate::{Record, database_clock::now, inbox::MessageId};
 
 macro_rules! select {
     ($rest:literal) => {
@@ -43,9 +37,9 @@ pub(super) async fn insert(
     let insert = concat!(
         "INSERT INTO tally_half (message_id, topic, record_partition, record_key, payload, headers, timestamp_ms, \
          prepared_at, next_check_at) VALUES ($1, $2, $3, $4, $5, $6, $7, ",
-        now!(),
+        now!(sqlite),
         ", ",
-        now!(),
+        now!(sqlite),
         " + $8)"
     );
     let query = sqlx::query(insert)
@@ -78,7 +72,7 @@ pub(super) async fn record(conn: &mut SqliteConnection, id: &MessageId) -> sqlx:
 pub(super) async fn settle(conn: &mut SqliteConnection, id: &MessageId, state: State) -> sqlx::Result<()> {
     let settle = concat!(
         "UPDATE tally_half SET state = $1, payload = NULL, settled_at = ",
-        now!(),
+        now!(sqlite),
         " WHERE message_id = $2"
     );
     let state = if state == State::Committed { 2 } else { 3 };
@@ -89,7 +83,7 @@ pub(super) async fn settle(conn: &mut SqliteConnection, id: &MessageId, state: S
 pub(super) async fn due(pool: &SqlitePool) -> sqlx::Result<Vec<MessageId>> {
     let due = concat!(
         "SELECT message_id FROM tally_half WHERE state = 0 AND next_check_at <= ",
-        now!(),
+        now!(sqlite),
         " ORDER BY next_check_at LIMIT 100"
     );
     let ids: Vec<String> = sqlx::query_scalar(due).fetch_all(pool).await?;
@@ -104,9 +98,9 @@ pub(super) async fn begin_check(
 ) -> sqlx::Result<Option<HalfMessage>> {
     let begin = concat!(
         "UPDATE tally_half SET checks = checks + 1, next_check_at = ",
-        now!(),
+        now!(sqlite),
         " + $1 WHERE message_id = $2 AND state = 0 AND next_check_at <= ",
-        now!(),
+        now!(sqlite),
     );
     let mut tx = pool.begin_with("BEGIN IMMEDIATE").await?;
     let begun =
@@ -127,7 +121,7 @@ pub(super) async fn give_up(pool: &SqlitePool, id: &MessageId) -> sqlx::Result<(
 
 /// Removes what was settled long ago.
 pub(super) async fn forget(pool: &SqlitePool, keep_settled: Duration) -> sqlx::Result<()> {
-    let forget = concat!("DELETE FROM tally_half WHERE state >= 2 AND settled_at <= ", now!(), " - $1");
+    let forget = concat!("DELETE FROM tally_half WHERE state >= 2 AND settled_at <= ", now!(sqlite), " - $1");
     sqlx::query(forget).bind(milliseconds(keep_settled)).execute(pool).await.map(drop)
 }
 

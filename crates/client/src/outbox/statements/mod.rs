@@ -6,6 +6,8 @@ use std::future::Future;
 mod body;
 #[cfg(feature = "mysql")]
 mod mysql;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+mod numbered;
 #[cfg(feature = "postgres")]
 mod postgres;
 #[cfg(feature = "sqlite")]
