@@ -6,7 +6,8 @@ use std::collections::HashMap;
 /// After so many bytes without key, the next partition has its turn: the default `batch.size` of the Java client.
 const STICKY_BYTES: usize = 16 * 1024;
 
-/// Kafka's variant of murmur2 (`org.apache.kafka.common.utils.Utils.murmur2`).
+/// Kafka's variant of murmur2 (`org.apache.kafka.common.utils.Utils.murmur2`). The gateway has the same: this crate may use no
+/// other crate of ours.
 pub fn murmur2(data: &[u8]) -> u32 {
     const M: u32 = 0x5bd1_e995;
     const SEED: u32 = 0x9747_b28c;

@@ -1,4 +1,5 @@
-//! The hash by which Kafka's Java client chooses a keyed record's partition.
+//! The hash by which Kafka's Java client chooses a keyed record's partition. The SDK (`tallymq-client`) has its own copy: it may
+//! use no other crate of ours, and none of the broker's may use it.
 
 const SEED: u32 = 0x9747_b28c;
 const M: u32 = 0x5bd1_e995;
