@@ -19,6 +19,7 @@ sys.path.insert(0, str(ROOT / "compat"))
 
 import meter  # noqa: E402
 from harness import brokers, processes  # noqa: E402
+from harness.account.journal import JOURNAL_TOPIC  # noqa: E402
 
 TOPIC = "accounts"
 
@@ -76,16 +77,11 @@ def measure(options):
     checkpoints = files_mb(options.dir, "checkpoint")
     print(f"{options.groups} groups x {options.partitions} partitions, {options.records} records, {meter.machine(options.dir)}")
     print(f"opened in {opened_s:.1f} s; memory +{grown_mb:.0f} MB, peak with answers {after_mb:.0f} MB")
-    print(f"checkpoints on disk (two are kept) {checkpoints:.1f} MB; journal {journal_mb(options.dir):.1f} MB")
+    print(f"checkpoints on disk (two are kept) {checkpoints:.1f} MB; journal {files_mb(options.dir, JOURNAL_TOPIC):.1f} MB")
     for name, answers in [("/v1/account", whole), ("/v1/account?group=", one), ("/metrics", metrics)]:
         fastest = min(seconds for seconds, _ in answers)
         print(f"GET {name}: {fastest * 1000:.0f} ms, {len(answers[0][1]) / 1e6:.2f} MB")
     print(f"balanced: {report['balanced']}")
-
-
-def journal_mb(directory):
-    """The journal's topic has an identity of its own."""
-    return files_mb(directory, "74616c6c-796d-8100-8000-6a6f75726e6c")
 
 
 def main():
