@@ -7,12 +7,14 @@ mod epochs;
 mod outcome;
 mod partition;
 mod producers;
+mod turned;
 
 pub use command::{DataCommand, LogStartReason, MoveLogStart, OpenPartition, Produce};
 pub use epochs::{EpochEnd, EpochList, EpochMismatch, UNKNOWN_EPOCH, UNKNOWN_OFFSET, check_epoch};
 pub use outcome::{DataOutcome, LogStartMoved, MoveLogStartError, ProduceRefusal, Produced};
 pub use partition::Partition;
 pub use producers::{PRODUCERS_MAX, ProducerDescription, Producers, WINDOW_BATCHES};
+pub use turned::{Batches, TurnedAway};
 
 use std::collections::BTreeSet;
 
@@ -26,14 +28,16 @@ use crate::codec::{DecodeError, Parts, Reader};
 use crate::group::{GroupCommand, GroupOutcome, Groups};
 use crate::hash::IdMap;
 
-/// 1 had no accounts, no journal and no count of appended records.
-const STATE_VERSION: u8 = 2;
+/// 1 had no accounts, no journal and no count of appended records; 2 did not count what was turned away.
+const STATE_VERSION: u8 = 3;
 
 /// The durable state of one data group.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct DataGroup {
     applied: LogIndex,
     term: Term,
+    /// What was turned away counts from behind this: above 0, an older release wrote a checkpoint there.
+    counted_from: LogIndex,
     partitions: IdMap<TopicPartition, Partition>,
     groups: Groups,
     accounts: Accounts,
@@ -198,11 +202,23 @@ impl DataGroup {
         self.term
     }
 
+    /// The log index behind which batches that are not stored are counted: a state that an older release wrote has no counts.
+    pub fn counted_from(&self) -> LogIndex {
+        self.counted_from
+    }
+
+    /// Forgets what was turned away so far, as a checkpoint of an older release at the newest index does.
+    pub fn count_from_here(&mut self) {
+        self.counted_from = self.applied;
+        self.partitions.values_mut().for_each(Partition::count_anew);
+    }
+
     /// Appends the whole state to `out`. The same state gives the same bytes.
     pub fn encode(&self, out: &mut Parts) {
         out.put_u8(STATE_VERSION);
         out.put_u64(self.applied.0);
         out.put_u64(self.term.0);
+        out.put_u64(self.counted_from.0);
         out.put_length(self.partitions.len());
         let mut sorted: Vec<_> = self.partitions.iter().collect();
         sorted.sort_unstable_by_key(|(tp, _)| **tp);
@@ -221,6 +237,8 @@ impl DataGroup {
         let version = reader.version("a data group's state", STATE_VERSION)?;
         let applied = LogIndex(reader.u64("the applied index")?);
         let term = Term(reader.u64("the applied term")?);
+        let counted_from =
+            if version < 3 { applied } else { LogIndex(reader.u64("the index that counts begin behind")?) };
         let count = reader.count("partitions", 23)?;
         let mut partitions = IdMap::default();
         partitions.reserve(count);
@@ -230,11 +248,11 @@ impl DataGroup {
         }
         let groups = Groups::decode(bytes)?;
         if version < 2 {
-            return Ok(DataGroup { applied, term, partitions, groups, ..DataGroup::default() });
+            return Ok(DataGroup { applied, term, counted_from, partitions, groups, ..DataGroup::default() });
         }
         let accounts = Accounts::decode(bytes)?;
         let mut reader = Reader::new(bytes);
         let journal = reader.option("the journal", |reader| Partition::decode(reader, version))?;
-        Ok(DataGroup { applied, term, partitions, groups, accounts, journal })
+        Ok(DataGroup { applied, term, counted_from, partitions, groups, accounts, journal })
     }
 }

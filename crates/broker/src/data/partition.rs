@@ -7,6 +7,7 @@ use super::command::Produce;
 use super::epochs::{EpochEnd, EpochList};
 use super::outcome::{LogStartMoved, MoveLogStartError, ProduceRefusal, Produced};
 use super::producers::{Producers, Sequencing};
+use super::turned::TurnedAway;
 use crate::account::Ledger;
 use crate::codec::{DecodeError, Parts, Reader};
 
@@ -21,6 +22,7 @@ pub struct Partition {
     producers: Producers,
     /// Records ever appended, counted by the appends and not taken from the offsets: the left side of the accounts.
     appended: u64,
+    turned_away: TurnedAway,
 }
 
 impl Partition {
@@ -33,6 +35,7 @@ impl Partition {
             epochs: EpochList::default(),
             producers: Producers::default(),
             appended: 0,
+            turned_away: TurnedAway::default(),
         }
     }
 
@@ -68,12 +71,26 @@ impl Partition {
         &self.producers
     }
 
+    /// What came and was not stored.
+    pub fn turned_away(&self) -> &TurnedAway {
+        &self.turned_away
+    }
+
+    pub(super) fn count_anew(&mut self) {
+        self.turned_away = TurnedAway::default();
+    }
+
     pub(super) fn produce(&mut self, produce: &Produce, term: Term) -> Result<Produced, ProduceRefusal> {
         let header = &produce.header;
         if header.has_producer() {
-            match self.producers.check(header)? {
-                Sequencing::Next => self.producers.note(header, self.log_end, produce.now),
-                Sequencing::Duplicate { base_offset, timestamp } => {
+            match self.producers.check(header) {
+                Ok(Sequencing::Next) => self.producers.note(header, self.log_end, produce.now),
+                Err(refusal) => {
+                    self.turned_away.refused(header, &refusal);
+                    return Err(refusal);
+                }
+                Ok(Sequencing::Duplicate { base_offset, timestamp }) => {
+                    self.turned_away.duplicate(header);
                     return Ok(Produced::Duplicate { base_offset, timestamp, log_start: self.log_start });
                 }
             }
@@ -122,9 +139,11 @@ impl Partition {
         self.epochs.encode(out);
         self.producers.encode(out);
         out.put_u64(self.appended);
+        self.turned_away.encode(out);
     }
 
-    /// As a data state of this version has it. Before version 2 nobody counted appends; each offset was one record.
+    /// As a data state of this version has it. Before version 2 nobody counted appends; each offset was one record. Before version 3
+    /// nobody counted what was turned away.
     pub(super) fn decode(reader: &mut Reader<'_>, version: u8) -> Result<Partition, DecodeError> {
         let log_start = Offset(reader.i64("a log start")?);
         let mut log_end = Offset(reader.i64("a log end")?);
@@ -140,6 +159,16 @@ impl Partition {
         let producers = Producers::decode(reader)?;
         let appended =
             if version < 2 { log_end.0 as u64 } else { reader.u64("a partition's appended records")? };
-        Ok(Partition { log_start, log_end, opened_epoch, opened_term, epochs, producers, appended })
+        let turned_away = if version < 3 { TurnedAway::default() } else { TurnedAway::decode(reader)? };
+        Ok(Partition {
+            log_start,
+            log_end,
+            opened_epoch,
+            opened_term,
+            epochs,
+            producers,
+            appended,
+            turned_away,
+        })
     }
 }

@@ -3,8 +3,8 @@
 use bytes::Bytes;
 use proptest::prelude::*;
 use tallymq_broker::data::{
-    DataCommand, DataGroup, DataOutcome, EpochEnd, LogStartMoved, LogStartReason, MoveLogStart,
-    MoveLogStartError, OpenPartition, Produce, ProduceRefusal, Produced,
+    Batches, DataCommand, DataGroup, DataOutcome, EpochEnd, LogStartMoved, LogStartReason, MoveLogStart,
+    MoveLogStartError, OpenPartition, Produce, ProduceRefusal, Produced, TurnedAway,
 };
 use tallymq_broker::group::durable::{CommitPosition, Fence};
 use tallymq_broker::group::{GroupCommand, GroupOutcome};
@@ -257,7 +257,7 @@ fn another_format_version_is_refused_by_name() {
     let mut newer = encoded(&DataGroup::new()).to_vec();
     newer[0] = 9;
     let error = DataGroup::decode(&mut Bytes::from(newer)).unwrap_err().to_string();
-    assert_eq!(error, "a data group's state has format version 9, this build knows up to 2");
+    assert_eq!(error, "a data group's state has format version 9, this build knows up to 3");
 }
 
 #[test]
@@ -285,4 +285,68 @@ fn group_commands_are_answered_by_the_groups() {
     let outcome = group.apply(at(1, 1), &DataCommand::Group(created));
     assert!(matches!(outcome, DataOutcome::Group(GroupOutcome::Changed(Some(_)))), "{outcome:?}");
     assert_eq!(group.groups().len(), 1);
+}
+
+#[test]
+fn what_is_not_stored_is_counted_by_why_and_a_checkpoint_keeps_it() {
+    let mut group = DataGroup::new();
+    group.apply(at(1, 1), &open(0, 0));
+    group.apply(at(2, 1), &open(1, 0));
+    let sent = [
+        (0, 0, 2), // stored
+        (0, 0, 2), // the same again
+        (0, 2, 3), // stored
+        (0, 2, 3), // the same again
+        (0, 9, 4), // others are missing before it
+        (1, 0, 1), // stored, by its successor
+        (0, 5, 5), // fenced
+        (0, 5, 1), // fenced
+    ];
+    for (index, (epoch, sequence, count)) in sent.into_iter().enumerate() {
+        group.apply(at(index as u64 + 3, 1), &produce(0, &Draft::of_producer(7, epoch, sequence, count)));
+    }
+    let expected = TurnedAway {
+        duplicates: Batches { batches: 2, records: 5 },
+        out_of_order: Batches { batches: 1, records: 4 },
+        fenced: Batches { batches: 2, records: 6 },
+    };
+    let counts = |group: &DataGroup, partition| *group.partition(tp(1, partition)).unwrap().turned_away();
+    assert_eq!((counts(&group, 0), counts(&group, 1)), (expected, TurnedAway::default()));
+    let mut restored = DataGroup::decode(&mut encoded(&group)).unwrap();
+    assert_eq!((counts(&restored, 0), restored.counted_from()), (expected, LogIndex(0)));
+    restored.apply(at(20, 1), &produce(0, &Draft::of_producer(7, 1, 0, 1)));
+    assert_eq!(counts(&restored, 0).duplicates, Batches { batches: 3, records: 6 });
+    restored.count_from_here();
+    assert_eq!((counts(&restored, 0), restored.counted_from()), (TurnedAway::default(), LogIndex(20)));
+}
+
+/// A state as version 2 had it: without the index from which on is counted, and without the counts.
+fn as_version_2(group: &DataGroup) -> Bytes {
+    let mut state = encoded(group).to_vec();
+    state[0] = 2;
+    state.drain(17..25);
+    // One partition, then empty groups and accounts, whose bytes a group without partitions has too.
+    let mut empty = DataGroup::new();
+    empty.apply(at(group.applied().0, group.term().0), &DataCommand::ExpireProducers { idle_before: NOW });
+    let mut none = Parts::new();
+    none.put_length(0);
+    let behind = encoded(&empty).len() - (1 + 8 + 8 + 8 + none.len());
+    let counts = state.len() - behind - 1;
+    state.remove(counts);
+    state.into()
+}
+
+#[test]
+fn a_state_without_counts_is_read_and_counts_from_there_on() {
+    let mut group = DataGroup::new();
+    group.apply(at(1, 1), &open(0, 0));
+    group.apply(at(2, 1), &produce(0, &Draft::of_producer(7, 0, 0, 2)));
+    let mut old = as_version_2(&group);
+    let mut read = DataGroup::decode(&mut old).unwrap();
+    assert!(old.is_empty());
+    assert_eq!(read.counted_from(), LogIndex(2));
+    group.count_from_here();
+    assert_eq!(read, group);
+    read.apply(at(3, 1), &produce(0, &Draft::of_producer(7, 0, 0, 2)));
+    assert_eq!(read.partition(tp(1, 0)).unwrap().turned_away().duplicates.batches, 1);
 }

@@ -28,6 +28,8 @@ pub trait Machine: Sized {
     fn apply(&mut self, at: ApplyContext, command: Bytes, place: &EntryPlace) -> Result<(), String>;
     /// The state in bytes: the same state gives the same.
     fn encoded(&self) -> Bytes;
+    /// Gives up, before it is compared, what the checkpoint that it has come to cannot have.
+    fn forget_as(&mut self, checkpoint: &Self);
     /// Takes over what only the checkpoint knows, where the states are the same.
     fn at_checkpoint(&mut self, checkpoint: Self);
 }
@@ -59,6 +61,8 @@ impl Machine for MetadataMachine {
         self.state.encode(&mut parts);
         parts.into_bytes()
     }
+
+    fn forget_as(&mut self, _: &Self) {}
 
     fn at_checkpoint(&mut self, _: Self) {}
 }
@@ -155,6 +159,13 @@ impl Machine for DataMachine {
         let mut parts = Parts::new();
         self.state.encode(&mut parts);
         parts.into_bytes()
+    }
+
+    fn forget_as(&mut self, checkpoint: &Self) {
+        // An older release wrote it, which did not count what was turned away.
+        if checkpoint.state.counted_from() == self.state.applied() {
+            self.state.count_from_here();
+        }
     }
 
     fn at_checkpoint(&mut self, checkpoint: Self) {

@@ -51,6 +51,7 @@ pub fn group<M: Machine>(disk: &dyn Disk, group: RaftGroup, log: &Log, report: &
         }
         applied = index;
         while let Some((checkpoint, state)) = states.next_if(|(checkpoint, _)| checkpoint.applied == index) {
+            machine.forget_as(&state);
             if state.encoded() != machine.encoded() {
                 let reason =
                     format!("the state is not what the log gives at entry {index} of Raft group {group}");

@@ -99,6 +99,30 @@ fn a_group_that_reads_all_has_a_balanced_account_and_no_alarm() {
 }
 
 #[test]
+fn what_was_not_stored_stands_below_the_groups() {
+    let dir = tempfile::tempdir().unwrap();
+    let broker = Broker::start(dir.path());
+    broker.ok(&["topic", "create", "t", "-p", "1", "--set", "max.message.bytes=200"]);
+    let large = "v".repeat(1000);
+    let refused = broker.run_with_input(&["produce", "t", "-q"], large.as_bytes());
+    assert_ne!(code(&refused), 0, "{}", stdout(&refused));
+    let report = json_lines(&broker.books(&["account", "--json"])).remove(0);
+    openapi::check("get", "/v1/account", &report);
+    let row = &report["not_stored"][0];
+    let refused = row["refused_since_start"].as_u64().unwrap();
+    assert!(
+        refused > 0 && row["topic"] == json!("t") && row["duplicates"]["batches"] == json!(0),
+        "{report}"
+    );
+    assert_eq!(row["partitions"][0]["refused_since_start"], json!(refused), "{report}");
+    let shown = stdout(&broker.books(&["account"]));
+    assert!(shown.starts_with("no account") && shown.contains("that were not stored:"), "{shown}");
+    let line =
+        format!(r#"tallymq_account_not_stored_batches{{topic="t",why="refused_since_start"}} {refused}"#);
+    assert!(broker.metrics().contains(&line), "{}", broker.metrics());
+}
+
+#[test]
 fn a_position_set_past_unread_records_is_a_loss_with_names() {
     let dir = tempfile::tempdir().unwrap();
     let broker = Broker::start(dir.path());

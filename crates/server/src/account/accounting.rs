@@ -13,7 +13,9 @@ use parking_lot::Mutex;
 use tallymq_model::{RaftGroup, Timestamp, TopicPartition};
 use tokio::sync::Notify;
 
-use super::{connections::Connections, damage::Told, former::Moment, marks::Marks, owners::Owners};
+use super::{
+    connections::Connections, damage::Told, former::Moment, marks::Marks, owners::Owners, refused::Refused,
+};
 
 /// What the node knows about deliveries beside its logs.
 pub struct Accounting {
@@ -23,6 +25,8 @@ pub struct Accounting {
     pub(super) connections: Connections,
     pub(super) data: BTreeMap<RaftGroup, Arc<DataMarks>>,
     pub(super) damage: Told,
+    /// Batches that were never decided about in the log; also counted if accounts are off.
+    pub refused: Refused,
     /// Answers that were handed over or have left.
     responses: AtomicU64,
 }
@@ -56,6 +60,7 @@ impl Accounting {
             connections: Connections::default(),
             data: groups.map(|group| (group, Arc::default())).collect(),
             damage: Told::default(),
+            refused: Refused::default(),
             responses: AtomicU64::new(0),
         }
     }

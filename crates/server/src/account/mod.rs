@@ -28,6 +28,7 @@ mod pace;
 mod reads;
 mod ready;
 mod receipts;
+mod refused;
 mod rivals;
 pub mod stored;
 

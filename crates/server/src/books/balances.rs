@@ -9,6 +9,7 @@ use tallymq_broker::group::GroupId;
 use tallymq_model::{RaftGroup, TopicId, TopicPartition};
 
 use super::class_name::{Classes, class_name};
+use super::not_stored::{TopicNotStored, not_stored};
 use crate::node::Node;
 
 /// Accounts that are read under one lock.
@@ -46,6 +47,8 @@ pub struct AccountsReport {
     pub alarms: u64,
     /// How much of the journals is kept.
     pub journals: Vec<JournalBounds>,
+    /// What producers sent and was not stored, by topic; not if one group was asked for.
+    pub not_stored: Vec<TopicNotStored>,
 }
 
 /// One group's account of one topic.
@@ -169,6 +172,7 @@ pub fn accounts(node: &Node, filter: &AccountFilter) -> AccountsReport {
         unopened: 0,
         alarms: 0,
         journals: Vec::new(),
+        not_stored: Vec::new(),
     };
     let mut keys = keys(node, filter, &mut report);
     keys.sort_unstable();
@@ -185,6 +189,14 @@ pub fn accounts(node: &Node, filter: &AccountFilter) -> AccountsReport {
     }
     report.accounts = rows.into_values().collect();
     report.balanced = report.accounts.iter().all(|row| row.balanced);
+    if filter.group.is_none() {
+        let wanted = filter.topic.as_deref().map(|name| node.topic(name).map(|topic| topic.id));
+        report.not_stored = not_stored(node, |topic| wanted.is_none_or(|wanted| wanted == Some(topic)));
+        for row in &mut report.not_stored {
+            report.more |= row.partitions.len() > filter.partitions_max;
+            row.partitions.truncate(filter.partitions_max);
+        }
+    }
     report
 }
 

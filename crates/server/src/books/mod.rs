@@ -4,6 +4,7 @@
 mod alarms;
 mod balances;
 mod class_name;
+mod not_stored;
 mod opening;
 mod summary;
 pub mod trace;
@@ -11,6 +12,7 @@ pub mod trace;
 pub use alarms::{AlarmFilter, AlarmId, AlarmIdError, AlarmRow, AlarmsReport, acknowledge, alarms};
 pub use balances::{AccountFilter, AccountsReport, GroupTopic, PartitionAccount, accounts};
 pub use class_name::{Classes, class_name};
+pub use not_stored::{NotStored, PartitionNotStored, ShownBatches, TopicNotStored};
 pub use opening::{OpenError, Opening, open};
 pub(crate) use summary::summary;
 pub use summary::{AccountSummary, GroupTopicRecords};

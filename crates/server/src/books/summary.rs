@@ -7,6 +7,7 @@ use tallymq_broker::account::{Class, Counts};
 use tallymq_broker::group::GroupId;
 use tallymq_model::{TopicId, TopicPartition};
 
+use super::not_stored::{NotStored, not_stored};
 use crate::node::Node;
 
 /// The records of one group and topic.
@@ -35,6 +36,8 @@ pub struct AccountSummary {
     pub alarms: u64,
     /// Accounts that did not open because there are too many.
     pub unopened: u64,
+    /// What producers sent and was not stored, by topic.
+    pub not_stored: Vec<(String, NotStored)>,
 }
 
 impl GroupTopicRecords {
@@ -46,7 +49,8 @@ impl GroupTopicRecords {
 
 /// Reads it.
 pub(crate) fn summary(node: &Node) -> AccountSummary {
-    let mut summary = AccountSummary::default();
+    let not_stored = not_stored(node, |_| true).into_iter().map(|row| (row.topic, row.counts)).collect();
+    let mut summary = AccountSummary { not_stored, ..AccountSummary::default() };
     let mut by_id: BTreeMap<(GroupId, TopicId), (u64, Counts, u64)> = BTreeMap::new();
     for handle in node.data_groups() {
         let partitions: Vec<TopicPartition> = {

@@ -121,13 +121,16 @@ async fn submit(
         walk_records: true,
     };
     let records = data.records.map(Records::into_contiguous).unwrap_or_default();
-    let Admitted { header, batch } = admit(records, &rules, now).map_err(|error| admit_refusal(&error))?;
+    let tp = TopicPartition { topic: topic.id, partition };
+    let Admitted { header, batch } = admit(records, &rules, now).map_err(|error| {
+        node.accounting.refused.count(tp);
+        admit_refusal(&error)
+    })?;
     let append_time = match settings.timestamp_type {
         TimestampType::LogAppendTime => now,
         TimestampType::CreateTime => Timestamp(-1),
     };
     let size = Size { records: i64::from(header.record_count), bytes: batch.len() };
-    let tp = TopicPartition { topic: topic.id, partition };
     let command = DataCommand::Produce(Produce { tp, header, batch, now });
     node.takes_to_disk(size.bytes);
     node.wait_for_room().await;

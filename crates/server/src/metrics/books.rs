@@ -23,10 +23,18 @@ struct AccountLabel {
     topic: String,
 }
 
+/// Why batches of a topic were not stored.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct WhyLabel {
+    topic: String,
+    why: &'static str,
+}
+
 pub(super) struct BookMetrics {
     records: Family<ClassLabel, Gauge>,
     stored: Family<AccountLabel, Gauge>,
     handled: Family<AccountLabel, Gauge>,
+    not_stored: Family<WhyLabel, Gauge>,
     unbalanced: Gauge,
     alarms: Gauge,
     unopened: Gauge,
@@ -43,6 +51,9 @@ impl BookMetrics {
         let handled = Family::default();
         let about = "Records whose handler sent a receipt, since a group's accounts of a topic opened";
         registry.register("account_handled", about, handled.clone());
+        let not_stored = Family::default();
+        let about = "Batches of producers that were not stored, by why; refused_since_start since the start, the others for ever";
+        registry.register("account_not_stored_batches", about, not_stored.clone());
         let mut gauge = |name: &str, about: &str| {
             let gauge = Gauge::default();
             registry.register(name, about, gauge.clone());
@@ -52,6 +63,7 @@ impl BookMetrics {
             records,
             stored,
             handled,
+            not_stored,
             unbalanced: gauge(
                 "account_unbalanced",
                 "Accounts whose classes do not add up to what was stored",
@@ -68,6 +80,13 @@ impl BookMetrics {
         self.records.clear();
         self.stored.clear();
         self.handled.clear();
+        self.not_stored.clear();
+        for (topic, counts) in &summary.not_stored {
+            for (why, batches) in counts.by_why().into_iter().filter(|(_, batches)| *batches > 0) {
+                let label = WhyLabel { topic: topic.clone(), why };
+                self.not_stored.get_or_create(&label).set(batches as i64);
+            }
+        }
         for account in &summary.records {
             let (group, topic) = (account.group.clone(), account.topic.clone());
             let label = AccountLabel { group, topic };

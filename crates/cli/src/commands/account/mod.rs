@@ -1,5 +1,6 @@
 //! `tallymq account`: what became of every record, group by group; and opening accounts by hand.
 
+pub mod not_stored;
 pub mod report;
 pub mod show;
 

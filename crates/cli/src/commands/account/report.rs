@@ -13,6 +13,42 @@ pub struct Report {
     pub more: bool,
     pub unopened: u64,
     pub alarms: u64,
+    /// What producers sent and was not stored. A broker of an older release does not say it.
+    #[serde(default)]
+    pub not_stored: Vec<TopicNotStored>,
+}
+
+/// What of a topic was not stored.
+#[derive(Debug, Deserialize)]
+pub struct TopicNotStored {
+    pub topic: String,
+    #[serde(flatten)]
+    pub counts: NotStored,
+    pub partitions: Vec<PartitionNotStored>,
+}
+
+/// What of a partition was not stored.
+#[derive(Debug, Deserialize)]
+pub struct PartitionNotStored {
+    pub partition: i32,
+    #[serde(flatten)]
+    pub counts: NotStored,
+}
+
+/// By why.
+#[derive(Debug, Deserialize)]
+pub struct NotStored {
+    pub duplicates: Batches,
+    pub fenced: Batches,
+    pub out_of_order: Batches,
+    pub refused_since_start: u64,
+}
+
+/// So many.
+#[derive(Debug, Deserialize)]
+pub struct Batches {
+    pub batches: u64,
+    pub records: u64,
 }
 
 impl Report {

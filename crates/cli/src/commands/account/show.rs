@@ -5,6 +5,7 @@ use comfy_table::{Cell, CellAlignment, Color, Table};
 use tallymq_broker::account::Class;
 use tallymq_server::books::class_name;
 
+use super::not_stored;
 use super::report::{Classes, GroupTopic, Interval, Partition, Report};
 use crate::output;
 
@@ -31,6 +32,7 @@ pub fn text(report: &Report, style: Style) -> String {
             "no account: one opens when a group takes its first position, or with `tallymq account open`"
                 .to_owned(),
         );
+        lines.extend(not_stored::lines(&report.not_stored, style.partitions));
         return lines.join("\n");
     }
     let classes = shown(report);
@@ -41,6 +43,7 @@ pub fn text(report: &Report, style: Style) -> String {
     lines.extend(named(report, "losses", style, |class| class.is_loss()));
     lines.extend(named(report, "not losses, and worth knowing", style, |class| !class.is_loss()));
     lines.extend(remarks(report));
+    lines.extend(not_stored::lines(&report.not_stored, style.partitions));
     lines.join("\n")
 }
 
