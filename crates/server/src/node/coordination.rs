@@ -42,9 +42,30 @@ struct Ask {
 #[derive(Clone)]
 pub struct CoordinatorHandle {
     queue: mpsc::Sender<Ask>,
+    fragile: Fragile,
+}
+
+/// Breaks a coordinator on purpose, so that tests see what follows; nothing in release builds.
+#[derive(Clone, Default)]
+struct Fragile {
+    #[cfg(debug_assertions)]
+    breaks: Arc<std::sync::atomic::AtomicBool>,
+}
+
+impl Fragile {
+    fn check(&self) {
+        #[cfg(debug_assertions)]
+        assert!(!self.breaks.swap(false, std::sync::atomic::Ordering::AcqRel), "broken by a test");
+    }
 }
 
 impl CoordinatorHandle {
+    /// The next request panics the coordinator, as a bug in it would. Debug builds only, which are the tests'.
+    #[cfg(debug_assertions)]
+    pub fn break_at_next_request(&self) {
+        self.fragile.breaks.store(true, std::sync::atomic::Ordering::Release);
+    }
+
     /// Asks, and waits for the answer; a join waits for its whole rebalance.
     pub async fn ask(&self, request: Request) -> Response {
         let refused = Response::refuse(&request, GroupError::NotCoordinator);
@@ -64,16 +85,16 @@ pub(super) fn spawn(
     stop: watch::Receiver<bool>,
 ) -> CoordinatorHandle {
     let (queue, asks) = mpsc::channel(QUEUE_MAX);
-    tokio::spawn(coordinate(group, view, around, asks, stop));
-    CoordinatorHandle { queue }
+    let fragile = Fragile::default();
+    tokio::spawn(coordinate((group, view, around), fragile.clone(), asks, stop));
+    CoordinatorHandle { queue, fragile }
 }
 
 /// Coordinates until `stop`. What a coordinator knows it has from the log: after a panic the next one takes over, as another
 /// node's would, and who waited for an answer is told to look for the coordinator again.
 async fn coordinate(
-    group: Group<DataMachine>,
-    view: Arc<DataView>,
-    around: Arc<Surroundings>,
+    (group, view, around): (Group<DataMachine>, Arc<DataView>, Arc<Surroundings>),
+    fragile: Fragile,
     mut asks: mpsc::Receiver<Ask>,
     mut stop: watch::Receiver<bool>,
 ) {
@@ -90,6 +111,7 @@ async fn coordinate(
             configured: None,
             overridden: BTreeSet::new(),
             proposed: &mut proposed,
+            fragile: fragile.clone(),
         };
         let Err(why) = caught(task.run(&mut asks, &mut stop)).await else { return };
         tracing::error!(why, "a coordinator of consumer groups panicked; the next one takes over");
@@ -117,6 +139,7 @@ struct Task<'a> {
     overridden: BTreeSet<GroupId>,
     /// Outlives the task.
     proposed: &'a mut Proposed,
+    fragile: Fragile,
 }
 
 impl Task<'_> {
@@ -190,6 +213,7 @@ impl Task<'_> {
     }
 
     fn ask(&mut self, ask: Ask) {
+        self.fragile.check();
         self.last_token += 1;
         let token = Token(self.last_token);
         self.waiting.insert(token, ask.answer);

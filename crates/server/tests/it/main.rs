@@ -6,10 +6,13 @@
 
 mod account_doubts;
 mod account_moves;
+mod account_not_stored;
 mod accounts;
 mod client;
 mod consumers;
 mod consuming;
+#[cfg(debug_assertions)]
+mod coordinating;
 mod damage;
 mod disks;
 mod groups;
