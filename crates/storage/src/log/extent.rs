@@ -15,7 +15,7 @@ const PROBES_MAX: usize = 256;
 
 /// Offsets that damage took.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Unreadable {
+pub struct DamageExtent {
     /// The first one.
     pub from: Offset,
     /// The one behind the last.
@@ -25,7 +25,7 @@ pub struct Unreadable {
 }
 
 /// See [`PartitionLog::unreadable_around`].
-pub(super) fn around(log: &PartitionLog, at: Offset) -> Option<Unreadable> {
+pub(super) fn around(log: &PartitionLog, at: Offset) -> Option<DamageExtent> {
     let (log_start, log_end) = log.bounds();
     let damage = |offset: i64| match log.read(Offset(offset), 1, true) {
         Err(ReadError::Corrupt(damage)) => Some(damage),
@@ -34,7 +34,7 @@ pub(super) fn around(log: &PartitionLog, at: Offset) -> Option<Unreadable> {
     let found = damage(at.0)?;
     let place = |offset: i64| damage(offset).map(|damage| (damage.file, damage.position));
     let (from, to) = unreadable(at.0, (log_start.0, log_end.0), place);
-    Some(Unreadable { from: Offset(from), to: Offset(to), damage: found })
+    Some(DamageExtent { from: Offset(from), to: Offset(to), damage: found })
 }
 
 /// The stretch around `at` where every offset has a damaged place. Offsets that one place hides follow each other: a read comes to

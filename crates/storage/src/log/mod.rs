@@ -37,7 +37,7 @@ mod writer;
 
 pub use epochs::EpochStart;
 pub use error::{AppendError, Damage, FlushError, ReadError, WriteFailed};
-pub use extent::Unreadable;
+pub use extent::DamageExtent;
 pub use options::{LogOptions, PartitionOptions};
 pub use partition::{FetchedBatches, FoundBatch, PartitionLog};
 pub use position::{LogPosition, PositionError, SegmentPosition};

@@ -12,7 +12,7 @@ use tallymq_model::{BatchHeader, LeaderEpoch, Offset, Timestamp, TopicPartition}
 
 use super::{
     error::{AppendError, ReadError},
-    extent::Unreadable,
+    extent::DamageExtent,
     options::PartitionOptions,
     position::LogPosition,
     range::BatchRange,
@@ -116,7 +116,7 @@ impl PartitionLog {
 
     /// The offsets around `at` that damage took, each of which a read answers with [`ReadError::Corrupt`]; None if `at` can be read.
     /// Costs some hundred reads at most: for whoever came upon damage, and not for each who fetches there.
-    pub fn unreadable_around(&self, at: Offset) -> Option<Unreadable> {
+    pub fn unreadable_around(&self, at: Offset) -> Option<DamageExtent> {
         super::extent::around(self, at)
     }
 
