@@ -155,16 +155,23 @@ fn what_makes_no_sense_or_is_not_there_is_said() {
     let dir = tempfile::tempdir().unwrap();
     let broker = Broker::start(dir.path());
     clinic(&broker);
+    assert_eq!(code(&broker.run_with_input(&["produce", "orders", "-q"], b"zero\n")), 0);
     for (arguments, expected, said) in [
         (&["dlq", "show", LETTERS, "--offset", "17"][..], 2, "--offset: 17 is not PARTITION:OFFSET"),
         (&["dlq", "show", LETTERS, "--offset", "0:17"], 1, "no dead letter at 0:17"),
         (&["dlq", "redrive", "no.such.dead", "--execute"], 1, "no.such.dead does not exist"),
         (&["dlq", "purge", LETTERS, "--below", "0:1", "--cause", "x"], 2, "cannot be used with"),
+        (&["dlq", "purge", "orders", "--execute"], 2, "orders is no dead-letter topic"),
+        (&["dlq", "purge", "orders", "--below", "0:1", "--execute"], 2, "orders is no dead-letter topic"),
+        (&["dlq", "redrive", "orders", "--to", "copy", "--execute"], 2, "orders is no dead-letter topic"),
     ] {
         let output = broker.run(arguments);
         assert_eq!(code(&output), expected, "{arguments:?}: {}", stderr(&output));
         assert!(stderr(&output).contains(said), "{arguments:?}: {}", stderr(&output));
     }
+    assert_eq!(values(&broker, "orders"), ["zero"], "records that nobody gave up on stay");
+    let other = broker.ok(&["dlq", "show", LETTERS, "--offset", "0:1", "--cause", "card refused"]);
+    assert_eq!(stdout(&other), "", "it is there, and is not like that");
     let plain = ["produce", LETTERS, "-q", "-p", "0"];
     assert_eq!(code(&broker.run_with_input(&plain, b"a record of somebody else\n")), 0);
     let lost = broker.run(&["dlq", "redrive", LETTERS, "--execute"]);

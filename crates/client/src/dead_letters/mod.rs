@@ -119,6 +119,11 @@ impl DeadLetters {
         DeadLetters { cluster, topic: topic.into() }
     }
 
+    /// Whether a topic is called like those of dead letters: `….dead`.
+    pub fn is_name_of(topic: &str) -> bool {
+        topic.ends_with(".dead")
+    }
+
     /// The cluster's topics that are called like those of dead letters: `….dead`.
     ///
     /// # Errors

@@ -13,7 +13,7 @@ use rdkafka::{
     error::KafkaError,
 };
 
-use super::{DeadLetter, DeadLetterError, Letters};
+use super::{DeadLetter, DeadLetterError, DeadLetters, Letters};
 use crate::{cluster::Cluster, consumer::Received, headers, sequence::Ranges};
 
 const METADATA_TIME_MAX: Duration = Duration::from_secs(10);
@@ -74,7 +74,8 @@ pub(super) fn visit(
 pub(super) fn topics(cluster: &Cluster) -> Result<Vec<String>, DeadLetterError> {
     let metadata = client(cluster)?.fetch_metadata(None, METADATA_TIME_MAX)?;
     let names = metadata.topics().iter().filter(|topic| topic.error().is_none()).map(|topic| topic.name());
-    let mut names: Vec<String> = names.filter(|name| name.ends_with(".dead")).map(str::to_owned).collect();
+    let mut names: Vec<String> =
+        names.filter(|name| DeadLetters::is_name_of(name)).map(str::to_owned).collect();
     names.sort_unstable();
     Ok(names)
 }

@@ -27,6 +27,7 @@ pub async fn run(command: DlqCommand, json: bool) -> Result<(), Failure> {
         }
         DlqCommand::Redrive { topic, filter, to, execute, connection } => {
             let wanted = filter::Wanted::parse(&filter)?;
+            check_name(&topic)?;
             let letters = letters(&connection, "redrive", topic).await?;
             redrive::run(letters, wanted, &redrive::Redrive { to, execute }, json).await
         }
@@ -35,9 +36,18 @@ pub async fn run(command: DlqCommand, json: bool) -> Result<(), Failure> {
                 true => purge::What::Letters(filter::Wanted::parse(&filter)?),
                 false => purge::What::Below(filter::places(&below, "--below")?),
             };
+            check_name(&topic)?;
             purge::run(letters(&connection, "purge", topic).await?, what, execute, json).await
         }
     }
+}
+
+/// What is not called like a dead-letter topic is somebody's topic, whose records nobody gave up on.
+fn check_name(topic: &str) -> Result<(), Failure> {
+    if DeadLetters::is_name_of(topic) {
+        return Ok(());
+    }
+    Err(Failure::Usage(format!("{topic} is no dead-letter topic: the name of one ends with .dead")))
 }
 
 async fn letters(connection: &Connection, what: &str, topic: String) -> Result<DeadLetters, Failure> {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value, json};
 use tallymq_client::{DeadLetter, DeadLetters};
 
-use super::filter::{Wanted, check_missing, place_of};
+use super::filter::{Wanted, check_missing};
 use crate::{bytes_text, failure::Failure, output, time_text::rfc3339};
 
 /// What the SDK's own headers begin with; they are told as what they mean.
@@ -19,11 +19,10 @@ pub async fn run(letters: DeadLetters, wanted: Wanted, limit: u64, json: bool) -
         && let Some(letter) = stream.next().await
     {
         let letter = letter?;
-        if !wanted.takes(&letter) {
+        if !wanted.takes_and_notes(&letter, &mut found) {
             continue;
         }
         shown += 1;
-        found.insert(place_of(&letter));
         match json {
             true => output::print_json(&as_json(&letter))?,
             false => output::print_line(&text(&letter))?,
