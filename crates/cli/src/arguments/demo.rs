@@ -10,9 +10,10 @@ pub struct DemoArguments {
     /// How many orders.
     #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(100..=1_000_000))]
     pub orders: u64,
-    /// How often a service or the broker is killed with kill -9; at most one kill for 20 orders.
-    #[arg(long, default_value_t = 20)]
-    pub kills: u64,
+    /// How often a service or the broker is killed with kill -9; at most one kill for 20 orders. If not given 20, or as many as
+    /// the orders have room for.
+    #[arg(long)]
+    pub kills: Option<u64>,
     /// Plans the kills, cuts and repeats; the same seed plans the same. Random if not given.
     #[arg(long)]
     pub seed: Option<u64>,

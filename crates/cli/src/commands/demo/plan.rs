@@ -58,6 +58,8 @@ pub struct Step {
     pub action: Action,
 }
 
+/// How many kills there are if nobody says.
+pub const KILLS: u64 = 20;
 /// How many kills show every part's worth: one round's first three.
 pub const KILLS_WITHOUT_MIN: u64 = 4;
 /// Orders for each kill at least, so that there is work at the time.
