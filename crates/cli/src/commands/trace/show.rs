@@ -171,8 +171,10 @@ fn left(bytes: &Value) -> String {
 
 fn journal(journal: &Value) -> Vec<String> {
     let mut lines = Vec::new();
+    let is_damaged = items(&journal["unreadable"]).next().is_some();
     if journal["complete"].as_bool() != Some(true) {
-        lines.push("the journal was not read to its end: --seconds gives it more time".to_owned());
+        let remedy = if is_damaged { "" } else { ": --seconds gives it more time" };
+        lines.push(format!("the journal was not read to its end{remedy}"));
     }
     if journal["trimmed"].as_bool() == Some(true) {
         lines.push(
@@ -233,5 +235,16 @@ searched 1 partitions, 2 batches, 3 records, 4 bytes";
         let text = text(&trace);
         assert!(text.starts_with("not here: missing\n  t-0: before it sequence 4 at offset 40"), "{text}");
         assert!(text.contains("stopped at the limit") && text.contains("trimmed"), "{text}");
+        assert!(text.contains("not read to its end: --seconds"), "{text}");
+    }
+
+    #[test]
+    fn a_damaged_journal_is_not_called_slow() {
+        let damaged =
+            json!({ "events": 0, "complete": false, "trimmed": false, "unreadable": ["a.log is damaged"] });
+        assert_eq!(
+            journal(&damaged),
+            ["the journal was not read to its end", "UNREADABLE: a.log is damaged"]
+        );
     }
 }
