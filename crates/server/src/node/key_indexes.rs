@@ -15,11 +15,11 @@ use tallymq_model::{BatchHeader, Offset, RaftGroup, TopicPartition};
 use tallymq_storage::{
     disk::{Disk, schedule_behind_others},
     keys::{Build, BuildError, BuildStep, KeyIndexes, Unreadable, plan},
-    log::{PartitionLog, ReadError},
+    log::{DamageExtent, PartitionLog, ReadError},
 };
 use tokio::{
     sync::{Notify, oneshot},
-    time::{sleep, timeout},
+    time::{Instant, sleep, timeout},
 };
 
 use super::{Node, catchup::CatchupPace};
@@ -69,7 +69,7 @@ struct Job {
 /// What is remembered between two looks.
 #[derive(Default)]
 struct Seen {
-    /// Parts that cannot have an index, because the log is damaged there.
+    /// Offsets that no index can have: damage took them, or the part that they are in cannot be indexed.
     refused: HashMap<TopicPartition, Vec<(Offset, Offset)>>,
     /// Nothing was to be built up to here: an idle partition is not looked at again.
     done: HashMap<TopicPartition, Offset>,
@@ -101,14 +101,21 @@ pub(super) async fn keep(node: &Arc<Node>) {
         }
     };
     let mut seen = Seen::default();
+    let mut sweep_due = Instant::now();
     loop {
-        sweep(node).await;
-        while let Some(job) = next_job(node, &mut seen) {
-            if build(node, &builder, &job, &mut seen).await.is_err() {
-                sleep(FAILED_PAUSE).await;
-            }
+        let job = next_job(node, &mut seen);
+        // Retention goes on where there is always something to build, too.
+        if job.is_none() || sweep_due <= Instant::now() {
+            sweep(node).await;
+            sweep_due = Instant::now() + LOOK_INTERVAL;
         }
-        let _ = timeout(LOOK_INTERVAL, keys.wake.notified()).await;
+        let Some(job) = job else {
+            let _ = timeout(LOOK_INTERVAL, keys.wake.notified()).await;
+            continue;
+        };
+        if build(node, &builder, &job, &mut seen).await.is_err() {
+            sleep(FAILED_PAUSE).await;
+        }
     }
 }
 
@@ -182,7 +189,7 @@ struct DiskFailed;
 
 async fn build(node: &Arc<Node>, builder: &Builder, job: &Job, seen: &mut Seen) -> Result<(), DiskFailed> {
     let built = steps(node, builder, job).await;
-    match built {
+    let refused = match built {
         Ok(()) => return Ok(()),
         Err(BuildError::Io { .. }) if node.is_disk_nearly_full() => return Ok(()),
         Err(BuildError::Io { file, source }) => {
@@ -190,17 +197,34 @@ async fn build(node: &Arc<Node>, builder: &Builder, job: &Job, seen: &mut Seen) 
             return Err(DiskFailed);
         }
         // Nobody needs it any more.
-        Err(BuildError::Log { source: ReadError::Deleted | ReadError::OffsetOutOfRange { .. }, .. }) => {}
+        Err(BuildError::Log { source: ReadError::Deleted | ReadError::OffsetOutOfRange { .. }, .. }) => {
+            job.part
+        }
         Err(error) => {
             tracing::warn!(%error, partition = %job.tp, "a part of the log gets no index of keys: lookups read it");
-            if let BuildError::Log { at, source: ReadError::Corrupt(_) } = error {
-                node.found_damage(job.data, job.log.clone(), at);
+            match error {
+                BuildError::Log { at, source: ReadError::Corrupt(_) } => {
+                    node.found_damage(job.data, job.log.clone(), at);
+                    damaged(job, at).await
+                }
+                _ => job.part,
             }
         }
-    }
-    // Where retention came by, it is planned anew from the new log start.
-    seen.refused.entry(job.tp).or_default().push(job.part);
+    };
+    // What is around it is planned anew.
+    seen.refused.entry(job.tp).or_default().push(refused);
     Ok(())
+}
+
+/// What damage took of a part; all of it where that cannot be told.
+async fn damaged(job: &Job, at: Offset) -> (Offset, Offset) {
+    let log = job.log.clone();
+    let measured = tokio::task::spawn_blocking(move || log.unreadable_around(at)).await;
+    let taken = measured.ok().flatten().map(|DamageExtent { from, to, .. }| {
+        let (first, end) = job.part;
+        (from.max(first), to.min(end))
+    });
+    taken.filter(|(from, to)| from < to).unwrap_or(job.part)
 }
 
 async fn steps(node: &Node, builder: &Builder, job: &Job) -> Result<(), BuildError> {

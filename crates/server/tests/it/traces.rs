@@ -9,7 +9,7 @@ use tallymq_gateway::kafka::{
     messages::delete_topics::{DeleteTopicState, DeleteTopicsRequest},
     records::{BatchOptions, Compression, Record, build_batch},
 };
-use tallymq_model::{Offset, TopicPartition};
+use tallymq_model::{BatchHeader, Offset, TopicPartition};
 use tallymq_server::books::trace::{Question, Trace, TraceError, Wanted, trace};
 use tallymq_storage::disk::{Disk, OpenMode};
 
@@ -156,6 +156,65 @@ async fn a_damaged_index_hides_nothing_and_is_built_again() {
     until_indexed(&broker, |found| found.len() >= parts.len()).await;
     assert_eq!(offsets(&ask(&broker, &by_key("key 77")).await), [77]);
     broker.stop().await;
+}
+
+/// Takes a batch out of the middle of the second segment. Which offsets that were.
+fn cut_out(disk: &TestDisk, tp: TopicPartition) -> (Offset, Offset) {
+    let at = format!("topics/{}/{}", tp.topic, tp.partition);
+    let segments = disk.list(&at).unwrap();
+    let segment = segments.iter().filter(|entry| entry.name.ends_with(".log")).nth(1).unwrap();
+    let file = disk.open(&format!("{at}/{}", segment.name), OpenMode::Write).unwrap();
+    let mut bytes = vec![0; file.size_bytes().unwrap() as usize];
+    assert_eq!(file.read_at(&mut bytes, 0).unwrap(), bytes.len());
+    let mut places = Vec::new();
+    let mut position = 0;
+    while position < bytes.len() {
+        let header = BatchHeader::parse_prefix(&bytes[position..]).unwrap();
+        places.push((position, header));
+        position += header.size_bytes;
+    }
+    let (position, header) = places[places.len() / 2];
+    bytes.drain(position..position + header.size_bytes);
+    file.set_size(bytes.len() as u64).unwrap();
+    file.write_at(&[&bytes], 0).unwrap();
+    (header.base_offset, header.next_offset())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn damage_hides_only_what_it_took_with_indexes_and_without() {
+    let disk = TestDisk::new();
+    let broker = start_on(&disk, &[SMALL, ("key.index", "off")]).await;
+    filled(&broker).await;
+    let tp = partition(&broker);
+    broker.stop().await;
+    let lost = cut_out(&disk, tp);
+    let check = async |broker: &Broker| {
+        for wanted in ["again 0", "again 5", "key 1", "key 77", "key 238", "nobody"] {
+            let mut left = holding(wanted, 0);
+            left.retain(|offset| !(lost.0.0..lost.1.0).contains(offset));
+            assert_eq!(offsets(&ask(broker, &by_key(wanted)).await), left, "{wanted}");
+        }
+        let named = format!("offsets {} to {}: ", lost.0, lost.1.plus(-1));
+        let place = Question { partition: Some(0), ..question(Wanted::Place(lost.0)) };
+        let absent = ask(broker, &place).await.not_here.unwrap().why;
+        assert!(absent.contains(&named), "{absent}");
+        let absent = ask(broker, &by_key("nobody")).await;
+        assert!(absent.not_here.unwrap().why.ends_with("a part of the log cannot be read"));
+        assert_eq!(absent.searched.unreadable.len(), 1, "{:?}", absent.searched.unreadable);
+        assert!(absent.searched.unreadable[0].contains(&named), "{:?}", absent.searched.unreadable);
+        absent.searched.records
+    };
+    let off = start_on(&disk, &[SMALL, ("key.index", "off")]).await;
+    assert_eq!(check(&off).await, (BATCHES * RECORDS_PER_BATCH - (lost.1.0 - lost.0.0)) as u64);
+    off.stop().await;
+
+    let on = start_on(&disk, &[SMALL]).await;
+    let are_around = |parts: &[(Offset, Offset)]| {
+        parts.iter().any(|part| part.1 == lost.0) && parts.iter().any(|part| part.0 == lost.1)
+    };
+    until_indexed(&on, |parts| are_around(parts) && parts.len() >= 4).await;
+    assert!(check(&on).await < 200, "most was looked up");
+    on.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

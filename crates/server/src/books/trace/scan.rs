@@ -7,7 +7,7 @@ use bytes::{Bytes, BytesMut};
 use tallymq_gateway::kafka::records::{Record, SEARCHED_BYTES_MAX, for_each_key, read_records};
 use tallymq_model::{BatchHeader, Offset, TopicPartition};
 use tallymq_storage::keys::{KeyHash, KeyIndexes, Part};
-use tallymq_storage::log::{PartitionLog, ReadError};
+use tallymq_storage::log::{DamageExtent, PartitionLog, ReadError};
 
 use super::answer::{Neighbour, Searched};
 use super::matching::{Wanted, label};
@@ -73,16 +73,27 @@ impl Scan {
             match self.log.read(at, 1, true) {
                 Ok(fetched) if fetched.base == base => self.batches(joined(fetched.pieces), &mut scanned),
                 Ok(_) => {}
-                Err(error) => self.failed(at, &error, &mut scanned),
+                Err(error) => drop(self.failed(at, &error, &mut scanned)),
             }
         }
         scanned
     }
 
-    fn failed(&self, at: Offset, error: &ReadError, scanned: &mut Scanned) {
-        if !matches!(error, ReadError::OffsetOutOfRange { .. } | ReadError::Deleted) {
-            scanned.searched.unreadable.push(format!("{} from offset {at} on: {error}", self.tp));
-        }
+    /// Says what cannot be read, once. Where it can be read again, if that is known.
+    fn failed(&self, at: Offset, error: &ReadError, scanned: &mut Scanned) -> Option<Offset> {
+        let damaged = match error {
+            ReadError::OffsetOutOfRange { .. } | ReadError::Deleted => return None,
+            ReadError::Corrupt(_) => self.log.unreadable_around(at),
+            ReadError::Io { .. } => None,
+        };
+        let text = match &damaged {
+            Some(DamageExtent { from, to, damage }) => {
+                format!("{} offsets {from} to {}: {damage}", self.tp, to.plus(-1))
+            }
+            None => format!("{} from offset {at} on: {error}", self.tp),
+        };
+        scanned.searched.cannot_read(text);
+        damaged.map(|damaged| damaged.to)
     }
 
     fn read_all(&self) -> Scanned {
@@ -97,10 +108,11 @@ impl Scan {
                 }
                 // Retention came by.
                 Err(ReadError::OffsetOutOfRange { log_start, .. }) if log_start > at => at = log_start,
-                Err(error) => {
-                    self.failed(at, &error, &mut scanned);
-                    break;
-                }
+                Err(error) => match self.failed(at, &error, &mut scanned) {
+                    // Damage hides nothing but what it took.
+                    Some(behind) => at = behind,
+                    None => break,
+                },
             }
         }
         scanned
@@ -144,7 +156,7 @@ impl Scan {
             Ok(records) => records,
             Err(error) => {
                 let place = format!("{} the batch at offset {}", self.tp, header.base_offset);
-                return scanned.searched.unreadable.push(format!("{place}: {error}"));
+                return scanned.searched.cannot_read(format!("{place}: {error}"));
             }
         };
         for record in records {

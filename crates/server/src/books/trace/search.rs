@@ -21,6 +21,9 @@ use super::{Question, RECORDS_MAX, TraceError};
 use crate::config::KeyIndexing;
 use crate::node::Node;
 
+/// Places that cannot be read and are named, at most.
+const UNREADABLE_MAX: usize = 20;
+
 /// One partition that is searched.
 struct Walker {
     tp: TopicPartition,
@@ -300,8 +303,14 @@ impl Searched {
             (Some(one), Some(two)) => Some(one.min(two)),
             (one, two) => one.or(two),
         };
-        let room = 20_usize.saturating_sub(self.unreadable.len());
-        self.unreadable.extend(other.unreadable.iter().take(room).cloned());
+        other.unreadable.iter().cloned().for_each(|text| self.cannot_read(text));
+    }
+
+    /// Notes it once: one damage may be met several times.
+    pub(super) fn cannot_read(&mut self, text: String) {
+        if self.unreadable.len() < UNREADABLE_MAX && !self.unreadable.contains(&text) {
+            self.unreadable.push(text);
+        }
     }
 }
 
