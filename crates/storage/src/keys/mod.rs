@@ -9,8 +9,8 @@
 //! An index speaks of offsets below a durable checkpoint. What is there never changes, whatever crashes, so nothing needs to be synced and
 //! no segment's boundaries are remembered. One part lies in one segment; a segment that grows slowly has several.
 //!
-//! Architecture Invariant: never on the way of a produce or a fetch; only the one who builds creates and removes files here, in
-//! a directory of their own, so that the segment writer never meets them.
+//! Architecture Invariant: never on the way of a produce or a fetch; only the one who builds creates files here, and whoever finds one
+//! damaged removes it, in a directory of their own, so that the segment writer never meets them.
 
 mod build;
 mod check;
