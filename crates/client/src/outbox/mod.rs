@@ -53,7 +53,7 @@
 //! assert_eq!(outbox.progress().await?.pending, 1);
 //!
 //! let mut relay = outbox.relay(Printer);
-//! relay.round().await?; // a service calls relay.run(until)
+//! assert_eq!(relay.round().await?.sent, 1); // a service calls relay.run(until)
 //! assert_eq!(outbox.progress().await?.pending, 0);
 //! # Ok(()) }
 //! ```
