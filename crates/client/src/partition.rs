@@ -31,6 +31,12 @@ pub fn murmur2(data: &[u8]) -> u32 {
 }
 
 /// The partition of a key: `toPositive(murmur2(key)) % partitions`. `partitions` must be positive.
+///
+/// ```
+/// use tallymq_client::partition::partition_of_key;
+///
+/// assert_eq!(partition_of_key(b"foobar", 10), 6); // as the Java client has it
+/// ```
 pub fn partition_of_key(key: &[u8], partitions: i32) -> i32 {
     ((murmur2(key) & 0x7fff_ffff) % partitions.max(1) as u32) as i32
 }

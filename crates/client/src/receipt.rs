@@ -37,7 +37,20 @@ pub struct Receipt {
     pub at_ms: i64,
 }
 
-/// Takes receipts. Called after the handler returned and before the position is committed; it must not block.
+/// Takes receipts.
+///
+/// ```
+/// use tallymq_client::{Receipt, ReceiptSink};
+///
+/// struct Audit(std::sync::mpsc::Sender<Receipt>);
+/// impl ReceiptSink for Audit {
+///     fn handled(&self, receipt: Receipt) {
+///         drop(self.0.send(receipt)); // whoever writes them down waits elsewhere
+///     }
+/// }
+/// ```
+///
+/// Called after the handler returned and before the position is committed; it must not block.
 pub trait ReceiptSink: Send + Sync + 'static {
     /// One receipt.
     fn handled(&self, receipt: Receipt);

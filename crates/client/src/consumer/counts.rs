@@ -23,6 +23,8 @@ pub struct ConsumerCounts {
     pub commits_failed: u64,
     /// How often a partition's log had lost its end: offsets that were read before hold other records now, which are handled.
     pub truncations: u64,
+    /// Errors while reading, after which reading is tried again: a broker that is away, a topic that is missing, damage to the log.
+    pub read_errors: u64,
     /// Records handed to the receipt sink.
     pub receipts: u64,
     /// Handlers at work.
@@ -31,7 +33,7 @@ pub struct ConsumerCounts {
 
 impl ConsumerCounts {
     /// All of it under the names of metrics, as Prometheus would have them.
-    pub fn metrics(&self) -> [(&'static str, u64); 10] {
+    pub fn metrics(&self) -> [(&'static str, u64); 11] {
         [
             ("tallymq_consumer_received_total", self.received),
             ("tallymq_consumer_handled_total", self.handled),
@@ -41,6 +43,7 @@ impl ConsumerCounts {
             ("tallymq_consumer_given_back_total", self.given_back),
             ("tallymq_consumer_commits_failed_total", self.commits_failed),
             ("tallymq_consumer_truncations_total", self.truncations),
+            ("tallymq_consumer_read_errors_total", self.read_errors),
             ("tallymq_consumer_receipts_total", self.receipts),
             ("tallymq_consumer_running", self.running),
         ]
@@ -57,6 +60,7 @@ pub(super) struct Counters {
     pub(super) given_back: AtomicU64,
     pub(super) commits_failed: AtomicU64,
     pub(super) truncations: AtomicU64,
+    pub(super) read_errors: AtomicU64,
     pub(super) receipts: AtomicU64,
 }
 
@@ -71,6 +75,7 @@ impl Counters {
             given_back: self.given_back.load(Relaxed),
             commits_failed: self.commits_failed.load(Relaxed),
             truncations: self.truncations.load(Relaxed),
+            read_errors: self.read_errors.load(Relaxed),
             receipts: self.receipts.load(Relaxed),
             running: running as u64,
         }

@@ -3,7 +3,31 @@
 
 use std::time::Duration;
 
-/// How failed records are tried again.
+/// How failed records are tried again. A handler that knows that no attempt will help says so, and the record goes to the dead
+/// letters at once.
+///
+/// ```no_run
+/// use std::time::Duration;
+/// use tallymq_client::{Cluster, Consumer, HandlerError, Order, Received, Retry, StartError};
+///
+/// # async fn start() -> Result<(), StartError> {
+/// let in_order = Consumer::builder(Cluster::at("127.0.0.1:9092"), "ledger")
+///     .topic("bookings")
+///     .order(Order::Partition)
+///     .retry(Retry::InPlace { first: Duration::from_millis(50), max: Duration::from_secs(10) })
+///     .attempts_max(20)
+///     .start(async |booking: Received| -> Result<(), HandlerError> {
+///         let Some(value) = booking.value() else {
+///             return Err(HandlerError::give_up("a booking without content"));
+///         };
+///         let cents: i64 = std::str::from_utf8(value)?.parse()?; // an error is tried again
+///         println!("{}: {cents}", booking.position());
+///         Ok(())
+///     })
+///     .await?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Retry {
@@ -61,6 +85,14 @@ pub(super) fn after_failure(retry: &Retry, attempts_max: u32, attempt: u32, give
     }
 }
 
+/// No record waits longer than this for its next attempt, whatever its header says: clocks differ, and anybody may write one.
+pub(super) fn longest_pause(retry: &Retry) -> Duration {
+    match retry {
+        Retry::InPlace { .. } => Duration::ZERO,
+        Retry::Topics { levels } => levels.iter().copied().max().unwrap_or_default(),
+    }
+}
+
 /// The retry topic of a level, counted from 0: `orders.billing.retry-1`.
 pub fn retry_topic(topic: &str, group: &str, level: usize) -> String {
     format!("{topic}.{group}.retry-{}", level + 1)
@@ -92,6 +124,12 @@ mod tests {
         let next: Vec<Next> = (1..=4).map(|attempt| after_failure(&retry, 4, attempt, false)).collect();
         let level = |level, after| Next::RetryTopic { level, after };
         assert_eq!(next, [level(0, S), level(1, 10 * S), level(1, 10 * S), Next::DeadLetter]);
+    }
+
+    #[test]
+    fn only_retry_topics_make_a_record_wait_and_not_beyond_their_levels() {
+        assert_eq!(longest_pause(&Retry::topics([S, 9 * S, 3 * S])), 9 * S);
+        assert_eq!((longest_pause(&Retry::topics([])), longest_pause(&Retry::in_place())), (0 * S, 0 * S));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //! copy is acknowledged by its broker before the original is. It decides nothing about positions.
 
 use std::{
-    panic::AssertUnwindSafe,
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -69,7 +69,8 @@ impl Shared {
     /// Lets a job run, once it is due.
     pub(super) fn schedule(self: &Arc<Shared>, job: Job) {
         let due_ms: i64 = headers::number(job.received.headers(), headers::RETRY_AT).unwrap_or(0);
-        let wait_ms = due_ms.saturating_sub(now_ms());
+        let longest_ms = policy::longest_pause(&self.retry).as_millis().min(i64::MAX as u128) as i64;
+        let wait_ms = due_ms.saturating_sub(now_ms()).min(longest_ms);
         if wait_ms <= 0 {
             self.work.lock().queue(job);
             return;
@@ -184,7 +185,7 @@ impl Shared {
     fn receipt(&self, received: &Received, outcome: Outcome) {
         let origin = received.origin();
         one(&self.counters.receipts);
-        self.receipts.handled(Receipt {
+        let receipt = Receipt {
             group: self.group.clone(),
             topic: origin.topic,
             partition: origin.partition,
@@ -193,7 +194,11 @@ impl Shared {
             attempts: received.attempt(),
             outcome,
             at_ms: now_ms(),
-        });
+        };
+        // The record is done with, whatever the sink makes of it.
+        if catch_unwind(AssertUnwindSafe(|| self.receipts.handled(receipt))).is_err() {
+            tracing::error!(position = %received.position(), "the receipt sink panicked");
+        }
     }
 }
 

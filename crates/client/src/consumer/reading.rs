@@ -165,7 +165,10 @@ fn read(
         }
         match consumer.poll(POLL) {
             Some(Ok(message)) => take(consumer, shared, settings, &mut names, &message),
-            Some(Err(error)) => failure = fatal(&error),
+            Some(Err(error)) => {
+                one(&shared.counters.read_errors);
+                failure = fatal(&error);
+            }
             None => {}
         }
     }

@@ -74,7 +74,7 @@ mod tests {
     fn what_is_not_remembered_is_not_passed_over() {
         let mut seen = Seen::default();
         let records = RECORDS_MAX as i64 + 10;
-        (100..100 + records).for_each(|offset| drop(seen.note(offset, 1)));
+        assert!((100..100 + records).all(|offset| seen.note(offset, 1) == Sight::New));
         assert_eq!(seen.records.len(), RECORDS_MAX);
         assert_eq!(seen.note(110, 1), Sight::Again);
         assert_eq!(seen.note(109, 1), Sight::Other { next: 100 + records });

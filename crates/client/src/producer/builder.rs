@@ -18,7 +18,24 @@ use crate::{
     spool::{Spool, SpoolSettings},
 };
 
-/// The settings of a [`Producer`]; each has a default.
+/// The settings of a [`Producer`]; each has a default. Fallbacks are tried in the order in which they are given, the spool at
+/// the end.
+///
+/// ```no_run
+/// use std::time::Duration;
+/// use tallymq_client::{Cluster, Producer, SpoolSettings, StartError};
+///
+/// # async fn start() -> Result<(), StartError> {
+/// let producer = Producer::builder(Cluster::at("127.0.0.1:9092"))
+///     .deadline(Duration::from_secs(10))
+///     .fallback_topic("orders-later")
+///     .fallback_cluster(Cluster::at("127.0.0.1:9093"))
+///     .spool(SpoolSettings::at("/var/lib/orders/spool").bytes_max(256 << 20))
+///     .start()
+///     .await?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 #[must_use = "call start"]
 pub struct ProducerBuilder {

@@ -250,7 +250,11 @@ impl Core {
             Attempt::Stored { partition, offset } => {
                 Some(Stored::InFallback { fallback: at, topic: copy.topic, partition, offset })
             }
-            _ => None,
+            Attempt::Refused(_) | Attempt::NoTopic(_) => {
+                self.desk.lock().withdraw(&copy, &lane);
+                None
+            }
+            Attempt::Unknown(_) => None,
         }
     }
 

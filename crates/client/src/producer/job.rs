@@ -1,5 +1,7 @@
 //! A record on its way through the producer, and who is told in the end.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::outcome::{SendError, Stored};
@@ -24,7 +26,12 @@ impl Reply {
         match self {
             // A caller that stopped waiting is told by the counters only.
             Reply::Awaited(caller) => drop(caller.send(result)),
-            Reply::Callback(callback) => callback(result),
+            // It runs among the producer's own tasks, which have others' records in their hands.
+            Reply::Callback(callback) => {
+                if catch_unwind(AssertUnwindSafe(|| callback(result))).is_err() {
+                    tracing::error!("a callback of send_with panicked");
+                }
+            }
             Reply::OneWay => {
                 if let Err(error) = result {
                     tracing::warn!(%error, "a one-way record is lost");

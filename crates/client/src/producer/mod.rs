@@ -121,14 +121,33 @@ impl Producer {
         answer_of(answer).await
     }
 
-    /// Sends a record; `done` is called with the outcome, on a thread of the runtime. Never waits: if the buffer is full,
-    /// the record is refused at once.
+    /// Sends a record; `done` is called with the outcome, on a thread of the runtime, or here if it is refused at once. It must
+    /// not block: other records wait behind it. Never waits: if the buffer is full, the record is refused.
+    ///
+    /// ```no_run
+    /// # use tallymq_client::{Producer, Record};
+    /// # fn send(producer: &Producer) {
+    /// producer.send_with(Record::to("clicks").value("42"), |outcome| {
+    ///     if let Err(error) = outcome {
+    ///         eprintln!("{error}: {:?}", error.into_record());
+    ///     }
+    /// });
+    /// # }
+    /// ```
     pub fn send_with(&self, record: Record, done: impl FnOnce(Result<Stored, SendError>) + Send + 'static) {
         self.submit_now(record, Reply::Callback(Box::new(done)));
     }
 
     /// Sends a record and tells nobody what becomes of it, but for [`ProducerCounts::one_way_lost`] and a warning in the
     /// log. It is retried, falls back and is spooled like any other.
+    ///
+    /// ```no_run
+    /// # use tallymq_client::{Producer, Record};
+    /// # fn send(producer: &Producer) {
+    /// producer.send_one_way(Record::to("heartbeats").value("alive"));
+    /// let lost = producer.counts().one_way_lost; // for a metric
+    /// # }
+    /// ```
     pub fn send_one_way(&self, record: Record) {
         self.submit_now(record, Reply::OneWay);
     }
@@ -139,6 +158,21 @@ impl Producer {
     }
 
     /// Its spool, if it has one.
+    ///
+    /// ```no_run
+    /// # use tallymq_client::{Producer, SpoolError};
+    /// # async fn look(producer: &Producer) -> Result<(), SpoolError> {
+    /// if let Some(spool) = producer.spool() {
+    ///     let status = spool.status();
+    ///     println!("{} wait, {} were sent since the start", status.waiting, status.resent);
+    ///     for (id, record) in spool.refused().await? {
+    ///         println!("the broker will never take {record:?}");
+    ///         spool.discard(id).await?; // once a person saw to it
+    ///     }
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn spool(&self) -> Option<&Spool> {
         self.handle.core.spool.as_deref()
     }

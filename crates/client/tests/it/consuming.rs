@@ -10,7 +10,8 @@ use std::{
 };
 
 use tallymq_client::{
-    Consumer, CountingReceipts, HandlerError, Order, Producer, Received, Record, Retry, StartError,
+    Consumer, CountingReceipts, HandlerError, Order, Producer, Receipt, ReceiptSink, Received, Record, Retry,
+    StartError, Stopped,
 };
 use tokio::sync::{Notify, Semaphore};
 
@@ -245,4 +246,38 @@ async fn a_slow_handler_does_not_lose_its_partition() {
     assert!(within("stop", consumer.stop(WITHIN)).await.failure.is_none());
     assert_eq!(started.load(SeqCst), 3);
     assert_eq!(topic::committed(broker.address(), "g", "t", 1), 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_receipt_sink_that_panics_holds_nothing_up() {
+    struct Clumsy;
+    impl ReceiptSink for Clumsy {
+        fn handled(&self, receipt: Receipt) {
+            panic!("on purpose, for {receipt:?}");
+        }
+    }
+    let broker = Broker::start();
+    broker.create_topic("t", 1);
+    send(&broker, "t", (0..5).map(|number| ("k".to_owned(), number.to_string()))).await;
+    let builder = Consumer::builder(broker.cluster(), "g").topic("t").receipts(Arc::new(Clumsy));
+    let consumer = builder.start(async |_: Received| -> Result<(), HandlerError> { Ok(()) }).await.unwrap();
+    until("all of the key are handled", || consumer.counts().handled == 5).await;
+    assert_eq!(within("stop", consumer.stop(WITHIN)).await, Stopped::default());
+    assert_eq!(topic::committed(broker.address(), "g", "t", 1), 5);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_due_time_from_another_clock_holds_no_record_back() {
+    let broker = Broker::start();
+    broker.create_topic("t", 1);
+    let producer = Producer::builder(broker.cluster()).start().await.unwrap();
+    let record = Record::to("t").value("0").header("tally-retry-at", i64::MAX.to_string());
+    drop(producer.send(record).await.unwrap());
+    for retry in [Retry::in_place(), Retry::topics([Duration::from_millis(50)])] {
+        let builder = Consumer::builder(broker.cluster(), format!("{retry:?}").len().to_string()).topic("t");
+        let handler = async |_: Received| -> Result<(), HandlerError> { Ok(()) };
+        let consumer = builder.retry(retry).start(handler).await.unwrap();
+        until("it is handled", || consumer.counts().handled == 1).await;
+        assert_eq!(within("stop", consumer.stop(WITHIN)).await, Stopped::default());
+    }
 }

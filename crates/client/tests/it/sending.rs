@@ -11,7 +11,11 @@ use tallymq_client::{
     Cluster, Producer, Record, Refusal, SendError, SpoolSettings, Stored, partition::partition_of_key,
 };
 
-use crate::{broker::Broker, topic, waiting::until};
+use crate::{
+    broker::Broker,
+    topic,
+    waiting::{until, within},
+};
 
 const SHORT: Duration = Duration::from_millis(700);
 const LONG: Duration = Duration::from_secs(40);
@@ -214,4 +218,19 @@ async fn a_broker_killed_in_the_middle_loses_nothing_and_no_order() {
     // What was in flight when the broker died may be stored twice, and then under its old number.
     assert_eq!(counts.checked - counts.duplicates, sent as u64);
     assert!(producer.spool().unwrap().status().resent > 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_callback_that_panics_costs_no_other_record() {
+    let broker = Broker::start();
+    broker.create_topic("t", 1);
+    let producer = Producer::builder(broker.cluster()).start().await.unwrap();
+    // One is refused where partitions are given, the other answered by the broker.
+    producer.send_with(Record::to("missing").value("x"), |_| panic!("on purpose"));
+    producer.send_with(Record::to("t").value("0"), |_| panic!("on purpose"));
+    let stored = within("it sends on", producer.send(Record::to("t").value("1"))).await.unwrap();
+    assert!(matches!(stored, Stored::InTopic { partition: 0, offset: 1, .. }), "{stored:?}");
+    within("it ends", producer.close(LONG)).await.unwrap();
+    let counts = producer.counts();
+    assert_eq!((counts.sent, counts.stored, counts.refused, counts.unsettled), (3, 2, 1, 0));
 }
