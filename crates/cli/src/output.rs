@@ -2,6 +2,7 @@
 //! to standard error.
 
 use std::{
+    borrow::Cow,
     io::{self, IsTerminal, Write},
     time::Duration,
 };
@@ -28,17 +29,47 @@ pub fn lines(table: &Table) -> Vec<String> {
     table.lines().map(|line| line.trim_end().to_owned()).collect()
 }
 
-/// Prints one line, or several.
+/// Prints one line, or several. Others wrote some of it, payloads and client ids, and no terminal is to obey them.
 pub fn print_line(text: &str) -> io::Result<()> {
+    print_raw(&format!("{}\n", harmless(text)))
+}
+
+/// Line breaks, tabs and colors stay; other control characters are shown as `\u{1b}`.
+fn harmless(text: &str) -> Cow<'_, str> {
+    let is_obeyed = |char: char| char.is_control() && !matches!(char, '\n' | '\t');
+    if !text.contains(is_obeyed) {
+        return Cow::Borrowed(text);
+    }
+    let mut shown = String::with_capacity(text.len() + 16);
+    for (at, char) in text.char_indices() {
+        if is_obeyed(char) && !is_color(&text[at..]) {
+            shown.extend(char.escape_default())
+        } else {
+            shown.push(char)
+        }
+    }
+    Cow::Owned(shown)
+}
+
+/// Whether it begins with a sequence that only chooses a color (ECMA-48 SGR).
+fn is_color(text: &str) -> bool {
+    let parameters = text
+        .strip_prefix("\x1b[")
+        .map(|rest| rest.trim_start_matches(|char: char| char.is_ascii_digit() || char == ';'));
+    parameters.is_some_and(|rest| rest.starts_with('m'))
+}
+
+/// Prints a text in which every control character is meant, and no line break behind it.
+pub fn print_raw(text: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
     out.write_all(text.as_bytes())?;
-    out.write_all(b"\n")?;
     out.flush()
 }
 
 /// Prints a JSON value on a line of its own.
 pub fn print_json(value: &Value) -> io::Result<()> {
-    print_line(&value.to_string())
+    // It has its own way to write control characters.
+    print_raw(&format!("{value}\n"))
 }
 
 /// A progress bar over `total` units (a spinner if it is not known), shown only on a terminal.
@@ -73,4 +104,17 @@ pub fn confirm(question: &str) -> io::Result<bool> {
     let mut answer = String::new();
     io::stdin().read_line(&mut answer)?;
     Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_others_wrote_moves_no_cursor() {
+        for meant in ["a\tä\nb", "\u{1b}[31mred\u{1b}[0;39m"] {
+            assert_eq!(harmless(meant), meant);
+        }
+        assert_eq!(harmless("\u{1b}[2Jgone\r\u{9b}1A\u{1b}"), "\\u{1b}[2Jgone\\r\\u{9b}1A\\u{1b}");
+    }
 }

@@ -58,8 +58,10 @@ fn show(answer: &Value, arguments: &AccountArguments, json: bool) -> Result<bool
     }
     let color = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     let style = Style { color, partitions: arguments.partitions };
-    let clear = if arguments.watch && std::io::stdout().is_terminal() { CLEAR } else { "" };
-    output::print_line(&format!("{clear}{}", show::text(&report, style)))?;
+    if arguments.watch && std::io::stdout().is_terminal() {
+        output::print_raw(CLEAR)?;
+    }
+    output::print_line(&show::text(&report, style))?;
     Ok(report.balanced)
 }
 
