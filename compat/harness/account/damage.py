@@ -22,9 +22,12 @@ def batches(data):
     return found
 
 
-def segment(play, partition):
-    """The segment file of a partition, while the broker is stopped. Topics are folders by id."""
-    return next((play.stage.broker.data / TOPICS / play.topic_id / str(partition)).glob("*.log"))
+def damaged(play, rewritten):
+    """Rewrites the batch that begins at offset 20 of partition 1, while the broker is stopped. Topics are folders by id."""
+    path = next((play.stage.broker.data / TOPICS / play.topic_id / "1").glob("*.log"))
+    data = path.read_bytes()
+    _, start, end = next(each for each in batches(data) if each[0] == 20)
+    path.write_bytes(data[:start] + rewritten(data[start:end]) + data[end:])
 
 
 def begin(play):
@@ -66,40 +69,19 @@ def set_behind(play):
     play.expect({1: Expected([("lost", 20, 30)], {"processed": 40, "lost": 10}, cause="unreadable")})
 
 
-@planted("a byte of stored records is changed on disk", "*lost*, 20 to 29, by `verify` and by the broker that reads them")
-def changed(play):
+def lost_in_the_middle(play, rewritten):
     begin(play)
-    report = yield change_byte(play)
+    report = yield lambda: damaged(play, rewritten)
     lost_by_verify(play, report)
     stuck_at_damage(play)
     set_behind(play)
+
+
+@planted("a byte of stored records is changed on disk", "*lost*, 20 to 29, by `verify` and by the broker that reads them")
+def changed(play):
+    yield from lost_in_the_middle(play, lambda batch: batch[:-3] + bytes([batch[-3] ^ 0x40]) + batch[-2:])
 
 
 @planted("records are removed from a segment", "*lost*, 20 to 29, by `verify` and by the broker that reads around them")
 def taken_out(play):
-    begin(play)
-    report = yield take_out(play)
-    lost_by_verify(play, report)
-    stuck_at_damage(play)
-    set_behind(play)
-
-
-def change_byte(play):
-    def damage():
-        path = segment(play, 1)
-        data = bytearray(path.read_bytes())
-        _, _, end = next(each for each in batches(data) if each[0] == 20)
-        data[end - 3] ^= 0x40
-        path.write_bytes(data)
-
-    return damage
-
-
-def take_out(play):
-    def damage():
-        path = segment(play, 1)
-        data = path.read_bytes()
-        _, start, end = next(each for each in batches(data) if each[0] == 20)
-        path.write_bytes(data[:start] + data[end:])
-
-    return damage
+    yield from lost_in_the_middle(play, lambda batch: b"")
