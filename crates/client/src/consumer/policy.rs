@@ -129,7 +129,7 @@ mod tests {
     #[test]
     fn only_retry_topics_make_a_record_wait_and_not_beyond_their_levels() {
         assert_eq!(longest_pause(&Retry::topics([S, 9 * S, 3 * S])), 9 * S);
-        assert_eq!((longest_pause(&Retry::topics([])), longest_pause(&Retry::in_place())), (0 * S, 0 * S));
+        assert!(longest_pause(&Retry::topics([])).is_zero() && longest_pause(&Retry::in_place()).is_zero());
     }
 
     #[test]

@@ -129,7 +129,8 @@ impl Producer {
     /// # fn send(producer: &Producer) {
     /// producer.send_with(Record::to("clicks").value("42"), |outcome| {
     ///     if let Err(error) = outcome {
-    ///         eprintln!("{error}: {:?}", error.into_record());
+    ///         eprintln!("{error}");
+    ///         let record = error.into_record(); // to keep, or to send again
     ///     }
     /// });
     /// # }
