@@ -88,12 +88,12 @@ impl DataHandle {
             own.waiting.notified().await;
             loop {
                 sleep(LOOK_INTERVAL).await;
-                let waiting = {
+                let (waiting, records) = {
                     let mut marks = own.marks.lock();
                     marks.look_at_doubts(1);
-                    marks.waiting()
+                    (marks.waiting(), marks.ready_records())
                 };
-                match pace.look(waiting) {
+                match pace.look(waiting, records) {
                     Due::Nothing => break,
                     Due::Later => {}
                     Due::Ride => own.wants_ride.store(true, Ordering::Release),

@@ -322,6 +322,11 @@ impl Marks {
         self.ready.len() + self.undecided.len()
     }
 
+    /// About how many records the deliveries are that wait for their command.
+    pub fn ready_records(&self) -> u64 {
+        self.ready.records()
+    }
+
     /// Whether more should not come before some has gone.
     pub fn is_crowded(&self) -> bool {
         self.ready.is_crowded()

@@ -73,6 +73,12 @@ impl Ready {
         self.batches.iter().map(|batch| batch.deliveries.len()).sum()
     }
 
+    /// Their records.
+    pub fn records(&self) -> u64 {
+        let all = self.batches.iter().flat_map(|batch| &batch.deliveries);
+        all.map(|one| one.to.0.saturating_sub(one.from.0).max(0) as u64).fold(0, u64::saturating_add)
+    }
+
     /// Whether so much waits that more should not come before it is gone.
     pub fn is_crowded(&self) -> bool {
         self.batches.len() > 1
@@ -149,8 +155,10 @@ mod tests {
             }
         }
         ready.add(reader("g", 1), "a", got(0, 5_000, 5_010));
+        assert_eq!(ready.records(), 3_010);
         let batch = ready.take(usize::MAX).unwrap();
         assert_eq!((batch.readers.len(), batch.deliveries.len()), (2, 4));
+        assert_eq!(ready.records(), 0);
         assert_eq!((batch.deliveries[0].from, batch.deliveries[0].to), (Offset(0), Offset(1000)));
         assert_eq!(ready.len(), 0);
     }

@@ -6,7 +6,7 @@ use tallymq_gateway::kafka::{ErrorCode, messages::fetch::FetchRequest};
 
 use crate::{
     accounts::{alarms, called, classes, classic, consume, exceptional, fill, filled},
-    client::{Client, answer, fetch, until, values_of},
+    client::{Client, LATEST, answer, fetch, until, values_of},
     consumers::Member,
     disks::TestDisk,
     world::{Broker, start_on},
@@ -24,6 +24,13 @@ async fn waits(broker: &Broker, client: &mut Client, from: i64) {
 
 async fn got(client: &mut Client) -> usize {
     values_of(&answer!(client.receive().await, Fetch)).len()
+}
+
+/// Another connection of a member, which the broker has taken in.
+async fn renewed(broker: &Broker, member: &mut Member) -> Client {
+    let mut fresh = called(broker, "c").await;
+    fresh.offset("t", LATEST).await;
+    std::mem::replace(&mut member.client, fresh)
 }
 
 /// Closes a connection, and returns when the broker knows it.
@@ -86,7 +93,7 @@ async fn what_a_member_reads_until_it_hears_that_it_has_to_give_it_up_is_its_own
     member.sync(("t", &[1])).await;
     // Cooperative members read on between the group's assignment and their own answer; franz-go then gives up its connection.
     assert_eq!(member.read("t", 0, 10).await, 5);
-    let old = std::mem::replace(&mut member.client, called(&broker, "c").await);
+    let old = renewed(&broker, &mut member).await;
     close(&broker, old).await;
     assert_eq!(member.commit("t", 0, 15).await, ErrorCode::None);
     assert_eq!(classes(&broker, "g"), [("processed", 15)]);
@@ -102,7 +109,7 @@ async fn a_member_that_gives_up_a_connection_for_another_has_what_the_new_one_go
     let mut member = Member::consumer(speaker, client, "g", "t").await;
     consume(&mut member, "t", 0, 10).await;
     fill(&mut producer, "t", 0, 9).await;
-    let old = std::mem::replace(&mut member.client, called(&broker, "c").await);
+    let old = renewed(&broker, &mut member).await;
     assert_eq!(member.read("t", 0, 10).await, 9, "the old one is not closed yet");
     close(&broker, old).await;
     assert_eq!(member.commit("t", 0, 19).await, ErrorCode::None);
@@ -124,7 +131,7 @@ async fn what_two_connections_got_while_both_were_open_stays_in_doubt() {
     waits(&broker, &mut other, 10).await;
     fill(&mut producer, "t", 0, 1).await;
     assert_eq!((got(&mut member.client).await, got(&mut other).await), (1, 1));
-    let old = std::mem::replace(&mut member.client, called(&broker, "c").await);
+    let old = renewed(&broker, &mut member).await;
     close(&broker, old).await;
     assert_eq!(member.commit("t", 0, 11).await, ErrorCode::None);
     assert_eq!(classes(&broker, "g"), [("processed", 10), ("unwitnessed", 1)]);
