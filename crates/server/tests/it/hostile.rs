@@ -90,11 +90,6 @@ async fn a_client_that_leaves_while_it_waits_is_not_waited_for() {
     // It has arrived when the next request of another connection is answered and this one is not.
     broker.client().await.create("u", 1).await;
     drop(waiting);
-    let gone = async {
-        while broker.0.node().metrics.requests.connections.get() > 0 {
-            tokio::task::yield_now().await;
-        }
-    };
-    soon(gone).await;
+    until(|| broker.0.node().metrics.requests.connections.get() == 0).await;
     broker.stop().await;
 }
