@@ -102,7 +102,7 @@ fn a_group_that_reads_all_has_a_balanced_account_and_no_alarm() {
 fn what_was_not_stored_stands_below_the_groups() {
     let dir = tempfile::tempdir().unwrap();
     let broker = Broker::start(dir.path());
-    broker.ok(&["topic", "create", "t", "-p", "1", "--set", "max.message.bytes=200"]);
+    broker.ok(&["topic", "create", "t", "-p", "1", "--config", "max.message.bytes=200"]);
     let large = "v".repeat(1000);
     let refused = broker.run_with_input(&["produce", "t", "-q"], large.as_bytes());
     assert_ne!(code(&refused), 0, "{}", stdout(&refused));
