@@ -224,3 +224,42 @@ impl DataMachine {
         self.state
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tallymq_broker::data::{OpenPartition, Produce};
+    use tallymq_gateway::kafka::records::{BatchOptions, Producer, Record, build_batch};
+    use tallymq_model::{LogIndex, PartitionIndex, Term, Timestamp, TopicId};
+
+    use super::*;
+
+    /// One batch, sent twice.
+    fn repeated() -> DataMachine {
+        let tp = TopicPartition { topic: TopicId::default(), partition: PartitionIndex(0) };
+        let producer = Some(Producer { id: 7, epoch: 0, base_sequence: 0 });
+        let batch = build_batch(&[Record::default()], &BatchOptions { producer, ..BatchOptions::default() });
+        let header = BatchHeader::parse(&batch).unwrap();
+        let produce = DataCommand::Produce(Produce { tp, header, batch, now: Timestamp(1_000) });
+        let opened = OpenPartition { tp, leader_epoch: LeaderEpoch(0) };
+        let open = DataCommand::OpenPartitions { partitions: vec![opened] };
+        let mut machine = DataMachine::new();
+        for (index, command) in (1..).zip([open, produce.clone(), produce]) {
+            machine.state.apply(ApplyContext { index: LogIndex(index), term: Term(1) }, &command);
+        }
+        machine
+    }
+
+    #[test]
+    fn a_checkpoint_of_a_release_that_did_not_count_is_no_difference() {
+        let mut machine = repeated();
+        let same = repeated();
+        machine.forget_as(&same);
+        assert_eq!(machine.encoded(), same.encoded());
+        assert_eq!(machine.state.counted_from(), LogIndex(0), "one that counts takes nothing away");
+        let mut older = repeated();
+        older.state.count_from_here();
+        assert_ne!(machine.encoded(), older.encoded());
+        machine.forget_as(&older);
+        assert_eq!(machine.encoded(), older.encoded());
+    }
+}
