@@ -49,8 +49,8 @@ pub enum OpenDiskError {
 pub struct RealDisk {
     root: PathBuf,
     directory: fs::File,
-    /// Locked for as long as it is open.
-    _lock: fs::File,
+    /// Locked for as long as it is open. None where it could not be, see [`RealDisk::open_read_only`].
+    lock: Option<fs::File>,
 }
 
 impl fmt::Debug for RealDisk {
@@ -64,27 +64,48 @@ impl RealDisk {
     /// ends.
     pub fn open(path: impl AsRef<Path>) -> Result<RealDisk, OpenDiskError> {
         let root = path.as_ref().to_path_buf();
+        if root.exists() && !root.is_dir() {
+            // Making it would say that it exists.
+            let error = io::Error::new(io::ErrorKind::NotADirectory, "it is not a directory");
+            return Err(OpenDiskError::Io { path: root, error });
+        }
         let failed = |error| OpenDiskError::Io { path: root.clone(), error };
         fs::create_dir_all(&root).map_err(failed)?;
         let directory = fs::File::open(&root).map_err(failed)?;
-        let mut lock = fs::OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(root.join(LOCK_FILE))
-            .map_err(failed)?;
-        match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => {}
-            Err(Errno::WOULDBLOCK) => {
-                return Err(OpenDiskError::Locked { path: root, holder: holder(&mut lock) });
-            }
-            Err(error) => return Err(failed(error.into())),
-        }
+        let lock = open_lock(&root).map_err(failed)?;
+        let mut lock = locked(&root, lock, FlockOperation::NonBlockingLockExclusive)?;
         lock.set_len(0).map_err(failed)?;
         lock.rewind().map_err(failed)?;
         writeln!(lock, "process {}", std::process::id()).map_err(failed)?;
-        Ok(RealDisk { root, directory, _lock: lock })
+        Ok(RealDisk { root, directory, lock: Some(lock) })
+    }
+
+    /// Opens a data directory that is there, to read it, and locks it as [`open`](RealDisk::open) does. Where this process
+    /// may not write (a backup, or somebody else's directory), it shares the lock file that is there with others who
+    /// read: nobody who writes has the directory, and nobody gets it. Without a lock file nothing keeps them out, and
+    /// [`is_locked`](RealDisk::is_locked) says so.
+    pub fn open_read_only(path: impl AsRef<Path>) -> Result<RealDisk, OpenDiskError> {
+        let root = path.as_ref().to_path_buf();
+        let failed = |error| OpenDiskError::Io { path: root.clone(), error };
+        let directory = fs::File::open(&root).map_err(failed)?;
+        match open_lock(&root) {
+            Ok(_) => return RealDisk::open(root),
+            Err(error) if may_not_write(&error) => {}
+            Err(error) => return Err(failed(error)),
+        }
+        let lock = match fs::File::open(root.join(LOCK_FILE)) {
+            // NFS gives an exclusive lock only to who may write.
+            Ok(lock) => Some(locked(&root, lock, FlockOperation::NonBlockingLockShared)?),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            // Who has it cannot be told.
+            Err(error) => return Err(failed(error)),
+        };
+        Ok(RealDisk { root, directory, lock })
+    }
+
+    /// Whether others are kept out.
+    pub fn is_locked(&self) -> bool {
+        self.lock.is_some()
     }
 
     /// The data directory.
@@ -94,6 +115,25 @@ impl RealDisk {
 
     fn at(&self, path: &str) -> PathBuf {
         if path.is_empty() { self.root.clone() } else { self.root.join(path) }
+    }
+}
+
+/// The lock file, to be locked by who writes.
+fn open_lock(root: &Path) -> io::Result<fs::File> {
+    fs::OpenOptions::new().read(true).write(true).create(true).truncate(false).open(root.join(LOCK_FILE))
+}
+
+fn may_not_write(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem)
+}
+
+fn locked(root: &Path, mut lock: fs::File, how: FlockOperation) -> Result<fs::File, OpenDiskError> {
+    match flock(&lock, how) {
+        Ok(()) => Ok(lock),
+        Err(Errno::WOULDBLOCK) => {
+            Err(OpenDiskError::Locked { path: root.to_path_buf(), holder: holder(&mut lock) })
+        }
+        Err(error) => Err(OpenDiskError::Io { path: root.to_path_buf(), error: error.into() }),
     }
 }
 
