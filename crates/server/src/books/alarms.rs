@@ -76,8 +76,10 @@ pub struct AlarmRow {
     pub class: &'static str,
     /// The group that never got them.
     pub group: String,
-    /// The topic's name; its id if it was deleted.
+    /// The topic's name, which it keeps when it is deleted; its id if a thousand others were deleted after it.
     pub topic: String,
+    /// The topic is not there any more; one that is may have its name.
+    pub topic_deleted: bool,
     /// The partition.
     pub partition: i32,
     /// The first offset.
@@ -122,20 +124,35 @@ pub fn alarms(node: &Node, filter: &AlarmFilter) -> AlarmsReport {
     report
 }
 
-/// A person has seen these; all with None. Gives back how many there were.
-pub async fn acknowledge(node: &Node, ids: Option<&[AlarmId]>, by: &Who) -> Result<u64, ProposeError> {
-    let mut acknowledged = 0;
+/// What came of acknowledging.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Acknowledged {
+    /// How many alarms there were.
+    pub alarms: u64,
+    /// The ids that none of them had.
+    pub missing: Vec<AlarmId>,
+}
+
+/// A person has seen these; all with None.
+pub async fn acknowledge(
+    node: &Node,
+    ids: Option<&[AlarmId]>,
+    by: &Who,
+) -> Result<Acknowledged, ProposeError> {
+    let mut done = Acknowledged { alarms: 0, missing: ids.unwrap_or_default().to_vec() };
     for handle in node.data_groups() {
         let ours = |ids: &[AlarmId]| -> Vec<u64> {
             ids.iter().filter(|id| id.data_group == handle.id).map(|id| id.number).collect()
         };
         let ids = ids.map(ours);
-        let nothing_to_do = match &ids {
-            Some(ids) => ids.is_empty(),
-            None => {
-                let state = handle.view.state();
-                let alarms = state.accounts().alarms();
-                alarms.iter().next().is_none() && alarms.overflow().alarms == 0
+        let nothing_to_do = {
+            let state = handle.view.state();
+            let alarms = state.accounts().alarms();
+            done.missing
+                .retain(|id| id.data_group != handle.id || alarms.iter().all(|one| one.id != id.number));
+            match &ids {
+                Some(ids) => ids.is_empty(),
+                None => alarms.iter().next().is_none() && alarms.overflow().alarms == 0,
             }
         };
         if nothing_to_do {
@@ -145,10 +162,10 @@ pub async fn acknowledge(node: &Node, ids: Option<&[AlarmId]>, by: &Who) -> Resu
         if let DataOutcome::Account(AccountOutcome::Acknowledged { alarms }) =
             handle.propose(DataCommand::Account(command)).await?
         {
-            acknowledged += alarms;
+            done.alarms += alarms;
         }
     }
-    Ok(acknowledged)
+    Ok(done)
 }
 
 impl AlarmRow {
@@ -159,7 +176,8 @@ impl AlarmRow {
             at: alarm.at.0,
             class: class_name(alarm.class),
             group: alarm.group.to_string(),
-            topic: node.topic_by_id(id).map_or_else(|| id.to_string(), |topic| topic.name.clone()),
+            topic: node.topic_name(id),
+            topic_deleted: node.topic_by_id(id).is_none(),
             partition: alarm.tp.partition.0,
             from: alarm.from.0,
             to: alarm.to.0,

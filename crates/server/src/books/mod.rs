@@ -9,7 +9,9 @@ mod opening;
 mod summary;
 pub mod trace;
 
-pub use alarms::{AlarmFilter, AlarmId, AlarmIdError, AlarmRow, AlarmsReport, acknowledge, alarms};
+pub use alarms::{
+    Acknowledged, AlarmFilter, AlarmId, AlarmIdError, AlarmRow, AlarmsReport, acknowledge, alarms,
+};
 pub use balances::{AccountFilter, AccountsReport, GroupTopic, PartitionAccount, accounts};
 pub use class_name::{Classes, class_name};
 pub use not_stored::{NotStored, PartitionNotStored, ShownBatches, TopicNotStored};

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::Shared;
 use super::query::{Query, check_origin, person};
 use super::refusal::Refusal;
-use crate::books::{self, AlarmFilter, AlarmId, AlarmsReport};
+use crate::books::{self, Acknowledged, AlarmFilter, AlarmId, AlarmsReport};
 
 pub(super) async fn list(
     State(shared): State<Arc<Shared>>,
@@ -42,6 +42,8 @@ pub(super) struct AcknowledgeRequest {
 #[derive(Serialize)]
 pub(super) struct AcknowledgeAnswer {
     acknowledged: u64,
+    /// Of `ids`, those that no alarm has, or none any more.
+    missing: Vec<String>,
 }
 
 pub(super) async fn acknowledge(
@@ -58,6 +60,8 @@ pub(super) async fn acknowledge(
     let ids: Vec<AlarmId> =
         request.ids.iter().map(|id| id.parse()).collect::<Result<_, _>>().map_err(Refusal::bad)?;
     let ids = (!request.all).then_some(&ids[..]);
-    let acknowledged = books::acknowledge(&shared.node, ids, &person(request.by.as_deref(), peer)).await?;
-    Ok(Json(AcknowledgeAnswer { acknowledged }))
+    let by = person(request.by.as_deref(), peer);
+    let Acknowledged { alarms, missing } = books::acknowledge(&shared.node, ids, &by).await?;
+    let missing = missing.iter().map(AlarmId::to_string).collect();
+    Ok(Json(AcknowledgeAnswer { acknowledged: alarms, missing }))
 }

@@ -27,6 +27,11 @@ impl Refusal {
         Refusal { status: StatusCode::NOT_FOUND, error: error.to_string() }
     }
 
+    /// There is such a thing, and it takes no such request.
+    pub(super) fn not_allowed(error: impl ToString) -> Refusal {
+        Refusal { status: StatusCode::METHOD_NOT_ALLOWED, error: error.to_string() }
+    }
+
     /// Not now.
     pub(super) fn unavailable(error: impl ToString) -> Refusal {
         Refusal { status: StatusCode::SERVICE_UNAVAILABLE, error: error.to_string() }

@@ -4,16 +4,18 @@ use std::sync::Arc;
 
 use axum::{
     Router,
+    http::{Method, Uri},
     routing::{MethodRouter, get, post},
 };
 
-use super::{Shared, account, alarms, health, trace};
+use super::{Shared, account, alarms, health, refusal::Refusal, trace};
 
 type Handler = MethodRouter<Arc<Shared>>;
 
 /// Path, method, handler.
 fn table() -> Vec<(&'static str, &'static str, Handler)> {
     vec![
+        ("/health", "get", get(health::ready)),
         ("/health/live", "get", get(health::live)),
         ("/health/ready", "get", get(health::ready)),
         ("/metrics", "get", get(health::metrics)),
@@ -28,7 +30,28 @@ fn table() -> Vec<(&'static str, &'static str, Handler)> {
 /// All of them.
 pub(super) fn router(shared: Arc<Shared>) -> Router {
     let routes = table().into_iter();
-    routes.fold(Router::new(), |router, (path, _, handler)| router.route(path, handler)).with_state(shared)
+    routes
+        .fold(Router::new(), |router, (path, _, handler)| router.route(path, handler))
+        .fallback(no_such_path)
+        .method_not_allowed_fallback(no_such_method)
+        .with_state(shared)
+}
+
+async fn no_such_path(uri: Uri) -> Refusal {
+    Refusal::not_found(format!("there is no {}; there are {}", uri.path(), requests(|_| true)))
+}
+
+/// The header `allow` comes from the router.
+async fn no_such_method(method: Method, uri: Uri) -> Refusal {
+    Refusal::not_allowed(format!("no {method} here, only {}", requests(|path| path == uri.path())))
+}
+
+/// `GET /health, GET /metrics`, of the paths that are so.
+fn requests(is_so: impl Fn(&str) -> bool) -> String {
+    let so = table().into_iter().filter(|(path, ..)| is_so(path));
+    let requests: Vec<String> =
+        so.map(|(path, method, _)| format!("{} {path}", method.to_uppercase())).collect();
+    requests.join(", ")
 }
 
 #[cfg(test)]
