@@ -136,6 +136,12 @@ impl Config {
     pub fn show(&self) -> String {
         show::toml(&self.layers(), &self.origins)
     }
+
+    /// The same as JSON: an object of `value` and `origin` for each key. What is secret, and where a default comes from, is
+    /// null.
+    pub fn show_json(&self) -> serde_json::Value {
+        show::json(&self.layers(), &self.origins)
+    }
 }
 
 /// The candidate most like `name`, if any is like it at all.
@@ -195,5 +201,15 @@ mod tests {
         let again = Config::load(Sources { file, ..Sources::default() }).unwrap();
         assert_eq!(again.layers().number("num.partitions"), 8);
         assert_eq!(again.layers().text("tracing.filter").as_deref(), Some("debug"));
+        let shown = config.show_json();
+        let set = |value: serde_json::Value| serde_json::json!({ "value": value, "origin": "command line" });
+        assert_eq!(
+            (&shown["num.partitions"], &shown["tracing.filter"]),
+            (&set(8.into()), &set("debug".into()))
+        );
+        let default = Config::default().show_json();
+        assert_eq!(default["tracing.filter"], serde_json::json!({ "value": "info", "origin": null }));
+        let lines = config.show().lines().count();
+        assert_eq!(shown.as_object().unwrap().len(), lines, "both show the same keys");
     }
 }

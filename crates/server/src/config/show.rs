@@ -1,37 +1,75 @@
-//! The effective configuration as text: TOML, a line per key, with the origin behind what was set.
+//! The effective configuration: as TOML, a line per key, with the origin behind what was set, or as JSON.
 
 use std::{collections::BTreeMap, fmt::Write};
 
+use serde_json::{Value, json};
 use tallymq_broker::config::{BrokerLayers, ConfigKey, ConfigType, broker_keys};
 
-use super::Origin;
+use super::{Origin, file::variable_name};
+use crate::logging;
+
+/// A key that has a value.
+struct Shown {
+    key: &'static ConfigKey,
+    /// None if it is a secret.
+    value: Option<String>,
+    /// Who set it.
+    origin: Option<String>,
+}
+
+fn all(layers: &BrokerLayers<'_>, origins: &BTreeMap<String, Origin>) -> Vec<Shown> {
+    let mut keys: Vec<&'static ConfigKey> = broker_keys().collect();
+    keys.sort_by_key(|key| key.name);
+    let shown = |key: &'static ConfigKey| {
+        // Its default is the log's own, not of the broker's table.
+        let default = (key.name == "tracing.filter").then(|| logging::FILTER.to_owned());
+        let value = layers.text(key.name).or(default)?;
+        let origin = origins.get(key.name).map(|origin| match origin {
+            Origin::File(name) => name.clone(),
+            Origin::Environment => variable_name(key.name),
+            Origin::Flag => "command line".to_owned(),
+        });
+        Some(Shown { key, value: (!key.is_sensitive()).then_some(value), origin })
+    };
+    keys.into_iter().filter_map(shown).collect()
+}
 
 /// All keys that have a value.
 pub(super) fn toml(layers: &BrokerLayers<'_>, origins: &BTreeMap<String, Origin>) -> String {
-    let mut keys: Vec<&ConfigKey> = broker_keys().collect();
-    keys.sort_by_key(|key| key.name);
     let mut text = String::new();
-    for key in keys {
-        let Some(value) = layers.text(key.name) else {
-            continue;
-        };
-        let shown = if key.is_sensitive() { "\"[hidden]\"".to_owned() } else { literal(key, &value) };
-        let origin = match origins.get(key.name) {
-            None => String::new(),
-            Some(Origin::File(name)) => format!("  # {name}"),
-            Some(Origin::Environment) => format!("  # {}", super::file::variable_name(key.name)),
-            Some(Origin::Flag) => "  # command line".to_owned(),
-        };
+    for Shown { key, value, origin } in all(layers, origins) {
+        let shown = value.map_or_else(|| "\"[hidden]\"".to_owned(), |value| literal(key, &value));
+        let origin = origin.map(|origin| format!("  # {origin}")).unwrap_or_default();
         writeln!(text, "{:?} = {shown}{origin}", key.name).expect("writing to a string cannot fail");
     }
     text
 }
 
-fn literal(key: &ConfigKey, value: &str) -> String {
-    let bare = match key.kind {
+/// By key: `value`, null if it is a secret, and `origin`, null for a default.
+pub(super) fn json(layers: &BrokerLayers<'_>, origins: &BTreeMap<String, Origin>) -> Value {
+    let shown = all(layers, origins).into_iter().map(|Shown { key, value, origin }| {
+        // What TOML has bare is a number or a Boolean in JSON, too.
+        let typed = |value: String| match is_bare(key, &value) {
+            true => serde_json::from_str(value.trim()).unwrap_or(Value::String(value)),
+            false => Value::String(value),
+        };
+        (key.name.to_owned(), json!({ "value": value.map(typed), "origin": origin }))
+    });
+    Value::Object(shown.collect())
+}
+
+fn is_bare(key: &ConfigKey, value: &str) -> bool {
+    match key.kind {
         ConfigType::Boolean | ConfigType::Int | ConfigType::Short | ConfigType::Long => true,
         ConfigType::Double => value.contains('.'),
         _ => false,
-    };
-    if bare { value.trim().to_owned() } else { toml::Value::String(value.to_owned()).to_string() }
+    }
+}
+
+fn literal(key: &ConfigKey, value: &str) -> String {
+    if is_bare(key, value) {
+        value.trim().to_owned()
+    } else {
+        toml::Value::String(value.to_owned()).to_string()
+    }
 }
