@@ -2,7 +2,10 @@
 //! data directory. Nothing in it ever changes after that; a data directory that somebody else wrote is refused. A checksum
 //! in the last line covers the others: a changed bit must not turn a node into another one.
 
-use std::io;
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
 
 use serde::{Deserialize, Serialize};
 use tallymq_model::{NodeId, batch::crc32c};
@@ -62,6 +65,39 @@ pub enum IdentityError {
         "{FILE} is missing although the data directory holds `{0}`: restore it from a backup, or point --data-dir at an empty directory"
     )]
     Missing(String),
+}
+
+/// What of a data directory's own is in it as soon as it is more than made.
+const OURS: [&str; 5] = [FILE, "wal", "groups", "topics", "keys"];
+/// What may be in one that is new: what a refused start leaves, and what a file system puts into its root.
+const IN_NEW: [&str; 3] = ["lock", FILE_NEW, "lost+found"];
+
+/// A directory that somebody keeps something else in.
+#[derive(Debug, Error)]
+#[error(
+    "{path} is no data directory: it holds `{found}` and nothing of tallymq's; point --data-dir at a directory that is empty \
+     or not there yet"
+)]
+pub struct ForeignDirectory {
+    path: PathBuf,
+    /// One of its entries.
+    found: String,
+}
+
+impl ForeignDirectory {
+    /// Looks before anything is written, the lock file included. What cannot be listed is left to who opens it.
+    pub fn refuse(path: &Path) -> Result<(), ForeignDirectory> {
+        let Ok(entries) = std::fs::read_dir(path) else { return Ok(()) };
+        let names = entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned());
+        let names: Vec<String> = names.collect();
+        if names.iter().any(|name| OURS.contains(&name.as_str())) {
+            return Ok(());
+        }
+        match names.into_iter().filter(|name| !IN_NEW.contains(&name.as_str())).min() {
+            Some(found) => Err(ForeignDirectory { path: path.to_path_buf(), found }),
+            None => Ok(()),
+        }
+    }
 }
 
 impl Identity {

@@ -11,7 +11,7 @@ use tokio::{
 };
 
 use crate::{
-    config::Config,
+    config::{Config, Startup},
     http,
     kafka::KafkaCalls,
     net::{
@@ -46,6 +46,12 @@ pub struct Server {
 impl Server {
     /// Opens the data directory, recovers, and listens. When this returns clients are served.
     pub async fn start(config: Config) -> Result<Server, ServerError> {
+        let startup = Startup::from_config(&config).map_err(node::StartError::from)?;
+        if !startup.data_dir.exists() {
+            // A start that is refused for its listeners leaves no new directory. They are closed again: nobody is to
+            // wait on a connection while the directory is made.
+            drop(bind_all(&startup).await?);
+        }
         Server::listen(node::open(config).await?).await
     }
 
@@ -55,7 +61,7 @@ impl Server {
     }
 
     async fn listen(parts: NodeParts) -> Result<Server, ServerError> {
-        let (listeners, http_listeners) = match bind_all(&parts.node).await {
+        let (listeners, http_listeners) = match bind_all(&parts.node.startup).await {
             Ok(listeners) => listeners,
             Err(error) => {
                 parts.stop().await;
@@ -104,8 +110,7 @@ impl Server {
 }
 
 /// The listeners of Kafka clients and those of HTTP.
-async fn bind_all(node: &Node) -> Result<(Vec<TcpListener>, Vec<TcpListener>), BindError> {
-    let startup = &node.startup;
+async fn bind_all(startup: &Startup) -> Result<(Vec<TcpListener>, Vec<TcpListener>), BindError> {
     let kafka = bind(&startup.listen, startup.insecure_listeners, startup.sockets).await?;
     let http = bind(&startup.http_listen, startup.insecure_listeners, SocketOptions::default()).await?;
     Ok((kafka, http))

@@ -91,8 +91,11 @@ pub async fn bind(
 
 async fn resolve(address: &str) -> Result<Vec<SocketAddr>, BindError> {
     let fail = |source| BindError::Address { address: address.to_owned(), source };
-    if let Some(port) = address.strip_prefix("localhost:") {
-        let port = port.parse().map_err(|error| fail(io::Error::new(io::ErrorKind::InvalidInput, error)))?;
+    let port = address.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
+    let Some(port) = port else {
+        return Err(fail(io::Error::new(io::ErrorKind::InvalidInput, "it is not HOST:PORT")));
+    };
+    if address.starts_with("localhost:") {
         return Ok(vec![
             SocketAddr::new(IpAddr::from([127, 0, 0, 1]), port),
             SocketAddr::new(IpAddr::from([0, 0, 0, 0, 0, 0, 0, 1]), port),

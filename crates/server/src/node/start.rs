@@ -36,7 +36,7 @@ use super::{
 use crate::{
     account::{Accounting, Owners, Stored, stored},
     config::{Config, Startup, StartupError},
-    identity::{Identity, IdentityError},
+    identity::{ForeignDirectory, Identity, IdentityError},
     memory::Budget,
     metrics::Metrics,
     supervision::disk_failed,
@@ -55,6 +55,9 @@ pub enum StartError {
     /// The data directory cannot be used.
     #[error(transparent)]
     Disk(#[from] OpenDiskError),
+    /// It is full of something else.
+    #[error(transparent)]
+    Foreign(#[from] ForeignDirectory),
     /// It belongs to somebody else.
     #[error(transparent)]
     Identity(#[from] IdentityError),
@@ -94,6 +97,7 @@ pub struct NodeParts {
 /// Opens the data directory and starts everything on it; when this returns every group leads and has applied its log.
 pub async fn open(config: Config) -> Result<NodeParts, StartError> {
     let startup = Startup::from_config(&config)?;
+    ForeignDirectory::refuse(&startup.data_dir)?;
     let disk = Arc::new(RealDisk::open(&startup.data_dir)?);
     open_on(disk, config).await
 }
