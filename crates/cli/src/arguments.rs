@@ -90,7 +90,7 @@ pub struct ServeArguments {
     /// Set any setting, as in the file; the strongest source. May be given more than once.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub settings: Vec<String>,
-    /// Print the effective settings with where each comes from, and exit.
+    /// Print the effective settings with where each comes from, as TOML (as JSON with `--json`), and exit.
     #[arg(long)]
     pub print_config: bool,
     /// As `demo` starts it: what is not synced is lost with the process, as in a power cut, and it stops when its
@@ -237,7 +237,7 @@ pub struct ConsumeArguments {
     #[arg(long, short)]
     pub partition: Option<i32>,
     /// Where to begin: `earliest`, `latest`, a number, or a time (RFC 3339, or milliseconds since 1970 as `@N`). A group
-    /// begins where it stopped; this is for its first time.
+    /// begins where it stopped; this is for its first time. `+N` and `-N` are for `group reset`.
     #[arg(long, short, default_value = "earliest", allow_hyphen_values = true)]
     pub offset: String,
     /// Go on at the end of the log and wait for more.
@@ -340,8 +340,8 @@ pub struct BenchArguments {
 /// `verify`.
 #[derive(Debug, Args)]
 pub struct VerifyArguments {
-    /// The data directory of a stopped broker.
-    #[arg(long, value_name = "DIR", default_value = "./data")]
+    /// The data directory of a stopped broker; a copy that may only be read will do.
+    #[arg(long, value_name = "DIR", default_value = "./data", env = "TALLYMQ_DATA_DIR")]
     pub data_dir: PathBuf,
 }
 

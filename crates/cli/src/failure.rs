@@ -1,8 +1,8 @@
 //! How a command ends when it does not succeed, and the exit code that says so. Scripts depend on these numbers.
 
-use std::{fmt, process::ExitCode};
+use std::{fmt, io, process::ExitCode};
 
-use crate::client::ClientError;
+use crate::{client::ClientError, output};
 
 /// What the exit codes mean; shown under `--help`.
 pub const EXIT_CODES: &str = "\
@@ -14,7 +14,8 @@ Exit codes:
   4  verify found damage
   5  doctor or audit found what loses records, alarms --fail found any
   6  doctor or audit found what doubles records
-  7  doctor found only advice (with --fail-on advice), audit found only wrong order";
+  7  doctor found only advice (with --fail-on advice), audit found only wrong order
+  141  nobody reads standard output any more, as in `tallymq … | head`";
 
 /// What a check found that ended as it should.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +39,8 @@ pub enum Failure {
     Unreachable(String),
     /// Verification found damage; what it is was printed. Exit code 4.
     Damaged(String),
+    /// Nobody reads standard output any more. Exit code 141, as of what SIGPIPE ends, and as quiet.
+    Unread,
     /// A check found something; what it is was printed. Exit codes 5 to 7.
     Found(Found, String),
 }
@@ -50,10 +53,18 @@ impl Failure {
             Failure::Usage(_) => 2,
             Failure::Unreachable(_) => 3,
             Failure::Damaged(_) => 4,
+            Failure::Unread => 141,
             Failure::Found(Found::Loss, _) => 5,
             Failure::Found(Found::Duplicate, _) => 6,
             Failure::Found(Found::Advice, _) => 7,
         })
+    }
+
+    /// Says it on standard error. If nobody reads that either, the exit code has to do.
+    pub fn print(&self) {
+        if !matches!(self, Failure::Unread) {
+            output::note(&format!("tallymq: {self}"));
+        }
     }
 }
 
@@ -65,6 +76,7 @@ impl fmt::Display for Failure {
             | Failure::Unreachable(text)
             | Failure::Damaged(text)
             | Failure::Found(_, text) => f.write_str(text),
+            Failure::Unread => f.write_str("nobody reads the output"),
         }
     }
 }
@@ -79,8 +91,12 @@ impl From<ClientError> for Failure {
     }
 }
 
-impl From<std::io::Error> for Failure {
-    fn from(error: std::io::Error) -> Failure {
-        Failure::Failed(error.to_string())
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Failure {
+        // What talks to brokers has errors of its own, so this is standard output.
+        match error.kind() {
+            io::ErrorKind::BrokenPipe => Failure::Unread,
+            _ => Failure::Failed(error.to_string()),
+        }
     }
 }

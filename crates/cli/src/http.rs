@@ -71,6 +71,10 @@ impl Http {
         let failed = |error: &dyn std::fmt::Display| {
             Failure::Unreachable(format!("{}: {error}; is that the broker's http.listen?", self.address))
         };
+        let port = self.address.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
+        if port.is_none() {
+            return Err(Failure::Usage(format!("--http: `{}` is not HOST:PORT", self.address)));
+        }
         let stream = TcpStream::connect(&self.address).await.map_err(|error| failed(&error))?;
         let (mut sender, connection) =
             http1::handshake(TokioIo::new(stream)).await.map_err(|error| failed(&error))?;

@@ -5,6 +5,7 @@ mod audit;
 mod bytes_text;
 mod client;
 mod commands;
+mod count_text;
 mod doctor;
 mod failure;
 mod http;
@@ -30,7 +31,7 @@ fn main() -> ExitCode {
         Command::Demo(arguments) => block_on(commands::demo::run(arguments, json)),
         Command::DemoOrderService(arguments) => block_on(commands::demo::order_service::run(arguments)),
         Command::DemoRedPacketService(arguments) => block_on(commands::demo::packet_service::run(arguments)),
-        Command::Serve(arguments) => return commands::serve::run(arguments),
+        Command::Serve(arguments) => return commands::serve::run(arguments, json),
         Command::Topic(command) => block_on(commands::topic::run(command, json)),
         Command::Produce(arguments) => block_on(commands::produce::run(arguments, json)),
         Command::Consume(arguments) => block_on(commands::consume::run(arguments, json)),
@@ -48,7 +49,7 @@ fn main() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            eprintln!("tallymq: {failure}");
+            failure.print();
             failure.exit_code()
         }
     }

@@ -19,7 +19,7 @@ pub fn table(columns: &[&str]) -> Table {
     table
 }
 
-/// Prints a table. A reader that closed the pipe is not an error.
+/// Prints a table.
 pub fn print_table(table: &Table) -> io::Result<()> {
     print_line(&lines(table).join("\n"))
 }
@@ -64,6 +64,11 @@ pub fn print_raw(text: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
     out.write_all(text.as_bytes())?;
     out.flush()
+}
+
+/// Says something on standard error. That nobody reads it is no reason to fail.
+pub fn note(text: &str) {
+    drop(writeln!(io::stderr(), "{text}"));
 }
 
 /// Prints a JSON value on a line of its own.

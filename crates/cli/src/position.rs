@@ -19,12 +19,30 @@ pub enum PositionSpec {
     Time(i64),
 }
 
+impl PositionSpec {
+    /// One that means the same wherever a reader stands: not `+N` and not `-N`.
+    pub fn parse_absolute(text: &str) -> Result<PositionSpec, PositionSpecError> {
+        match text.parse() {
+            Ok(PositionSpec::Shift(_)) | Err(_) => {
+                Err(PositionSpecError { text: text.to_owned(), forms: ABSOLUTE_FORMS })
+            }
+            Ok(position) => Ok(position),
+        }
+    }
+}
+
+const ABSOLUTE_FORMS: &str =
+    "earliest, latest, an offset, a time like 2026-01-31T12:00:00Z, or @MILLISECONDS";
+const FORMS: &str = "earliest, latest, an offset, +N, -N, a time like 2026-01-31T12:00:00Z, or @MILLISECONDS";
+
 /// Text that is no position.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
-#[error(
-    "`{0}` is no position: use earliest, latest, an offset, +N, -N, a time like 2026-01-31T12:00:00Z, or @MILLISECONDS"
-)]
-pub struct PositionSpecError(String);
+#[error("`{text}` is no position here: use {forms}")]
+pub struct PositionSpecError {
+    text: String,
+    /// What it could have been.
+    forms: &'static str,
+}
 
 impl FromStr for PositionSpec {
     type Err = PositionSpecError;
@@ -40,7 +58,7 @@ impl FromStr for PositionSpec {
                 _ => text.parse().ok().map(PositionSpec::Offset),
             },
         };
-        parsed.ok_or_else(|| PositionSpecError(text.to_owned()))
+        parsed.ok_or_else(|| PositionSpecError { text: text.to_owned(), forms: FORMS })
     }
 }
 
@@ -132,5 +150,13 @@ mod tests {
         {
             assert!(text.parse::<PositionSpec>().is_err(), "{text}");
         }
+        for relative in ["+5", "-5"] {
+            let said = PositionSpec::parse_absolute(relative).unwrap_err().to_string();
+            assert!(
+                said.contains(relative) && !said.contains("+N"),
+                "what is not taken is not offered: {said}"
+            );
+        }
+        assert_eq!(PositionSpec::parse_absolute("5"), Ok(PositionSpec::Offset(5)));
     }
 }

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::{
     arguments::AlarmsCommand,
+    count_text::{counted, counted_are},
     failure::{Failure, Found},
     http::Http,
     output,
@@ -28,7 +29,10 @@ pub async fn run(command: AlarmsCommand, json: bool) -> Result<(), Failure> {
             }
             let count = rows.len() as u64 + overflow;
             if fail && count > 0 {
-                return Err(Failure::Found(Found::Loss, format!("{count} alarms are not acknowledged")));
+                return Err(Failure::Found(
+                    Found::Loss,
+                    format!("{} not acknowledged", counted_are(count, "alarm")),
+                ));
             }
             Ok(())
         }
@@ -36,13 +40,24 @@ pub async fn run(command: AlarmsCommand, json: bool) -> Result<(), Failure> {
             let http = Http::new(&connection.http, connection.timeout);
             let body = json!({ "ids": ids, "all": all, "by": by });
             let answer = http.post("/v1/alarms/acknowledge", &body).await?;
-            if json {
-                return Ok(output::print_json(&answer)?);
-            }
             let acknowledged = answer["acknowledged"].as_u64().unwrap_or(0);
-            Ok(output::print_line(&format!("acknowledged {acknowledged} alarms"))?)
+            match json {
+                true => output::print_json(&answer)?,
+                false => output::print_line(&format!("acknowledged {}", counted(acknowledged, "alarm")))?,
+            }
+            check_missing(&answer)
         }
     }
+}
+
+/// Says which named alarms are not there.
+fn check_missing(answer: &Value) -> Result<(), Failure> {
+    let missing = answer["missing"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    let missing: Vec<&str> = missing.collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::Failed(format!("there is no alarm {}, or it is acknowledged already", missing.join(", "))))
 }
 
 fn print(rows: &[Value], overflow: u64) -> Result<(), Failure> {
@@ -61,7 +76,7 @@ fn print(rows: &[Value], overflow: u64) -> Result<(), Failure> {
             rfc3339(row["at"].as_i64().unwrap_or(0)),
             class,
             text(row, "group"),
-            format!("{}-{}", text(row, "topic"), row["partition"]),
+            place(row),
             offsets(row),
             row["records"].to_string(),
             text(row, "cause"),
@@ -80,6 +95,11 @@ fn print(rows: &[Value], overflow: u64) -> Result<(), Failure> {
 
 fn text(row: &Value, name: &str) -> String {
     row[name].as_str().unwrap_or_default().to_owned()
+}
+
+fn place(row: &Value) -> String {
+    let deleted = if row["topic_deleted"] == true { " (deleted)" } else { "" };
+    format!("{}-{}{deleted}", text(row, "topic"), row["partition"])
 }
 
 fn offsets(row: &Value) -> String {

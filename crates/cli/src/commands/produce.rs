@@ -18,6 +18,7 @@ use tokio::sync::mpsc;
 use crate::{
     arguments::{Codec, ProduceArguments},
     client::{Batch, Client, ClientError, Outcome, Partitioner, Producer},
+    count_text::counted,
     failure::Failure,
     output,
 };
@@ -64,6 +65,7 @@ pub async fn run(arguments: ProduceArguments, json: bool) -> Result<(), Failure>
         json,
         bar: output::progress(None, "records"),
         acknowledged: 0,
+        is_unread: false,
         client,
         producer,
     };
@@ -72,16 +74,22 @@ pub async fn run(arguments: ProduceArguments, json: bool) -> Result<(), Failure>
     let reader = std::thread::spawn(move || read(&files, &sender));
     let sent = run.send_all(inputs).await;
     run.bar.finish_and_clear();
-    if json {
-        output::print_json(&json!({ "acknowledged": run.acknowledged, "failed": sent.is_err() }))?;
+    let summed_up = if json {
+        output::print_json(&json!({ "acknowledged": run.acknowledged, "failed": sent.is_err() }))
     } else {
-        eprintln!("{} records acknowledged", run.acknowledged);
-    }
+        output::note(&format!("{} acknowledged", counted(run.acknowledged, "record")));
+        Ok(())
+    };
     sent?;
     match reader.join() {
-        Ok(read) => read,
-        Err(_) => Err(Failure::Failed("the thread that reads the input panicked".to_owned())),
+        Ok(read) => read?,
+        Err(_) => return Err(Failure::Failed("the thread that reads the input panicked".to_owned())),
     }
+    // Last: what was not sent weighs more than who reads about it.
+    if run.is_unread {
+        return Err(Failure::Unread);
+    }
+    Ok(summed_up?)
 }
 
 fn headers(texts: &[String]) -> Result<Vec<Header>, Failure> {
@@ -143,6 +151,8 @@ struct Run {
     json: bool,
     bar: ProgressBar,
     acknowledged: u64,
+    /// Nobody reads standard output any more.
+    is_unread: bool,
     client: Client,
     producer: Producer,
 }
@@ -150,6 +160,13 @@ struct Run {
 impl Run {
     async fn send_all(&mut self, mut inputs: mpsc::Receiver<Input>) -> Result<(), Failure> {
         while let Some(first) = inputs.recv().await {
+            if self.is_unread {
+                // Whoever has to know what was acknowledged would not learn it of this one.
+                let what = format!("not sent: input {}", first.name);
+                return Err(Failure::Failed(format!(
+                    "{what}, and what came after it: nobody reads what was acknowledged any more"
+                )));
+            }
             let mut gathered = Gathered::default();
             self.gather(first, &mut gathered);
             while gathered.records < BATCH_RECORDS_MAX && gathered.bytes < BATCH_BYTES_MAX {
@@ -199,7 +216,7 @@ impl Run {
                 Outcome::Acknowledged(offset) => self.acknowledge(batch, &names, offset)?,
                 Outcome::Failed(error) => {
                     let what = format!("not acknowledged: input {}", ranges(&names));
-                    eprintln!("tallymq: {what}: {error}");
+                    output::note(&format!("tallymq: {what}: {error}"));
                     failed = Some(failure(what, &error));
                 }
             }
@@ -210,7 +227,7 @@ impl Run {
     fn acknowledge(&mut self, batch: &Batch, names: &[String], base_offset: i64) -> Result<(), Failure> {
         self.acknowledged += names.len() as u64;
         self.bar.inc(names.len() as u64);
-        if self.quiet {
+        if self.quiet || self.is_unread {
             return Ok(());
         }
         let (topic, partition) = (&self.producer.topic().name, batch.partition);
@@ -224,7 +241,11 @@ impl Run {
                 false => format!("{topic}-{partition}@{offset}"),
             });
         }
-        Ok(self.bar.suspend(|| output::print_line(&lines.join("\n")))?)
+        match self.bar.suspend(|| output::print_line(&lines.join("\n"))) {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => self.is_unread = true,
+            printed => printed?,
+        }
+        Ok(())
     }
 }
 

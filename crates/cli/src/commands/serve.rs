@@ -1,6 +1,11 @@
 //! `tallymq serve`: loads the settings, starts the server, says where it is and what to try, and stops it in order.
 
-use std::{process::ExitCode, sync::Arc};
+use std::{
+    fmt::Write as _,
+    io::{self, Write as _},
+    process::ExitCode,
+    sync::Arc,
+};
 
 use tallymq_server::{Config, ConfigError, Server, Sources, logging};
 use tallymq_storage::disk::{OpenDiskError, RealDisk, VolatileDisk};
@@ -9,7 +14,7 @@ use tokio::{
     sync::oneshot,
 };
 
-use crate::arguments::ServeArguments;
+use crate::{arguments::ServeArguments, failure::Failure, output};
 
 /// Settings or command line that make no sense.
 const EXIT_USAGE: u8 = 2;
@@ -19,18 +24,23 @@ const BLOCKING_THREADS_MAX: usize = 48;
 const EXIT_FAILED: u8 = 1;
 
 /// Runs until SIGTERM or SIGINT.
-pub fn run(arguments: ServeArguments) -> ExitCode {
+pub fn run(arguments: ServeArguments, json: bool) -> ExitCode {
     let (print_config, volatile) = (arguments.print_config, arguments.volatile);
     let config = match load(arguments) {
         Ok(config) => config,
         Err(error) => return fail(EXIT_USAGE, &error),
     };
     if print_config {
-        print!("{}", config.show());
-        return ExitCode::SUCCESS;
+        return match show(&config, json) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(failure) => {
+                failure.print();
+                failure.exit_code()
+            }
+        };
     }
     let layers = config.layers();
-    let filter = layers.text("tracing.filter").unwrap_or_else(|| "info".to_owned());
+    let filter = layers.text("tracing.filter").unwrap_or_else(|| logging::FILTER.to_owned());
     let format = match layers.text("tracing.format").as_deref() {
         Some("json") => logging::LogFormat::Json,
         _ => logging::LogFormat::Text,
@@ -46,6 +56,13 @@ pub fn run(arguments: ServeArguments) -> ExitCode {
         Ok(runtime) => runtime.block_on(serve(config, volatile)),
         Err(error) => fail(EXIT_FAILED, &error),
     }
+}
+
+fn show(config: &Config, json: bool) -> Result<(), Failure> {
+    Ok(match json {
+        true => output::print_json(&config.show_json())?,
+        false => output::print_raw(&config.show())?,
+    })
 }
 
 fn load(arguments: ServeArguments) -> Result<Config, ConfigError> {
@@ -120,31 +137,39 @@ fn input_ended() -> oneshot::Receiver<()> {
     ended
 }
 
-/// The first lines that a person or a script reads; scripts wait for `ready`.
+/// The first lines that a person or a script reads; scripts wait for `ready`. Whoever stops reading them stops no broker.
 fn announce(server: &Server) {
+    let text = announcement(server).expect("writing to a string cannot fail");
+    let mut out = io::stdout().lock();
+    drop(out.write_all(text.as_bytes()).and_then(|()| out.flush()));
+}
+
+fn announcement(server: &Server) -> Result<String, std::fmt::Error> {
     let node = server.node();
-    println!("tallymq {} · data in {}", env!("CARGO_PKG_VERSION"), node.startup.data_dir.display());
-    println!("cluster {} · node {}", node.identity.cluster_id, node.identity.node_id);
-    println!("durability {}", node.durability());
-    println!("recovery {}", node.recovered());
-    println!("commit thread {}", node.scheduling());
+    let mut text = String::new();
+    writeln!(text, "tallymq {} · data in {}", env!("CARGO_PKG_VERSION"), node.startup.data_dir.display())?;
+    writeln!(text, "cluster {} · node {}", node.identity.cluster_id, node.identity.node_id)?;
+    writeln!(text, "durability {}", node.durability())?;
+    writeln!(text, "recovery {}", node.recovered())?;
+    writeln!(text, "commit thread {}", node.scheduling())?;
     for warning in node.warnings() {
-        println!("WARNING {warning}");
+        writeln!(text, "WARNING {warning}")?;
     }
     for address in server.kafka_addresses() {
-        println!("kafka listening on {address}");
+        writeln!(text, "kafka listening on {address}")?;
     }
     for address in server.http_addresses() {
-        println!("http listening on {address}");
+        writeln!(text, "http listening on {address}")?;
     }
     if let Some(address) = server.kafka_addresses().first() {
-        println!("try: echo hello | tallymq produce greetings -b {address}");
-        println!("     tallymq consume greetings -b {address}");
+        writeln!(text, "try: echo hello | tallymq produce greetings -b {address}")?;
+        writeln!(text, "     tallymq consume greetings -b {address}")?;
     }
-    println!("ready");
+    writeln!(text, "ready")?;
+    Ok(text)
 }
 
 fn fail(code: u8, error: &dyn std::fmt::Display) -> ExitCode {
-    eprintln!("tallymq: {error}");
+    output::note(&format!("tallymq: {error}"));
     ExitCode::from(code)
 }

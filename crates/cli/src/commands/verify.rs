@@ -1,11 +1,14 @@
 //! `tallymq verify`: checks a stopped broker's data directory and says every damage with its file and position.
 
+use std::path::Path;
+
 use indicatif::ProgressBar;
 use serde_json::{Value, json};
 use tallymq_storage::disk::RealDisk;
 
 use crate::{
     arguments::VerifyArguments,
+    count_text::counted,
     failure::Failure,
     output,
     verify::{self, Finding, Lost, Progress, Report},
@@ -23,35 +26,44 @@ impl Progress for Bar {
     }
 }
 
-/// Checks it. The directory's lock is held meanwhile, so that no broker starts on it.
+/// Checks it. The directory's lock is held meanwhile, so that no broker starts on it; a directory that may only be read
+/// and has no lock file is checked without.
 pub fn run(arguments: &VerifyArguments, json: bool) -> Result<(), Failure> {
-    let path = &arguments.data_dir;
-    // Opening would make it.
+    // Which one it was must be plain wherever the name came from.
+    let path = &std::path::absolute(&arguments.data_dir)?;
     if !path.is_dir() {
-        return Err(Failure::Usage(format!("there is no data directory at {}", path.display())));
+        return Err(Failure::Usage(match path.exists() {
+            true => format!("{} is not a directory", path.display()),
+            false => format!("there is no data directory at {}", path.display()),
+        }));
     }
-    let disk = RealDisk::open(path).map_err(|error| Failure::Failed(error.to_string()))?;
+    let disk = RealDisk::open_read_only(path).map_err(|error| Failure::Failed(error.to_string()))?;
     let bar = Bar(output::progress(Some(0), "partitions"));
-    let report = verify::verify(&disk, &bar);
+    let mut report = verify::verify(&disk, &bar);
     bar.0.finish_and_clear();
-    if json {
-        output::print_json(&as_json(&report))?
-    } else {
-        print(&report)?
+    if !disk.is_locked() {
+        let reason = "is not there and cannot be made: what was checked may have changed meanwhile";
+        report.note("lock", 0, reason);
     }
-    match report.damages.len() {
+    if json {
+        output::print_json(&as_json(path, &report))?
+    } else {
+        print(path, &report)?
+    }
+    match report.damages.len() as u64 {
         0 => Ok(()),
-        count => Err(Failure::Damaged(format!("{count} damages in {}", path.display()))),
+        count => Err(Failure::Damaged(format!("{} in {}", counted(count, "damage"), path.display()))),
     }
 }
 
-fn as_json(report: &Report) -> Value {
+fn as_json(path: &Path, report: &Report) -> Value {
     let findings = |found: &[Finding]| -> Vec<Value> {
         let found = found.iter();
         found.map(|one| json!({ "file": one.file, "position": one.position, "reason": one.reason })).collect()
     };
     let counts = &report.counts;
     json!({
+        "data_dir": path.display().to_string(),
         "whole": report.damages.is_empty(),
         "damages": findings(&report.damages),
         "notes": findings(&report.notes),
@@ -72,7 +84,8 @@ fn lost(lost: &Lost) -> Value {
     })
 }
 
-fn print(report: &Report) -> Result<(), Failure> {
+fn print(path: &Path, report: &Report) -> Result<(), Failure> {
+    output::print_line(&format!("data directory {}", path.display()))?;
     let counts = &report.counts;
     let mut table = output::table(&["checked", "count"]);
     let rows = [

@@ -147,7 +147,7 @@ fn check_alarms(state: &DataGroup, reading: &Reading, is_whole: bool, place: &st
     let raised = alarms.last_id();
     if is_whole && raised != reading.losses.len() as u64 {
         let reason =
-            format!("{raised} alarms were raised, and the journal tells {} losses", reading.losses.len());
+            format!("alarms raised: {raised}; losses that the journal tells: {}", reading.losses.len());
         report.damage(place, 0, reason);
     }
 }

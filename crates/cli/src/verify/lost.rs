@@ -9,6 +9,7 @@ use tallymq_model::{BatchHeader, Offset, TopicPartition};
 use tallymq_storage::disk::{Disk, OpenMode};
 
 use super::segments::Partition;
+use crate::count_text::counted;
 
 /// Offsets that nothing holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -91,8 +92,11 @@ impl fmt::Display for Lost {
         let (records, last) = (self.to.0 - self.from.0, self.to.0 - 1);
         write!(
             f,
-            "{records} records of {topic}-{} are lost: offsets {} to {last}",
-            self.tp.partition, self.from
+            "{} of {topic}-{} {} lost: offsets {} to {last}",
+            counted(records as u64, "record"),
+            self.tp.partition,
+            if records == 1 { "is" } else { "are" },
+            self.from
         )?;
         if !self.groups.is_empty() {
             write!(f, "; not acknowledged by {}", self.groups.join(", "))?;

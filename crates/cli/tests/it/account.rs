@@ -160,8 +160,19 @@ fn a_position_set_past_unread_records_is_a_loss_with_names() {
     assert!(events.iter().all(|event| event["what"] != "delivered"), "{story}");
 
     let id = alarm["id"].as_str().unwrap();
-    let acknowledged = broker.books(&["alarms", "acknowledge", "--id", id]);
-    assert_eq!(stdout(&acknowledged), "acknowledged 1 alarms\n", "{}", stderr(&acknowledged));
+    for other in ["9-9", "1-999"] {
+        let missing = broker.books(&["alarms", "acknowledge", "--id", other]);
+        assert_eq!((code(&missing), stdout(&missing).as_str()), (1, "acknowledged 0 alarms\n"));
+        assert!(stderr(&missing).contains(other), "{}", stderr(&missing));
+    }
+    assert_eq!(code(&broker.books(&["alarms", "list", "--fail"])), 5, "it is still there");
+    let acknowledged = broker.books(&["alarms", "acknowledge", "--id", id, "9-9", "--json"]);
+    let answer = json_lines(&acknowledged).remove(0);
+    openapi::check("post", "/v1/alarms/acknowledge", &answer);
+    assert_eq!((code(&acknowledged), answer), (1, json!({ "acknowledged": 1, "missing": ["9-9"] })));
+    let again = broker.books(&["alarms", "acknowledge", "--id", id]);
+    assert_eq!(code(&again), 1, "it was acknowledged already");
+    assert_eq!(code(&broker.books(&["alarms", "acknowledge", "--all"])), 0, "none is none too few");
     assert_eq!(code(&broker.books(&["alarms", "list", "--fail"])), 0);
     assert_eq!(
         classes(&account(&broker, "g")),

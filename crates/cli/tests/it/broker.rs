@@ -176,8 +176,13 @@ impl Broker {
 
     /// The metrics as text.
     pub fn metrics(&self) -> String {
+        self.ask_http("GET", "/metrics")
+    }
+
+    /// What the HTTP listener answers, head and body.
+    pub fn ask_http(&self, method: &str, path: &str) -> String {
         let mut stream = TcpStream::connect(&self.http).unwrap();
-        let request = format!("GET /metrics HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n\r\n", self.http);
+        let request = format!("{method} {path} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n\r\n", self.http);
         stream.write_all(request.as_bytes()).unwrap();
         let mut text = String::new();
         stream.read_to_string(&mut text).unwrap();

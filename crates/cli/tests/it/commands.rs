@@ -13,6 +13,10 @@ fn a_topic_lives_from_create_to_delete() {
     let created = &json_lines(&broker.ok(&["topic", "create", "t", "-p", "3", "--json"]))[0];
     assert_eq!((&created["topic"], &created["partitions"]), (&json!("t"), &json!(3)));
 
+    let one = broker.ok(&["topic", "create", "one", "-p", "1"]);
+    assert_eq!(stdout(&one), "created one with 1 partition\n");
+    broker.ok(&["topic", "delete", "one", "--yes"]);
+
     let again = broker.run(&["topic", "create", "t"]);
     assert_eq!(code(&again), 1);
     assert!(stderr(&again).contains("TOPIC_ALREADY_EXISTS"), "{}", stderr(&again));
@@ -99,7 +103,13 @@ fn a_broker_that_is_not_there_is_exit_code_3_and_nonsense_is_2() {
     assert_eq!(code(&output), 3);
     assert!(stderr(&output).contains("is the broker running?"), "{}", stderr(&output));
     assert_eq!(code(&run(&["topic", "fly"])), 2);
-    assert_eq!(code(&run(&["consume", "t", "-o", "soon", "-b", &free])), 2);
+    for offset in ["soon", "+5"] {
+        let refused = run(&["consume", "t", "-o", offset, "-b", &free]);
+        assert_eq!(code(&refused), 2);
+        assert!(!stderr(&refused).contains("+N"), "what is not taken is not offered: {}", stderr(&refused));
+    }
+    let no_port = run(&["alarms", "list", "--http", "here"]);
+    assert_eq!((code(&no_port), stderr(&no_port).contains("HOST:PORT")), (2, true), "{}", stderr(&no_port));
     assert_eq!(code(&run(&["verify", "--data-dir", "/nowhere/at/all"])), 2);
     assert!(stdout(&run(&["completions", "bash"])).contains("_tallymq"));
     assert!(stdout(&run(&["--help"])).contains("Exit codes"));

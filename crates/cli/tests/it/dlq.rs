@@ -71,6 +71,12 @@ fn letters_are_counted_and_shown_with_their_story() {
     let dir = tempfile::tempdir().unwrap();
     let broker = Broker::start(dir.path());
     assert_eq!(stdout(&broker.ok(&["dlq", "list"])), "no dead-letter topics\n");
+    broker.ok(&["topic", "create", "idle.dead", "-p", "1"]);
+    for flags in [&["dlq", "redrive", "idle.dead"][..], &["dlq", "redrive", "idle.dead", "--execute"]] {
+        let nothing = broker.ok(flags);
+        assert_eq!(stdout(&nothing), "nothing to send again: idle.dead has no such letter\n");
+    }
+    broker.ok(&["topic", "delete", "idle.dead", "--yes"]);
     clinic(&broker);
     assert_eq!(causes(&broker), of(&[("no stock of 7", 3), ("card refused", 2)]));
     let table = stdout(&broker.ok(&["dlq", "list", LETTERS]));

@@ -1,13 +1,17 @@
 //! `verify` on data directories that a real broker wrote: whole ones are whole, and no damaged byte goes unnoticed.
 
 use std::{
-    fs,
+    fs::{self, Permissions},
+    os::unix::{
+        fs::{MetadataExt, PermissionsExt},
+        process::CommandExt,
+    },
     path::{Path, PathBuf},
 };
 
 use serde_json::Value;
 
-use crate::broker::{Broker, code, json_lines, run, stderr};
+use crate::broker::{Broker, code, json_lines, run, stderr, stdout, tallymq};
 
 fn verify(dir: &Path) -> (i32, Value) {
     let output = run(&["verify", "--data-dir", dir.to_str().unwrap(), "--json"]);
@@ -71,6 +75,71 @@ fn a_directory_is_whole_after_a_stop_and_after_a_kill() {
     assert!(report["checked"]["checkpoints"].as_u64().unwrap() > 0, "{report}");
     assert!(report["checked"]["batches"].as_u64().unwrap() >= 3, "{report}");
     assert!(report["checked"]["compared"].as_u64().unwrap() >= 3, "{report}");
+}
+
+#[test]
+fn it_says_which_directory_it_checked() {
+    let dir = tempfile::tempdir().unwrap();
+    Broker::start(dir.path()).stop();
+    let path = dir.path().to_str().unwrap();
+    let by_variable = |flags: &[&str]| {
+        tallymq().args(flags).env("TALLYMQ_DATA_DIR", path).current_dir("/").output().unwrap()
+    };
+    let text = by_variable(&["verify"]);
+    assert_eq!(code(&text), 0, "{}", stderr(&text));
+    assert_eq!(stdout(&text).lines().next(), Some(format!("data directory {path}").as_str()));
+    let report = json_lines(&by_variable(&["verify", "--json"])).remove(0);
+    assert_eq!(report["data_dir"].as_str(), Some(path), "{report}");
+    let elsewhere = by_variable(&["verify", "--data-dir", "nowhere"]);
+    assert_eq!(
+        (code(&elsewhere), stderr(&elsewhere).contains("/nowhere")),
+        (2, true),
+        "the flag is stronger"
+    );
+    let identity = dir.path().join("identity.toml");
+    let file = run(&["verify", "--data-dir", identity.to_str().unwrap()]);
+    assert_eq!((code(&file), stderr(&file).contains("is not a directory")), (2, true), "{}", stderr(&file));
+}
+
+/// Verifies as somebody who may not write there.
+fn verify_as_reader(dir: &Path) -> (i32, String, Value) {
+    let mut command = tallymq();
+    command.args(["verify", "--json", "--data-dir"]).arg(dir);
+    if fs::metadata("/proc/self").unwrap().uid() == 0 {
+        // Permissions do not stop root.
+        command.uid(65534).gid(65534);
+    }
+    let output = command.output().unwrap();
+    let report = json_lines(&output).into_iter().next().unwrap_or_default();
+    (code(&output), stderr(&output), report)
+}
+
+#[test]
+fn a_directory_that_may_only_be_read_is_checked_and_a_broker_on_it_is_noticed() {
+    let dir = tempfile::tempdir().unwrap();
+    let broker = Broker::start(dir.path());
+    fill(&broker);
+    let lock = dir.path().join("lock");
+    fs::set_permissions(&lock, Permissions::from_mode(0o444)).unwrap();
+    fs::set_permissions(dir.path(), Permissions::from_mode(0o555)).unwrap();
+    let (refused, said, _) = verify_as_reader(dir.path());
+    assert!(refused == 1 && said.contains("in use by process"), "{refused}: {said}");
+    broker.kill();
+
+    let notes_of_lock = |report: &Value| {
+        report["notes"].as_array().unwrap().iter().filter(|note| note["file"] == "lock").count()
+    };
+    let holder = fs::read(&lock).unwrap();
+    let (whole, said, report) = verify_as_reader(dir.path());
+    assert_eq!((whole, notes_of_lock(&report)), (0, 0), "{said} {report}");
+    assert_eq!(fs::read(&lock).unwrap(), holder);
+
+    fs::set_permissions(dir.path(), Permissions::from_mode(0o755)).unwrap();
+    fs::remove_file(&lock).unwrap();
+    fs::set_permissions(dir.path(), Permissions::from_mode(0o555)).unwrap();
+    let (whole, said, report) = verify_as_reader(dir.path());
+    assert_eq!((whole, notes_of_lock(&report)), (0, 1), "{said} {report}");
+    fs::set_permissions(dir.path(), Permissions::from_mode(0o755)).unwrap();
 }
 
 #[test]

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use crate::{
     arguments::{AccountArguments, AccountCommand, HttpConnection},
+    count_text::counted,
     failure::Failure,
     http::Http,
     output,
@@ -41,7 +42,7 @@ pub async fn run(arguments: AccountArguments, json: bool) -> Result<(), Failure>
                 }
             }
             // Whoever watches wants to see it come back.
-            Err(failure @ Failure::Unreachable(_)) if arguments.watch => eprintln!("tallymq: {failure}"),
+            Err(failure @ Failure::Unreachable(_)) if arguments.watch => failure.print(),
             Err(failure) => return Err(failure),
         }
         tokio::time::sleep(Duration::from_secs(arguments.interval)).await;
@@ -87,5 +88,5 @@ async fn open(
         return Ok(output::print_json(&answer)?);
     }
     let opened = answer["opened"].as_u64().unwrap_or(0);
-    Ok(output::print_line(&format!("opened {opened} accounts of group {group}"))?)
+    Ok(output::print_line(&format!("opened {} of group {group}", counted(opened, "account")))?)
 }

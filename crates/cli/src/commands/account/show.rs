@@ -7,7 +7,7 @@ use tallymq_server::books::class_name;
 
 use super::not_stored;
 use super::report::{Classes, GroupTopic, Interval, Partition, Report};
-use crate::output;
+use crate::{count_text::counted, output};
 
 /// Intervals that are named, of each kind.
 const NAMED_MAX: usize = 30;
@@ -204,7 +204,7 @@ fn named(report: &Report, title: &str, style: Style, wanted: fn(Class) -> bool) 
 
 fn remarks(report: &Report) -> Vec<String> {
     let sum = |of: fn(&GroupTopic) -> u64| report.accounts.iter().map(of).sum::<u64>();
-    let counted = [
+    let sums = [
         (sum(|row| row.tallies.redelivered), "delivered again", "record"),
         (sum(|row| row.tallies.recovered), "skipped or unwitnessed, and read after all", "record"),
         (sum(|row| row.tallies.refused), "refused, since their member was fenced", "commit"),
@@ -215,10 +215,9 @@ fn remarks(report: &Report) -> Vec<String> {
         (report.unopened, "not opened because there are too many", "account"),
         (report.alarms, "not acknowledged (tallymq alarms list)", "alarm"),
     ];
-    let counted = counted.iter().filter(|(count, ..)| *count > 0);
-    let mut lines: Vec<String> = counted
-        .map(|(count, what, unit)| format!("{what}: {count} {unit}{}", if *count == 1 { "" } else { "s" }))
-        .collect();
+    let sums = sums.iter().filter(|(count, ..)| *count > 0);
+    let mut lines: Vec<String> =
+        sums.map(|(count, what, unit)| format!("{what}: {}", counted(*count, unit))).collect();
     if report.accounts.iter().flat_map(|row| &row.partitions).any(|partition| partition.more) {
         lines.push("older intervals are only counted".to_owned());
     }

@@ -10,6 +10,7 @@ use crate::{
     arguments::AuditArguments,
     audit::{Book, Bounds, Ledger, LookUp, label},
     client::Client,
+    count_text::counted_are,
     failure::{Failure, Found},
     position::PositionSpec,
 };
@@ -104,13 +105,13 @@ fn verdict(topic: &str, totals: &Totals, compacted: bool) -> Result<(), Failure>
     let Totals { missing, repeated, late, .. } = *totals;
     let found = |found, text: String| Err(Failure::Found(found, format!("topic {topic}: {text}")));
     if missing > 0 && !compacted {
-        return found(Found::Loss, format!("{missing} records are missing"));
+        return found(Found::Loss, format!("{} missing", counted_are(missing, "record")));
     }
     if repeated > 0 {
-        return found(Found::Duplicate, format!("{repeated} records are stored twice"));
+        return found(Found::Duplicate, format!("{} stored twice", counted_are(repeated, "record")));
     }
     if late > 0 {
-        return found(Found::Advice, format!("{late} records are out of order"));
+        return found(Found::Advice, format!("{} out of order", counted_are(late, "record")));
     }
     if totals.records > 0 && totals.labelled == 0 {
         return Err(Failure::Failed(format!(

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::Totals;
 use crate::{
     audit::{Book, Ledger, PartitionBook, Place, Range},
+    count_text::counted,
     failure::Failure,
     output,
 };
@@ -152,9 +153,9 @@ fn say(lines: &mut Vec<String>, index: i32, found: &PartitionBook) {
 fn summary(report: &Report<'_>) -> Result<(), Failure> {
     let totals = report.totals;
     output::print_line(&format!(
-        "{}: {} records, {} without headers, {} with headers that make no sense; {} missing, {} twice, {} out of order",
+        "{}: {}, {} without headers, {} with headers that make no sense; {} missing, {} twice, {} out of order",
         report.topic,
-        totals.records,
+        counted(totals.records, "record"),
         totals.unlabelled,
         totals.malformed,
         totals.missing,
@@ -163,8 +164,8 @@ fn summary(report: &Report<'_>) -> Result<(), Failure> {
     ))?;
     if totals.unjudged > 0 {
         output::print_line(&format!(
-            "note: {} records could not be judged: there is too much to remember",
-            totals.unjudged
+            "note: {} could not be judged: there is too much to remember",
+            counted(totals.unjudged, "record")
         ))?;
     }
     if report.compacted && totals.missing > 0 {

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::load::Measured;
-use crate::{arguments::BenchArguments, failure::Failure, output};
+use crate::{arguments::BenchArguments, count_text::counted, failure::Failure, output};
 
 /// Prints it all, as a table or as JSON.
 pub fn print(arguments: &BenchArguments, measured: &Measured, json: bool) -> Result<(), Failure> {
@@ -23,7 +23,10 @@ pub fn print(arguments: &BenchArguments, measured: &Measured, json: bool) -> Res
     }
     let from = if arguments.rate.is_some() { "from when it was due" } else { "from when it was sent" };
     let mut table = output::table(&["measured", "value"]);
-    table.add_row(["acknowledged".to_owned(), format!("{} records in {seconds:.2} s", measured.records)]);
+    table.add_row([
+        "acknowledged".to_owned(),
+        format!("{} in {seconds:.2} s", counted(measured.records, "record")),
+    ]);
     table.add_row(["throughput".to_owned(), format!("{rate:.0} records/s, {megabytes:.1} MB/s")]);
     table.add_row(["latency of a batch".to_owned(), from.to_owned()]);
     for (name, quantile) in [("p50", 0.5), ("p99", 0.99), ("p99.9", 0.999)] {

@@ -1,7 +1,10 @@
 //! Reading as a member of a group: print, commit, and only then let go of what is taken away. A record is printed at
 //! least once, and only by the member that owns its partition.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+};
 
 use tokio::{
     sync::watch,
@@ -45,6 +48,18 @@ pub async fn run(
     read
 }
 
+/// Why a round failed. What cannot be printed is not committed, and does not pass.
+enum RoundError {
+    Client(ClientError),
+    Print(io::Error),
+}
+
+impl From<ClientError> for RoundError {
+    fn from(error: ClientError) -> RoundError {
+        RoundError::Client(error)
+    }
+}
+
 struct Reader {
     client: Client,
     group: String,
@@ -70,7 +85,8 @@ impl Reader {
             match round {
                 Ok(true) => return Ok(()),
                 Ok(false) => failing_since = None,
-                Err(error) => {
+                Err(RoundError::Print(error)) => return Err(error.into()),
+                Err(RoundError::Client(error)) => {
                     let since = *failing_since.get_or_insert_with(Instant::now);
                     if !retriable(&error) || since.elapsed() > self.client.timeout() {
                         return Err(error.into());
@@ -85,11 +101,11 @@ impl Reader {
     }
 
     /// Follows the assignment, reads once, prints, commits. Whether everything was read.
-    async fn round(&mut self, stopped: &mut watch::Receiver<bool>) -> Result<bool, ClientError> {
+    async fn round(&mut self, stopped: &mut watch::Receiver<bool>) -> Result<bool, RoundError> {
         let view = self.member.view();
         if let Some(why) = view.failed {
             let what = format!("group {}", self.group);
-            return Err(ClientError::Records { what, reason: why });
+            return Err(ClientError::Records { what, reason: why }.into());
         }
         if view.fenced_count != self.fenced_count {
             self.fenced_count = view.fenced_count;
@@ -104,7 +120,7 @@ impl Reader {
             if !patient {
                 let what = format!("group {}", self.group);
                 let reason = "no partition was assigned; the other members have them all".to_owned();
-                return Err(ClientError::Records { what, reason });
+                return Err(ClientError::Records { what, reason }.into());
             }
             tokio::select! {
                 () = self.member.changed(FETCH_WAIT) => {}
@@ -122,12 +138,7 @@ impl Reader {
         let mut positions = BTreeMap::new();
         let name = self.fetcher.topic().name.clone();
         for part in &fetched {
-            let printed = self.printer.print(part);
-            let printed = printed.map_err(|error| ClientError::Records {
-                what: "printing".to_owned(),
-                reason: error.to_string(),
-            })?;
-            if let Some(next) = printed {
+            if let Some(next) = self.printer.print(part).map_err(RoundError::Print)? {
                 positions.insert((name.clone(), part.partition), next);
             }
         }

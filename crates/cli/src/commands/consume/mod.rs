@@ -22,13 +22,9 @@ const BACKOFF: Duration = Duration::from_millis(100);
 
 /// Reads until there is no more, enough is read, or somebody presses Ctrl-C.
 pub async fn run(arguments: ConsumeArguments, json: bool) -> Result<(), Failure> {
-    let begin: PositionSpec =
-        arguments.offset.parse().map_err(|error| Failure::Usage(format!("--offset: {error}")))?;
-    if matches!(begin, PositionSpec::Shift(_)) {
-        return Err(Failure::Usage(
-            "--offset takes no +N or -N: there is nothing that it could count from".to_owned(),
-        ));
-    }
+    // Nothing was read yet that +N and -N could count from.
+    let begin = PositionSpec::parse_absolute(&arguments.offset)
+        .map_err(|error| Failure::Usage(format!("--offset: {error}")))?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let (stop, stopped) = tokio::sync::watch::channel(false);

@@ -10,7 +10,7 @@ use super::{
     counted,
     filter::{Place, Wanted, check_missing, place_of},
 };
-use crate::{failure::Failure, output};
+use crate::{count_text, failure::Failure, output};
 
 /// What goes.
 pub enum What {
@@ -46,11 +46,11 @@ pub async fn run(letters: DeadLetters, what: What, execute: bool, json: bool) ->
         let shown = json!({ "topic": letters.topic(), "executed": execute, "letters": purged });
         output::print_json(&shown)?;
     } else {
-        let (verb, plural) =
-            (if execute { "purged" } else { "would purge" }, if purged == 1 { "" } else { "s" });
-        output::print_line(&format!("{verb} {purged} letter{plural} of {}", letters.topic()))?;
+        let verb = if execute { "purged" } else { "would purge" };
+        let purged = count_text::counted(purged, "letter");
+        output::print_line(&format!("{verb} {purged} of {}", letters.topic()))?;
         if !execute {
-            eprintln!("nothing was removed; --execute does it");
+            output::note("nothing was removed; --execute does it");
         }
     }
     match &what {

@@ -61,13 +61,16 @@ fn print(
         let shown = json!({ "topic": topic, "executed": redrive.execute, "letters": letters, "to": to });
         return Ok(output::print_json(&shown)?);
     }
+    if letters == 0 {
+        return Ok(output::print_line(&format!("nothing to send again: {topic} has no such letter"))?);
+    }
     let mut table = output::table(&["from", "to", "letters"]);
     for (to, letters) in to {
         table.add_row([topic.to_owned(), to.clone(), letters.to_string()]);
     }
     output::print_table(&table)?;
     if !redrive.execute {
-        eprintln!("nothing was sent; --execute does it");
+        output::note("nothing was sent; --execute does it");
     }
     Ok(())
 }

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use tallymq_client::{DeadLetter, DeadLetters};
 
 use super::filter::{Wanted, check_missing};
-use crate::{bytes_text, failure::Failure, output, time_text::rfc3339};
+use crate::{bytes_text, count_text::counted, failure::Failure, output, time_text::rfc3339};
 
 /// What the SDK's own headers begin with; they are told as what they mean.
 const RESERVED: &str = "tally-";
@@ -38,15 +38,15 @@ fn text(letter: &DeadLetter) -> String {
     let record = letter.record();
     let failed = letter.failed_at_ms().map_or_else(|| "-".to_owned(), rfc3339);
     let group = letter.group().unwrap_or("-");
-    let attempts = letter.attempts();
+    let attempts = counted(u64::from(letter.attempts()), "attempt");
     let mut lines = vec![
         letter.position().to_string(),
         format!("  origin:   {}", letter.origin()),
-        format!("  group:    {group}, {attempts} attempts, the last at {failed}"),
+        format!("  group:    {group}, {attempts}, the last at {failed}"),
         format!("  cause:    {}", letter.cause().replace('\n', "\n            ")),
     ];
     if letter.redriven() > 0 {
-        lines.push(format!("  redriven: {} times before", letter.redriven()));
+        lines.push(format!("  redriven: {} before", counted(u64::from(letter.redriven()), "time")));
     }
     if let Some(key) = record.key() {
         lines.push(format!("  key:      {}", key.escape_ascii()));
@@ -58,7 +58,9 @@ fn text(letter: &DeadLetter) -> String {
     lines.push(match record.value() {
         Some(value) => match std::str::from_utf8(value) {
             Ok(value) => format!("  value:    {value}"),
-            Err(_) => format!("  value:    {} ({} bytes)", value.escape_ascii(), value.len()),
+            Err(_) => {
+                format!("  value:    {} ({})", value.escape_ascii(), counted(value.len() as u64, "byte"))
+            }
         },
         None => "  value:    none".to_owned(),
     });

@@ -10,6 +10,7 @@ use std::{fs, time::Duration};
 use crate::{
     arguments::{ClientKind, Connection, DoctorArguments, FailOn},
     client::Client,
+    count_text::counted,
     doctor::{
         Severity,
         client::{self as clients, ClientFile, Dialect, Surroundings},
@@ -60,7 +61,8 @@ pub async fn run(arguments: DoctorArguments, json: bool) -> Result<(), Failure> 
     let worst = findings.iter().map(|finding| finding.severity).min();
     if let Some(worst) = worst.filter(|worst| fails(arguments.fail_on, *worst)) {
         let count = findings.iter().filter(|finding| finding.severity == worst).count();
-        return Err(Failure::Found(found(worst), format!("{count} findings of severity {}", worst.name())));
+        let text = format!("{} of severity {}", counted(count as u64, "finding"), worst.name());
+        return Err(Failure::Found(found(worst), text));
     }
     let refused = unchecked.iter().filter(|one| one.refused).count();
     if refused > 0 && !arguments.allow_unchecked && arguments.fail_on != FailOn::Never {

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::Unchecked;
 use crate::{
+    count_text::counted,
     doctor::{
         Finding, Object, Severity,
         client::{ClientFile, Dialect},
@@ -129,8 +130,8 @@ pub fn tables(report: &Report<'_>) -> Result<(), Failure> {
         looked_at.push(format!("{name} cluster (brokers {brokers}, topics {topics}, groups {groups})"));
     }
     looked_at.extend(report.files.iter().map(|file| format!("{} ({})", file.path, kind(file.dialect))));
-    let count = report.findings.len();
-    Ok(output::print_line(&format!("{count} findings; looked at: {}", looked_at.join(", ")))?)
+    let count = counted(report.findings.len() as u64, "finding");
+    Ok(output::print_line(&format!("{count}; looked at: {}", looked_at.join(", ")))?)
 }
 
 fn table(findings: &[Finding], severity: Severity) -> Result<(), Failure> {

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use crate::{
     client::{Client, GroupInfo, LATEST, Position},
+    count_text::counted,
     failure::Failure,
     output,
 };
@@ -88,10 +89,10 @@ fn print_json(name: &str, group: &GroupInfo, lines: &[Line]) -> Result<(), Failu
 fn print_tables(name: &str, group: &GroupInfo, lines: &[Line]) -> Result<(), Failure> {
     let lag: i64 = lines.iter().filter_map(Line::lag).sum();
     output::print_line(&format!(
-        "{name} · {} · {} protocol · {} members · lag {lag}",
+        "{name} · {} · {} protocol · {} · lag {lag}",
         group.state,
         group.protocol,
-        group.members.len()
+        counted(group.members.len() as u64, "member")
     ))?;
     let number = |value: Option<i64>| value.map_or_else(|| "-".to_owned(), |value| value.to_string());
     let mut table = output::table(&["topic", "partition", "position", "log end", "lag", "member"]);

@@ -128,7 +128,7 @@ fn print(reset: &Reset, moves: &[Move], json: bool) -> Result<(), Failure> {
     }
     output::print_table(&table)?;
     if !reset.execute {
-        eprintln!("nothing was changed; --execute does it");
+        output::note("nothing was changed; --execute does it");
     }
     Ok(())
 }

@@ -9,6 +9,7 @@ use tallymq_gateway::kafka::messages::describe_configs::{
 
 use crate::{
     client::{Client, ClientError, EARLIEST, LATEST, TopicInfo, call, check},
+    count_text::counted,
     failure::Failure,
     output,
 };
@@ -96,7 +97,8 @@ fn print_tables(
     configs: &[DescribeConfigsResourceResult],
 ) -> Result<(), Failure> {
     let number = |found: Option<&i64>| found.map_or_else(|| "-".to_owned(), i64::to_string);
-    output::print_line(&format!("{} · id {} · {} partitions", topic.name, topic.id, topic.partitions.len()))?;
+    let partitions = counted(topic.partitions.len() as u64, "partition");
+    output::print_line(&format!("{} · id {} · {partitions}", topic.name, topic.id))?;
     let mut table =
         output::table(&["partition", "leader", "epoch", "log start", "log end", "replicas", "in sync"]);
     for known in &topic.partitions {

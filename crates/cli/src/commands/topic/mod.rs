@@ -15,6 +15,7 @@ use tallymq_gateway::kafka::{
 use crate::{
     arguments::TopicCommand,
     client::{Client, call, check},
+    count_text::counted,
     failure::Failure,
     output,
 };
@@ -92,7 +93,11 @@ async fn create(client: &mut Client, new: New, json: bool) -> Result<(), Failure
         return Ok(output::print_json(&shown)?);
     }
     let word = if created { "created" } else { "exists:" };
-    Ok(output::print_line(&format!("{word} {} with {partitions} partitions", topic.name))?)
+    Ok(output::print_line(&format!(
+        "{word} {} with {}",
+        topic.name,
+        counted(partitions as u64, "partition")
+    ))?)
 }
 
 async fn list(client: &mut Client, json: bool) -> Result<(), Failure> {

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use crate::count_text::{counted, counted_are};
 use crate::time_text::rfc3339;
 
 /// Everything, without a newline at the end.
@@ -48,7 +49,7 @@ fn stored(topic: &str, record: &Value) -> String {
         parts.push(format!("key {key:?}"));
     }
     parts.push(match stored["value_bytes"].as_u64() {
-        Some(bytes) => format!("value of {bytes} bytes"),
+        Some(bytes) => format!("value of {}", counted(bytes, "byte")),
         None => "no value".to_owned(),
     });
     if let Some(producer) = stored["producer_id"].as_i64() {
@@ -143,17 +144,16 @@ fn neighbours(topic: &str, bounds: &Value) -> Option<String> {
 }
 
 fn searched(searched: &Value) -> String {
-    let mut counted = format!(
-        "searched {} partitions, {} batches, {} records, {} bytes",
-        searched["partitions"], searched["batches"], searched["records"], searched["bytes"]
-    );
+    let units = [("partitions", "partition"), ("batches", "batch"), ("records", "record"), ("bytes", "byte")];
+    let sizes = units.map(|(name, unit)| counted(searched[name].as_u64().unwrap_or(0), unit));
+    let mut text = format!("searched {}", sizes.join(", "));
     if let Some(indexed @ 1..) = searched["indexed_records"].as_u64() {
-        counted.push_str(&format!("; looked {indexed} records up in indexes of keys"));
+        text.push_str(&format!("; looked {} up in indexes of keys", counted(indexed, "record")));
     }
     let mut lines = vec![match searched["complete"].as_bool() {
-        Some(true) => counted,
+        Some(true) => text,
         _ => format!(
-            "{counted}, back to {}; {}stopped at the limit: --limit and --seconds move it",
+            "{text}, back to {}; {}stopped at the limit: --limit and --seconds move it",
             time(&searched["back_to"]),
             left(&searched["left_bytes"])
         ),
@@ -166,7 +166,7 @@ fn searched(searched: &Value) -> String {
 
 /// What was not looked at.
 fn left(bytes: &Value) -> String {
-    bytes.as_u64().map(|bytes| format!("about {bytes} bytes are left; ")).unwrap_or_default()
+    bytes.as_u64().map(|bytes| format!("about {} left; ", counted_are(bytes, "byte"))).unwrap_or_default()
 }
 
 fn journal(journal: &Value) -> Vec<String> {

@@ -2,6 +2,8 @@
 
 use serde_json::{Value, json};
 
+use crate::count_text::counted;
+
 /// Counts of what was looked at, which add up.
 const COUNTED: [&str; 4] = ["batches", "records", "bytes", "indexed_records"];
 /// What could not be read, at most.
@@ -99,7 +101,7 @@ fn join_not_here(before: &Value, next: &mut Value) {
         (false, ..) => {
             let count = |name: &str| next["searched"][name].as_u64().unwrap_or(0);
             let records = count("records") + count("indexed_records");
-            format!("the search was cut short after {records} records: not found so far")
+            format!("the search was cut short after {}: not found so far", counted(records, "record"))
         }
         (true, true, _) => "missing: its producer has lower and higher sequences in the log".to_owned(),
         (true, false, true) => "outside of what its producer has in the log".to_owned(),

@@ -5,6 +5,7 @@ use super::{
     facts::{Cluster, Group, Position},
     retention::Expiry,
 };
+use crate::count_text::{counted, counted_are};
 use crate::doctor::{Finding, Object, Rule, Setting, Severity};
 
 /// Kafka's default of `auto.commit.interval.ms`: who commits more rarely chose to.
@@ -36,8 +37,10 @@ fn judge(cluster: &Cluster, group: &Group, position: &Position) -> Option<Findin
     if last.position < position.log_start {
         let count = position.log_start - last.position;
         let why = format!(
-            "its position {} is before the log start {}: up to {count} records were removed unread",
-            last.position, position.log_start
+            "its position {} is before the log start {}: up to {} removed unread",
+            last.position,
+            position.log_start,
+            counted(count as u64, "record")
         );
         let found = finding(Severity::Loss, Rule::GroupExpired, why);
         return found.map(|found| kept_longer(cluster, position, found));
@@ -60,26 +63,28 @@ fn judge(cluster: &Cluster, group: &Group, position: &Position) -> Option<Findin
     // Longer retention mends nothing, but it gains time where there is little.
     let longer = |found| if near { kept_longer(cluster, position, found) } else { found };
     let lag = last.lag();
+    let unread = counted_are(lag as u64, "record");
     // Who reads without being a member (`assign()`) shows by its commits.
     let moved = position.first.is_some_and(|first| last.position > first.position);
     if group.members.is_empty() && !moved {
-        let why = format!("it has no members and {lag} records are unread; {text}");
+        let why = format!("it has no members and {unread} unread; {text}");
         return finding(severity, Rule::GroupEmpty, why).map(longer);
     }
     if group.state == "Stable" && !position.owned && !moved {
-        let why = format!("no member reads this partition and {lag} records are unread; {text}");
+        let why = format!("no member reads this partition and {unread} unread; {text}");
         return finding(severity, Rule::GroupUnowned, why).map(longer);
     }
     if let Some(grown) = stuck(position) {
         let why = format!(
-            "{grown} records came in {} s and no commit moved; {lag} are unread; {text}",
+            "{} came in {} s and no commit moved; {unread} unread; {text}",
+            counted(grown as u64, "record"),
             cluster.watched_ms / 1000
         );
         let severity = if expiry.is_some() { Severity::Loss } else { Severity::Advice };
         return finding(severity, Rule::GroupStuck, why).map(longer);
     }
     if near && !catches_up(cluster, position, expiry) {
-        let why = format!("it is {lag} records behind; {text}");
+        let why = format!("it is {} behind; {text}", counted(lag as u64, "record"));
         return finding(Severity::Loss, Rule::GroupExpiring, why).map(longer);
     }
     None
@@ -119,9 +124,9 @@ fn kept_longer(cluster: &Cluster, position: &Position, found: Finding) -> Findin
 fn uncommitted(group: &Group) -> Option<Finding> {
     let (topic, partition) = group.uncommitted.first()?;
     let why = format!(
-        "it never committed on {} partitions with records that its members have ({topic}-{partition} is one): after a \
+        "it never committed on {} with records that its members have ({topic}-{partition} is one): after a \
          restart auto.offset.reset decides what is skipped or repeated",
-        group.uncommitted.len()
+        counted(group.uncommitted.len() as u64, "partition")
     );
     Some(Finding::new(Severity::Advice, Rule::GroupUncommitted, Object::Group(group.name.clone()), why))
 }
@@ -132,8 +137,8 @@ fn idle_members(group: &Group) -> Option<Finding> {
         return None;
     }
     let why = format!(
-        "{idle} of {} members have no partition: more members than partitions do not read faster",
-        group.members.len()
+        "{idle} of {} without a partition: more members than partitions do not read faster",
+        counted(group.members.len() as u64, "member")
     );
     Some(Finding::new(Severity::Advice, Rule::GroupIdleMember, Object::Group(group.name.clone()), why))
 }
@@ -147,9 +152,10 @@ fn commit_interval(cluster: &Cluster, group: &Group, position: &Position) -> Opt
         return None;
     }
     let why = format!(
-        "it moved {} times in {} s, by {read} records: after a crash what is handled since its last commit comes again",
-        position.moves,
-        cluster.watched_ms / 1000
+        "it moved {} in {} s, by {}: after a crash what is handled since its last commit comes again",
+        counted(position.moves as u64, "time"),
+        cluster.watched_ms / 1000,
+        counted(read as u64, "record")
     );
     let setting = Setting {
         name: "auto.commit.interval.ms".to_owned(),
@@ -274,7 +280,7 @@ mod tests {
         let found = examine(&cluster);
         assert_eq!(found.len(), 1);
         assert_eq!((found[0].rule, found[0].severity), (Rule::GroupUncommitted, Severity::Advice));
-        assert!(found[0].why.contains("1 partitions") && found[0].why.contains("t-3"), "{}", found[0].why);
+        assert!(found[0].why.contains("1 partition ") && found[0].why.contains("t-3"), "{}", found[0].why);
     }
 
     #[test]
