@@ -6,12 +6,15 @@ use bytes::Bytes;
 use tallymq_model::{LogIndex, NodeId, RaftGroup, Term};
 
 use super::command::{ConfigVersion, put_configs, read_configs};
+use super::deleted::DeletedNames;
 use super::placement::Load;
 use super::topic::Topic;
 use super::{DATA_GROUPS_MAX, Metadata, Topics, VersionedConfigs};
 use crate::codec::{DecodeError, Parts, Reader};
 
-const STATE_VERSION: u8 = 1;
+const STATE_VERSION: u8 = 2;
+/// Before it, names of deleted topics were not kept.
+const DELETED_NAMES_VERSION: u8 = 2;
 
 impl Metadata {
     /// Appends the whole state to `out`. The same state gives the same bytes.
@@ -46,12 +49,13 @@ impl Metadata {
             out.put_text(group);
             out.put_u32(placed.0);
         }
+        self.topics.deleted.encode(out);
     }
 
     /// Reads the state from the front of `bytes`.
     pub fn decode(bytes: &mut Bytes) -> Result<Metadata, DecodeError> {
         let reader = &mut Reader::new(bytes);
-        reader.version("the metadata state", STATE_VERSION)?;
+        let version = reader.version("the metadata state", STATE_VERSION)?;
         let applied = LogIndex(reader.u64("the applied index")?);
         let term = Term(reader.u64("the applied term")?);
         let cluster_id = reader.option("a cluster id", |reader| reader.text("a cluster id"))?;
@@ -82,6 +86,9 @@ impl Metadata {
         let groups = read_map(reader, "placed groups", |reader| {
             Ok((reader.text("a group id")?, RaftGroup(reader.u32("a group's place")?)))
         })?;
+        if version >= DELETED_NAMES_VERSION {
+            topics.deleted = DeletedNames::decode(reader)?;
+        }
         let mut group_load = Load::over(data_groups);
         groups.values().for_each(|&placed| group_load.add(placed));
         Ok(Metadata {

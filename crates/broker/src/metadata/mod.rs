@@ -2,6 +2,7 @@
 //! cluster's identity. `apply` is deterministic, reads only this state, and cannot fail, only answer.
 
 mod command;
+mod deleted;
 mod encoding;
 mod outcome;
 mod placement;
@@ -20,6 +21,7 @@ use crate::ApplyContext;
 pub use command::{
     ConfigScope, ConfigSet, ConfigVersion, CreatePartitions, CreateTopic, MetadataCommand, PartitionPlan,
 };
+pub use deleted::DELETED_NAMES_MAX;
 pub use outcome::{
     CreatePartitionsError, CreateTopicError, MetadataOutcome, NotBootstrapped, PartitionPlanError,
     PlaceGroupError, ProducerIdBlock, ProducerIdsExhausted, SetConfigsError, UnknownTopic,

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use tallymq_model::{NodeId, PartitionIndex, TopicId};
 
 use super::command::{ConfigSet, ConfigVersion, CreatePartitions, CreateTopic, PartitionPlan};
+use super::deleted::DeletedNames;
 use super::outcome::{CreatePartitionsError, CreateTopicError, SetConfigsError, UnknownTopic};
 use super::placement::{Load, replicas_of};
 use super::topic::{PartitionPlace, Topic};
@@ -19,6 +20,7 @@ pub struct Topics {
     by_name: BTreeMap<String, TopicId>,
     by_collision: BTreeMap<String, TopicId>,
     load: Load,
+    pub(super) deleted: DeletedNames,
 }
 
 impl Topics {
@@ -30,6 +32,11 @@ impl Topics {
     /// A topic by its name.
     pub fn by_name(&self, name: &str) -> Option<&Arc<Topic>> {
         self.by_name.get(name).and_then(|id| self.by_id.get(id))
+    }
+
+    /// The name of a topic that is there or was; None if it never was, or [`super::DELETED_NAMES_MAX`] were deleted after it.
+    pub fn name_of(&self, id: TopicId) -> Option<&str> {
+        self.by_id.get(&id).map(|topic| topic.name.as_str()).or_else(|| self.deleted.get(id))
     }
 
     /// All topics, by name.
@@ -115,6 +122,7 @@ impl Topics {
     pub(super) fn delete(&mut self, id: TopicId) -> Result<Arc<Topic>, UnknownTopic> {
         let topic = self.by_id.remove(&id).ok_or(UnknownTopic(id))?;
         self.by_name.remove(&topic.name);
+        self.deleted.note(id, &topic.name);
         self.by_collision.remove(&collision_key(&topic.name));
         for place in &topic.partitions {
             self.load.remove(place.group);

@@ -7,8 +7,8 @@ use bytes::Bytes;
 use proptest::prelude::*;
 use tallymq_broker::metadata::{
     ConfigScope, ConfigSet, ConfigVersion, CreatePartitions, CreatePartitionsError, CreateTopic,
-    CreateTopicError, Metadata, MetadataCommand, MetadataOutcome, NotBootstrapped, PartitionPlan,
-    PartitionPlanError, PlaceGroupError, SetConfigsError, Topic, UnknownTopic,
+    CreateTopicError, DELETED_NAMES_MAX, Metadata, MetadataCommand, MetadataOutcome, NotBootstrapped,
+    PartitionPlan, PartitionPlanError, PlaceGroupError, SetConfigsError, Topic, UnknownTopic,
 };
 use tallymq_broker::{ApplyContext, DecodeError, Parts};
 use tallymq_model::{LogIndex, NodeId, PartitionIndex, ProducerId, RaftGroup, Term, TopicId};
@@ -187,6 +187,36 @@ fn producer_ids_are_never_handed_out_twice() {
 }
 
 #[test]
+fn a_deleted_topic_keeps_its_name_until_too_many_others_are_deleted() {
+    let mut metadata = cluster(1);
+    create(&mut metadata, topic(1, "orders", 1)).unwrap();
+    metadata.apply(AT, &MetadataCommand::DeleteTopic { topic: id(1) });
+    create(&mut metadata, topic(2, "orders", 1)).unwrap();
+    assert_eq!(
+        [1, 2, 3].map(|number| metadata.topics().name_of(id(number))),
+        [Some("orders"), Some("orders"), None]
+    );
+    let mut restored = Metadata::decode(&mut encoded(&metadata)).unwrap();
+    assert_eq!(restored, metadata);
+    for number in 3..DELETED_NAMES_MAX as u128 + 3 {
+        assert_eq!(restored.topics().name_of(id(1)), Some("orders"), "{number}");
+        create(&mut restored, topic(number, "another", 1)).unwrap();
+        restored.apply(AT, &MetadataCommand::DeleteTopic { topic: id(number) });
+    }
+    assert_eq!(restored.topics().name_of(id(1)), None);
+}
+
+#[test]
+fn a_state_from_before_names_of_deleted_topics_were_kept_is_read() {
+    let mut metadata = cluster(1);
+    create(&mut metadata, topic(1, "orders", 1)).unwrap();
+    let now = encoded(&metadata);
+    // The version in front, the number of names behind: a byte each.
+    let before = [&[1], &now[1..now.len() - 1]].concat();
+    assert_eq!(Metadata::decode(&mut before.into()).unwrap(), metadata);
+}
+
+#[test]
 fn a_state_with_a_topic_twice_is_refused() {
     let mut metadata = cluster(2);
     create(&mut metadata, topic(1, "once", 1)).unwrap();
@@ -194,8 +224,8 @@ fn a_state_with_a_topic_twice_is_refused() {
     let topic_at = state.windows(4).position(|text| text == b"once").expect("its name") - 17;
     // the count of topics is one byte in front of the first
     assert_eq!(state[topic_at - 1], 1);
-    // behind it are three counts of nothing
-    let topic = &state[topic_at..state.len() - 3];
+    // behind it are four counts of nothing
+    let topic = &state[topic_at..state.len() - 4];
     let twice = [&state[..topic_at - 1], &[2], topic, &state[topic_at..]].concat();
     assert!(matches!(Metadata::decode(&mut twice.into()), Err(DecodeError::Range(_))));
 }

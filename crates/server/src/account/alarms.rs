@@ -52,12 +52,11 @@ pub async fn watch(node: &Node) {
 
 fn tell(node: &Node, new: &[Alarm]) {
     for alarm in new {
-        node.metrics.account.alarmed(alarm.class.name());
+        node.metrics.account.alarmed(alarm.class);
     }
     for alarm in new.iter().take(LINES_MAX) {
-        let topic = node.topic_by_id(alarm.tp.topic);
         tracing::error!(
-            topic = topic.as_ref().map_or("(deleted)", |topic| topic.name.as_str()),
+            topic = node.topic_name(alarm.tp.topic),
             partition = alarm.tp.partition.0,
             from = alarm.from.0,
             to = alarm.to.0,

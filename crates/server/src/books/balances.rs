@@ -204,10 +204,7 @@ pub fn accounts(node: &Node, filter: &AccountFilter) -> AccountsReport {
 fn keys(node: &Node, filter: &AccountFilter, report: &mut AccountsReport) -> Vec<Key> {
     let wanted_topic = filter.topic.as_deref().map(|name| node.topic(name).map(|topic| topic.id));
     let mut names: HashMap<TopicId, String> = HashMap::new();
-    let mut name = |id: TopicId| {
-        let named = || node.topic_by_id(id).map_or_else(|| id.to_string(), |topic| topic.name.clone());
-        names.entry(id).or_insert_with(named).clone()
-    };
+    let mut name = |id: TopicId| names.entry(id).or_insert_with(|| node.topic_name(id)).clone();
     let mut keys = Vec::new();
     for handle in node.data_groups() {
         let journal = handle.view.journal();

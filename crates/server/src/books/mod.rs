@@ -3,7 +3,7 @@
 
 mod alarms;
 mod balances;
-mod class_name;
+pub mod class_name;
 mod not_stored;
 mod opening;
 mod summary;

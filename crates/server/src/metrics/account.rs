@@ -5,6 +5,9 @@ use prometheus_client::{
     metrics::{counter::Counter, family::Family},
     registry::Registry,
 };
+use tallymq_broker::account::Class;
+
+use crate::books::class_name::class_name;
 
 /// The class that the records ended in.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -32,6 +35,10 @@ impl AccountMetrics {
             "Committed metadata that begins like receipts and is none",
             metrics.unreadable_receipts.clone(),
         );
+        // A series that begins with its first loss would hide it from a rate.
+        for class in Class::ALL.into_iter().filter(|class| class.is_loss()) {
+            metrics.alarms_of(class);
+        }
         metrics
     }
 
@@ -41,7 +48,11 @@ impl AccountMetrics {
     }
 
     /// Notes one alarm.
-    pub fn alarmed(&self, class: &'static str) {
-        self.alarms.get_or_create(&ClassLabel { class }).inc();
+    pub fn alarmed(&self, class: Class) {
+        self.alarms_of(class).inc();
+    }
+
+    fn alarms_of(&self, class: Class) -> Counter {
+        self.alarms.get_or_create_owned(&ClassLabel { class: class_name(class) })
     }
 }

@@ -156,6 +156,12 @@ impl Node {
         self.metadata_view.state().topics().by_id(id).cloned()
     }
 
+    /// The name of a topic that is there or was, or its id if its name is not known any more.
+    pub fn topic_name(&self, id: TopicId) -> String {
+        let metadata = self.metadata_view.state();
+        metadata.topics().name_of(id).map_or_else(|| id.to_string(), str::to_owned)
+    }
+
     /// The metadata as applied.
     pub fn metadata_view(&self) -> &MetadataView {
         &self.metadata_view
