@@ -266,7 +266,7 @@ mod tests {
             }
         }
         let reasons = found(&state, &journal);
-        let told = "2 alarms were raised, and the journal tells 1 losses";
+        let told = "alarms raised: 2; losses that the journal tells: 1";
         assert!(reasons.iter().any(|reason| reason == told), "{reasons:?}");
     }
 

@@ -217,7 +217,7 @@ t-1@7  sent at 2023-11-14T22:13:20.123Z · key \"k\" · value of 5 bytes · prod
   group g: processed
     2023-11-14T22:13:21.000Z  delivered · in offsets 0 to 9 · member m · client c · from 127.0.0.1 · connection 4
     2023-11-14T22:13:22.000Z  acknowledged · position 10 · member m
-searched 1 partitions, 2 batches, 3 records, 4 bytes";
+searched 1 partition, 2 batches, 3 records, 4 bytes";
         assert_eq!(text(&trace), expected);
     }
 
