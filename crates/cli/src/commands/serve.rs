@@ -59,10 +59,11 @@ pub fn run(arguments: ServeArguments, json: bool) -> ExitCode {
 }
 
 fn show(config: &Config, json: bool) -> Result<(), Failure> {
-    Ok(match json {
-        true => output::print_json(&config.show_json())?,
-        false => output::print_raw(&config.show())?,
-    })
+    let shown = match json {
+        true => output::print_json(&config.show_json()),
+        false => output::print_raw(&config.show()),
+    };
+    Ok(shown?)
 }
 
 fn load(arguments: ServeArguments) -> Result<Config, ConfigError> {

@@ -153,7 +153,7 @@ fn commit_interval(cluster: &Cluster, group: &Group, position: &Position) -> Opt
     }
     let why = format!(
         "it moved {} in {} s, by {}: after a crash what is handled since its last commit comes again",
-        counted(position.moves as u64, "time"),
+        counted(position.moves, "time"),
         cluster.watched_ms / 1000,
         counted(read as u64, "record")
     );
