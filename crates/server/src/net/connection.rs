@@ -164,6 +164,9 @@ async fn converse<C: Calls>(
         idle_at = if had_output || connection.output.is_empty() { idle_at.min(soon) } else { soon };
         let ends_at = stop_at.unwrap_or(idle_at);
         let is_idle = connection.is_idle();
+        // Whoever has closed a connection gets nothing over it any more, and may have asked elsewhere since. Looked at before an
+        // answer is written: behind that, the client may have read it first.
+        let has_ended = connection.is_watched() && has_ended(&mut reader);
         let Connection { input, output, serial, waiting, claim, .. } = connection;
         tokio::select! {
             read = reader.read_buf(input), if wants_input && !starved => {
@@ -179,10 +182,7 @@ async fn converse<C: Calls>(
             }
             Some((id, answer)) = waiting.next(), if !waiting.is_empty() => connection.answered(id, answer)?,
             sent = write(&mut writer, output), if !output.is_empty() => {
-                let sent = sent?;
-                // Whoever closes a connection gets nothing over it any more, and may have asked elsewhere since.
-                let has_ended = connection.is_watched(sent) && has_ended(&mut reader);
-                connection.sent(sent, has_ended);
+                connection.sent(sent?, has_ended);
                 idle_at = Instant::now() + idle_max;
             }
             () = stopped(&mut stop), if !stopping => {
@@ -401,12 +401,9 @@ impl<C: Calls> Connection<C> {
         ends_silence
     }
 
-    /// Whether somebody waits for so many more bytes to have left.
-    fn is_watched(&self, bytes: usize) -> bool {
-        let taken = self.output.taken + bytes as u64;
-        self.watched
-            .front()
-            .is_some_and(|first| first.watcher.is_some() && first.end.is_some_and(|end| end <= taken))
+    /// Whether somebody waits for what is to be written next to have left.
+    fn is_watched(&self) -> bool {
+        !self.output.is_empty() && self.watched.front().is_some_and(|first| first.watcher.is_some())
     }
 
     fn sent(&mut self, bytes: usize, has_ended: bool) {

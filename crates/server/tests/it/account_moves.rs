@@ -137,3 +137,24 @@ async fn what_two_connections_got_while_both_were_open_stays_in_doubt() {
     assert_eq!(classes(&broker, "g"), [("processed", 10), ("unwitnessed", 1)]);
     broker.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_read_counts_however_soon_its_connection_is_closed() {
+    const ROUNDS: i64 = 200;
+    let disk = TestDisk::new();
+    let broker = start_on(&disk, &[]).await;
+    let mut producer = filled(&broker, "t", 1, 10).await;
+    let mut member = classic(&broker, "c", "g", ("t", &[0])).await;
+    consume(&mut member, "t", 0, 10).await;
+    for offset in 10..10 + ROUNDS {
+        fill(&mut producer, "t", 0, 1).await;
+        let old = renewed(&broker, &mut member).await;
+        let fresh = std::mem::replace(&mut member.client, old);
+        assert_eq!(member.read("t", 0, offset).await, 1);
+        close(&broker, std::mem::replace(&mut member.client, fresh)).await;
+        assert_eq!(member.commit("t", 0, offset + 1).await, ErrorCode::None);
+    }
+    assert_eq!(classes(&broker, "g"), [("processed", 10 + ROUNDS as u64)]);
+    assert_eq!(alarms(&broker), []);
+    broker.stop().await;
+}

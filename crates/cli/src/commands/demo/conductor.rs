@@ -161,7 +161,7 @@ impl Conductor {
             Blow::RedPacketService(moment) => {
                 self.hold(moment, pause_ms, true).await?;
                 if self.without == Some(Part::AckAfter) && moment == Moment::BeforeCommit {
-                    self.until_ahead_of_work().await?;
+                    self.until_acknowledged().await?;
                 }
                 self.kill_packet_service(moment).await?;
                 self.scene.start_packet_service().await?;
@@ -209,12 +209,19 @@ impl Conductor {
         .await
     }
 
-    /// Waits until the broker was told of more messages than were worked on.
-    async fn until_ahead_of_work(&mut self) -> Result<(), Failure> {
-        self.until("acknowledged messages", async |all, look| {
+    /// Waits until the record that the red-packet service holds, and has not worked on, is acknowledged.
+    async fn until_acknowledged(&mut self) -> Result<(), Failure> {
+        let held = self.scene.packet_service.as_ref().and_then(|service| service.heard("holding "));
+        let held = held.as_deref().and_then(|held| held.split_once(' '));
+        let (partition, offset) = held
+            .and_then(|(partition, offset)| {
+                Some((partition.parse::<i32>().ok()?, offset.parse::<i64>().ok()?))
+            })
+            .ok_or_else(|| failed("the red-packet service does not say which record it holds"))?;
+        self.until("the acknowledgement of what nobody has worked on", async |all, _| {
             let books = all.books().await?;
-            let processed = books.of(GROUP, TOPIC).map_or(0, |account| account.class("processed"));
-            Ok(processed > look.packets + all.packets.repeats().await?)
+            let mut partitions = books.of(GROUP, TOPIC).into_iter().flat_map(|account| &account.partitions);
+            Ok(partitions.any(|one| one.partition == partition && one.position > Some(offset)))
         })
         .await
     }

@@ -10,7 +10,7 @@
 //! | a service says | |
 //! |---|---|
 //! | `ready` | it works |
-//! | `holding` | it has stopped where it should |
+//! | `holding WHAT` | it has stopped where it should, with this in its hands: nothing, or a record's `PARTITION OFFSET` |
 //! | `missing N TEXT` | its sequence check misses so many messages |
 //! | `finished` | its last line |
 
@@ -78,8 +78,13 @@ impl Control {
 
     /// Passes this moment; stops there for ever if the demo said so.
     pub async fn pass(&self, moment: Moment) {
+        self.pass_with(moment, "").await;
+    }
+
+    /// The same, and says what it has in its hands.
+    pub async fn pass_with(&self, moment: Moment, what: impl fmt::Display) {
         if self.is_held(moment) {
-            say(format_args!("holding"));
+            say(format_args!("holding {what}"));
             std::future::pending::<()>().await;
         }
     }

@@ -128,7 +128,10 @@ impl Work {
         if once == Once::Busy {
             return Err(HandlerError::retry("another consumer works on it"));
         }
-        self.control.pass(Moment::BeforeCommit).await;
+        if once == Once::Done(()) {
+            let place = format!("{} {}", record.partition(), record.offset());
+            self.control.pass_with(Moment::BeforeCommit, place).await;
+        }
         tx.commit().await?;
         self.control.pass(Moment::AfterCommit).await;
         Ok(())
