@@ -127,7 +127,7 @@ pub enum TopicCommand {
         #[arg(long, short)]
         partitions: Option<i32>,
         /// A setting of the topic; may be given more than once.
-        #[arg(long = "config", value_name = "KEY=VALUE")]
+        #[arg(long = "set", visible_alias = "config", value_name = "KEY=VALUE")]
         configs: Vec<String>,
         /// Succeed if the topic is there already.
         #[arg(long)]

@@ -35,7 +35,7 @@ impl DeletedNames {
     }
 
     pub(super) fn decode(reader: &mut Reader<'_>) -> Result<DeletedNames, DecodeError> {
-        let count = reader.count("the names of deleted topics", 18)?;
+        let count = reader.count("the names of deleted topics", 17)?;
         if count > DELETED_NAMES_MAX {
             return Err(DecodeError::Range("the names of deleted topics"));
         }

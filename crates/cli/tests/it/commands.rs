@@ -86,7 +86,7 @@ fn what_was_acknowledged_is_where_it_was_said_to_be() {
 fn a_record_that_is_too_large_is_named_and_fails() {
     let dir = tempfile::tempdir().unwrap();
     let broker = Broker::start(dir.path());
-    broker.ok(&["topic", "create", "t", "--config", "max.message.bytes=1000"]);
+    broker.ok(&["topic", "create", "t", "--set", "max.message.bytes=1000"]);
     let produced = broker.run_with_input(&["produce", "t"], &[b'x'; 2000]);
     assert_eq!(code(&produced), 1);
     let said = stderr(&produced);
