@@ -20,14 +20,18 @@ async function until(condition, what) {
   }
 }
 
-// Some of kafkajs's first steps end with the connection, although it tries others again.
+// Some of kafkajs's first steps end with the connection, although it tries others again. And its look for the topics of a
+// pattern swallows the answer if any topic of the cluster, just made by others, has no leader yet, and trips over what is left.
+const isPassing = (error) =>
+  error.name.startsWith('KafkaJSConnection') || (error instanceof TypeError && error.message.includes('topicMetadata'));
+
 async function patiently(step) {
   const deadline = Date.now() + PATIENCE_MS;
   for (;;) {
     try {
       return await step();
     } catch (error) {
-      if (!error.name.startsWith('KafkaJSConnection') || Date.now() > deadline) throw error;
+      if (!isPassing(error) || Date.now() > deadline) throw error;
       await sleep(20);
     }
   }
