@@ -132,7 +132,7 @@ def report_parts(results):
     return [*head, *rows, ""] if rows else []
 
 
-def report(, kinds, options):
+def report(results, kinds, options):
     """The Markdown tables of all measured cells."""
     now = datetime.datetime.now(datetime.timezone.utc)
     command = " ".join(["bench/run.py", *sys.argv[1:]])

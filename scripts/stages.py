@@ -39,6 +39,8 @@ STAGES = {
         # Behind clippy, which has downloaded the crates.
         [sys.executable, "-m", "unittest", "discover", "-s", "scripts"],
         [sys.executable, "scripts/dependencies.py"],
+        # What no stage runs has to be read at least.
+        [sys.executable, "-m", "compileall", "-q", "bench", "compat", "proof", "scripts"],
     ]),
     # Those of the SDK run against the broker's debug build, and PostgreSQL, MariaDB and Redis that they start themselves.
     "tests": ((), [["cargo", "test", "--workspace", "--locked", "--no-fail-fast"]]),
