@@ -323,8 +323,8 @@ fn a_record_removed_from_a_segment_is_lost_by_name() {
     let named = (&lost["topic"], &lost["partition"], &lost["from"], &lost["to"], &lost["groups"]);
     assert_eq!(named, (&json!("t"), &json!(0), &json!(from), &json!(to), &json!(["g"])), "{report}");
     assert_eq!(report["lost"].as_array().unwrap().len(), 1, "what is behind it is whole: {report}");
-    let told = format!("{} records of t-0 are lost: offsets {from} to {}", to - from, to - 1);
-    assert!(reasons(&report).iter().any(|reason| reason.starts_with(&told)), "{report}");
+    let told = format!(" lost: offsets {from} to {}", to - 1);
+    assert!(reasons(&report).iter().any(|reason| reason.contains(&told)), "{report}");
 }
 
 #[test]
