@@ -3,6 +3,7 @@
 Which tests is a list: what asks for the account has no place here.
 """
 
+import itertools
 import json
 import os
 import random
@@ -30,6 +31,9 @@ VICTIMS = {
 }
 KILLS_MIN = 8
 
+# Of a failed test's message.
+PANIC_LINES = 8
+
 
 class Kafka(brokers.Kafka):
     """Apache Kafka, as the runs want their broker."""
@@ -48,12 +52,21 @@ class Kafka(brokers.Kafka):
 
 
 def test_program():
-    """The SDK's test program, built if need be."""
-    argv = ["cargo", "test", "--locked", "--no-run", "-p", "tallymq-client", "--test", "it"]
-    argv.append("--message-format=json-render-diagnostics")
+    """The SDK's test program, built if need be: with the whole workspace, as the other tests are, so that its crates are built once."""
+    argv = ["cargo", "test", "--locked", "--no-run", "--workspace", "--message-format=json-render-diagnostics"]
     built = subprocess.run(argv, cwd=paths.ROOT, stdout=subprocess.PIPE, text=True, timeout=1200, check=True)
     messages = [json.loads(line) for line in built.stdout.splitlines()]
-    return next(message["executable"] for message in messages if message.get("executable"))
+    programs = [message for message in messages if message.get("executable")]
+    tests = str(paths.ROOT / "crates" / "client" / "tests" / "it" / "main.rs")
+    return next(message["executable"] for message in programs if message["target"]["src_path"] == tests)
+
+
+def panics(output):
+    """What each failed test said, without its backtrace."""
+    lines = output.splitlines()
+    begins = [at for at, line in enumerate(lines) if line.startswith("thread '") and "panicked at" in line]
+    said = (itertools.takewhile(lambda line: not line.startswith(("stack backtrace:", "note:")), lines[at:]) for at in begins)
+    return "\n".join("\n".join(itertools.islice(one, PANIC_LINES)) for one in said)
 
 
 def play_tests(options, outcome):
@@ -68,7 +81,7 @@ def play_tests(options, outcome):
     for module in TESTS:
         ran = any(line.startswith(f"test {module}") for line in results)
         outcome.check(ran, f"no test of {module} ran ({log})")
-    outcome.check(code == 0, f"exit {code}: {output[-2000:]}")
+    outcome.check(code == 0, f"exit {code}: {panics(output) or output[-2000:]}")
     outcome.figures["tests"] = f"{len(results)} in {time.monotonic() - begin:.0f} s"
 
 
