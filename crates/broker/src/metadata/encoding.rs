@@ -86,9 +86,10 @@ impl Metadata {
         let groups = read_map(reader, "placed groups", |reader| {
             Ok((reader.text("a group id")?, RaftGroup(reader.u32("a group's place")?)))
         })?;
-        if version >= DELETED_NAMES_VERSION {
-            topics.deleted = DeletedNames::decode(reader)?;
-        }
+        topics.deleted = match version < DELETED_NAMES_VERSION {
+            true => DeletedNames::none_up_to(applied),
+            false => DeletedNames::decode(reader)?,
+        };
         let mut group_load = Load::over(data_groups);
         groups.values().for_each(|&placed| group_load.add(placed));
         Ok(Metadata {

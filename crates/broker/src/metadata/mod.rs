@@ -31,6 +31,7 @@ pub use topic::{PartitionPlace, Topic};
 pub use topic_name::{TOPIC_NAME_BYTES_MAX, TopicNameError, check_topic_name};
 pub use topics::Topics;
 
+use deleted::DeletedNames;
 use placement::Load;
 
 /// Producer ids in one block.
@@ -274,6 +275,16 @@ impl Metadata {
     /// All consumer groups that were ever used and not deleted, by id.
     pub fn placed_groups(&self) -> impl ExactSizeIterator<Item = (&str, RaftGroup)> {
         self.groups.iter().map(|(group, &placed)| (group.as_str(), placed))
+    }
+
+    /// The log index behind which names of deleted topics are kept: a state that an older release wrote has none.
+    pub fn deleted_names_from(&self) -> LogIndex {
+        self.topics.deleted.kept_from
+    }
+
+    /// Forgets the names of deleted topics so far, as a checkpoint of an older release at the newest index does.
+    pub fn forget_deleted_names(&mut self) {
+        self.topics.deleted = DeletedNames::none_up_to(self.applied);
     }
 
     /// The newest log index that was applied.

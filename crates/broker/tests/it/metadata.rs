@@ -211,9 +211,12 @@ fn a_state_from_before_names_of_deleted_topics_were_kept_is_read() {
     let mut metadata = cluster(1);
     create(&mut metadata, topic(1, "orders", 1)).unwrap();
     let now = encoded(&metadata);
-    // The version in front, the number of names behind: a byte each.
-    let before = [&[1], &now[1..now.len() - 1]].concat();
-    assert_eq!(Metadata::decode(&mut before.into()).unwrap(), metadata);
+    // The version in front; behind, from where names are kept, and how many there are: a byte each.
+    let before = [&[1], &now[1..now.len() - 2]].concat();
+    let read = Metadata::decode(&mut before.into()).unwrap();
+    assert_eq!(read.deleted_names_from(), metadata.applied());
+    metadata.forget_deleted_names();
+    assert_eq!(read, metadata);
 }
 
 #[test]
@@ -224,8 +227,8 @@ fn a_state_with_a_topic_twice_is_refused() {
     let topic_at = state.windows(4).position(|text| text == b"once").expect("its name") - 17;
     // the count of topics is one byte in front of the first
     assert_eq!(state[topic_at - 1], 1);
-    // behind it are four counts of nothing
-    let topic = &state[topic_at..state.len() - 4];
+    // behind it are four counts of nothing, and a log index
+    let topic = &state[topic_at..state.len() - 5];
     let twice = [&state[..topic_at - 1], &[2], topic, &state[topic_at..]].concat();
     assert!(matches!(Metadata::decode(&mut twice.into()), Err(DecodeError::Range(_))));
 }

@@ -62,7 +62,12 @@ impl Machine for MetadataMachine {
         parts.into_bytes()
     }
 
-    fn forget_as(&mut self, _: &Self) {}
+    fn forget_as(&mut self, checkpoint: &Self) {
+        // An older release wrote it, which did not keep names of deleted topics.
+        if checkpoint.state.deleted_names_from() == self.state.applied() {
+            self.state.forget_deleted_names();
+        }
+    }
 
     fn at_checkpoint(&mut self, _: Self) {}
 }
@@ -227,9 +232,12 @@ impl DataMachine {
 
 #[cfg(test)]
 mod tests {
-    use tallymq_broker::data::{OpenPartition, Produce};
+    use tallymq_broker::{
+        data::{OpenPartition, Produce},
+        metadata::{ConfigSet, CreateTopic, PartitionPlan},
+    };
     use tallymq_gateway::kafka::records::{BatchOptions, Producer, Record, build_batch};
-    use tallymq_model::{LogIndex, PartitionIndex, Term, Timestamp, TopicId};
+    use tallymq_model::{LogIndex, NodeId, PartitionIndex, Term, Timestamp, TopicId};
 
     use super::*;
 
@@ -247,6 +255,45 @@ mod tests {
             machine.state.apply(ApplyContext { index: LogIndex(index), term: Term(1) }, &command);
         }
         machine
+    }
+
+    /// A topic that was made and deleted.
+    fn deleted() -> MetadataMachine {
+        let create = MetadataCommand::CreateTopic(CreateTopic {
+            id: TopicId::default(),
+            name: "t".to_owned(),
+            partitions: PartitionPlan::Count { count: 1, replicas: 1 },
+            configs: ConfigSet::new(),
+            now: Timestamp(1_000),
+        });
+        let commands = [
+            MetadataCommand::Bootstrap { cluster_id: "c".to_owned(), data_groups: 1 },
+            MetadataCommand::RegisterNode { node: NodeId(1), directory: uuid::Uuid::nil() },
+            create,
+            MetadataCommand::DeleteTopic { topic: TopicId::default() },
+        ];
+        let mut machine = MetadataMachine::new();
+        for (index, command) in (1..).zip(commands) {
+            machine.state.apply(ApplyContext { index: LogIndex(index), term: Term(1) }, &command);
+        }
+        machine
+    }
+
+    #[test]
+    fn a_checkpoint_of_a_release_that_kept_no_names_is_no_difference() {
+        let mut machine = deleted();
+        let same = deleted();
+        machine.forget_as(&same);
+        assert_eq!(machine.encoded(), same.encoded());
+        assert!(
+            machine.state.topics().name_of(TopicId::default()).is_some(),
+            "one that has them takes none away"
+        );
+        let mut older = deleted();
+        older.state.forget_deleted_names();
+        assert_ne!(machine.encoded(), older.encoded());
+        machine.forget_as(&older);
+        assert_eq!(machine.encoded(), older.encoded());
     }
 
     #[test]
