@@ -3,9 +3,6 @@
 use thiserror::Error;
 use tracing_subscriber::{EnvFilter, fmt};
 
-/// `tracing.filter` where nothing sets it.
-pub const FILTER: &str = "info";
-
 /// How log lines look.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum LogFormat {

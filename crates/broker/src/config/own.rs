@@ -1,7 +1,7 @@
 //! The keys that only TallyMQ has: storage, durability, listeners, limits.
 
 use super::check::Rule;
-use super::key::{ConfigKey, ConfigType};
+use super::key::ConfigKey;
 
 /// Our own keys, by name. All are set at start.
 pub static OWN_KEYS: &[ConfigKey] = &[
@@ -62,8 +62,7 @@ pub static OWN_KEYS: &[ConfigKey] = &[
     ConfigKey::long("tail.cache.bytes", "268435456")
         .at_least(1_048_576)
         .doc("Memory for the newest records, from which consumers at the tail read."),
-    ConfigKey::unset("tracing.filter", ConfigType::String)
-        .doc("Which log lines are written, as in RUST_LOG; without it, info and above."),
+    ConfigKey::string("tracing.filter", "info").doc("Which log lines are written, as in RUST_LOG."),
     ConfigKey::string("tracing.format", "text").rule(Rule::OneOf(&["text", "json"])).doc("How log lines look."),
     ConfigKey::long("wal.bytes", "1073741824")
         .at_least(16_777_216)

@@ -40,7 +40,7 @@ pub fn run(arguments: ServeArguments, json: bool) -> ExitCode {
         };
     }
     let layers = config.layers();
-    let filter = layers.text("tracing.filter").unwrap_or_else(|| logging::FILTER.to_owned());
+    let filter = layers.text("tracing.filter").expect("it has a default");
     let format = match layers.text("tracing.format").as_deref() {
         Some("json") => logging::LogFormat::Json,
         _ => logging::LogFormat::Text,

@@ -6,7 +6,6 @@ use serde_json::{Value, json};
 use tallymq_broker::config::{BrokerLayers, ConfigKey, ConfigType, broker_keys};
 
 use super::{Origin, file::variable_name};
-use crate::logging;
 
 /// A key that has a value.
 struct Shown {
@@ -21,9 +20,7 @@ fn all(layers: &BrokerLayers<'_>, origins: &BTreeMap<String, Origin>) -> Vec<Sho
     let mut keys: Vec<&'static ConfigKey> = broker_keys().collect();
     keys.sort_by_key(|key| key.name);
     let shown = |key: &'static ConfigKey| {
-        // Its default is the log's own, not of the broker's table.
-        let default = (key.name == "tracing.filter").then(|| logging::FILTER.to_owned());
-        let value = layers.text(key.name).or(default)?;
+        let value = layers.text(key.name)?;
         let origin = origins.get(key.name).map(|origin| match origin {
             Origin::File(name) => name.clone(),
             Origin::Environment => variable_name(key.name),
