@@ -1,13 +1,18 @@
 //! Counts with their unit, as a person reads them: `1 record`, `2 records`. Pure.
 
-/// The count and its unit, which is given in the singular. English plurals of the words that we use.
+/// The count and its unit, which is given in the singular.
 pub fn counted(count: u64, unit: &str) -> String {
+    format!("{count} {}", of_unit(count, unit))
+}
+
+/// The unit of so many. English plurals of the words that we use.
+pub fn of_unit(count: u64, unit: &str) -> String {
     let ending = match unit {
         _ if count == 1 => "",
         _ if unit.ends_with("ch") => "es",
         _ => "s",
     };
-    format!("{count} {unit}{ending}")
+    format!("{unit}{ending}")
 }
 
 /// The same and the verb: `1 record is`, `2 records are`.

@@ -1,5 +1,7 @@
 //! Numbers and lists as a person reads them. Pure.
 
+use crate::count_text::of_unit;
+
 /// Named, of a long list.
 const NAMED_MAX: usize = 8;
 
@@ -18,7 +20,7 @@ pub fn thousands(number: u64) -> String {
 
 /// `1 order`, `2,000 orders`.
 pub fn counted(count: u64, unit: &str) -> String {
-    format!("{} {unit}{}", thousands(count), if count == 1 { "" } else { "s" })
+    format!("{} {}", thousands(count), of_unit(count, unit))
 }
 
 /// The numbers as ranges, the first few of them: `3, 7 to 9, 12`.
