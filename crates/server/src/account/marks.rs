@@ -254,10 +254,6 @@ impl Marks {
     fn settle(&mut self, response: Response) {
         let Response { fetcher, at, marks } = response;
         for Mark { tp, from, to, witness, told, mut doubtful, in_doubt } in marks {
-            let mut groups: Vec<GroupId> = told.iter().map(|owner| owner.group.clone()).collect();
-            if in_doubt.as_ref().is_some_and(|in_doubt| !in_doubt.has_account) {
-                doubtful.append(&mut groups);
-            }
             for owner in &told {
                 let reader = ReaderKey {
                     group: owner.group.clone(),
@@ -265,15 +261,20 @@ impl Marks {
                     client_id: fetcher.peer.client_id.clone(),
                     connection: fetcher.connection,
                 };
-                let (address, got) = (fetcher.address.clone(), Got { tp, from, to, witness, at });
+                let got = Got { tp, from, to, witness, at };
                 match in_doubt.clone() {
-                    None => self.ready.add(reader, &address, got),
+                    None => self.ready.add(reader, &fetcher.address, got),
                     Some(in_doubt) => {
+                        let address = fetcher.address.clone();
                         self.undecided.push(Undecided { reader, address, got, in_doubt, looks: 0 });
                     }
                 }
             }
             if from < to {
+                let mut groups: Vec<GroupId> = told.iter().map(|owner| owner.group.clone()).collect();
+                if in_doubt.is_some_and(|in_doubt| !in_doubt.has_account) {
+                    doubtful.append(&mut groups);
+                }
                 let (connection, address) = (fetcher.connection, fetcher.address.clone());
                 let read = Read { from, to, connection, address, at, groups, doubtful };
                 self.reads.add(&fetcher.peer, tp, read);

@@ -190,8 +190,7 @@ pub fn accounts(node: &Node, filter: &AccountFilter) -> AccountsReport {
     report.accounts = rows.into_values().collect();
     report.balanced = report.accounts.iter().all(|row| row.balanced);
     if filter.group.is_none() {
-        let wanted = filter.topic.as_deref().map(|name| node.topic(name).map(|topic| topic.id));
-        report.not_stored = not_stored(node, |topic| wanted.is_none_or(|wanted| wanted == Some(topic)));
+        report.not_stored = not_stored(node, wanted_topics(node, filter));
         for row in &mut report.not_stored {
             report.more |= row.partitions.len() > filter.partitions_max;
             row.partitions.truncate(filter.partitions_max);
@@ -200,9 +199,15 @@ pub fn accounts(node: &Node, filter: &AccountFilter) -> AccountsReport {
     report
 }
 
+/// Whether a topic is asked for.
+fn wanted_topics(node: &Node, filter: &AccountFilter) -> impl Fn(TopicId) -> bool + use<> {
+    let wanted = filter.topic.as_deref().map(|name| node.topic(name).map(|topic| topic.id));
+    move |topic| wanted.is_none_or(|wanted| wanted == Some(topic))
+}
+
 /// The names of the accounts that are wanted; notes on the way what the report says of all.
 fn keys(node: &Node, filter: &AccountFilter, report: &mut AccountsReport) -> Vec<Key> {
-    let wanted_topic = filter.topic.as_deref().map(|name| node.topic(name).map(|topic| topic.id));
+    let is_wanted = wanted_topics(node, filter);
     let mut names: HashMap<TopicId, String> = HashMap::new();
     let mut name = |id: TopicId| names.entry(id).or_insert_with(|| node.topic_name(id)).clone();
     let mut keys = Vec::new();
@@ -217,8 +222,7 @@ fn keys(node: &Node, filter: &AccountFilter, report: &mut AccountsReport) -> Vec
             let (from, to) = state.journal_bounds();
             let bytes = journal.map_or(0, |log| log.size_bytes());
             report.journals.push(JournalBounds { data_group: handle.id.0, from: from.0, to: to.0, bytes });
-            let is_wanted = |tp: &TopicPartition| wanted_topic.is_none_or(|topic| topic == Some(tp.topic));
-            state.partitions().map(|(tp, _)| tp).filter(is_wanted).collect()
+            state.partitions().map(|(tp, _)| tp).filter(|tp| is_wanted(tp.topic)).collect()
         };
         for tp in partitions {
             // One partition per lock, since apply waits for it.

@@ -3,7 +3,7 @@
 
 mod alarms;
 mod balances;
-pub mod class_name;
+mod class_name;
 mod not_stored;
 mod opening;
 mod summary;

@@ -7,7 +7,7 @@ use prometheus_client::{
 };
 use tallymq_broker::account::Class;
 
-use crate::books::class_name::class_name;
+use crate::books::class_name;
 
 /// The class that the records ended in.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]

@@ -84,6 +84,16 @@ pub async fn classic(broker: &Broker, name: &str, group: &str, held: (&str, &[i3
     Member::classic(speaker, client, group, held).await
 }
 
+/// Five records of topic `t` that group `g` has not read, on the disk of a broker that was stopped. Gives the topic.
+pub async fn five_unread(disk: &TestDisk) -> TopicId {
+    let broker = start_on(disk, &[]).await;
+    let mut client = filled(&broker, "t", 1, 5).await;
+    assert_eq!(client.commit("g", "t", 0).await, ErrorCode::None);
+    let topic = broker.0.node().topic("t").unwrap().id;
+    broker.stop().await;
+    topic
+}
+
 /// Reads and commits all of partition 0, in steps.
 pub async fn consume(member: &mut Member, topic: &str, from: i64, to: i64) {
     let mut next = from;
@@ -464,11 +474,7 @@ fn damage(disk: &TestDisk, topic: TopicId) {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_read_any_more_is_lost_and_told_once() {
     let disk = TestDisk::new();
-    let broker = start_on(&disk, &[]).await;
-    let mut client = filled(&broker, "t", 1, 5).await;
-    assert_eq!(client.commit("g", "t", 0).await, ErrorCode::None);
-    let topic = broker.0.node().topic("t").unwrap().id;
-    broker.stop().await;
+    let topic = five_unread(&disk).await;
     damage(&disk, topic);
     let again = start_on(&disk, &[]).await;
     let mut reader = called(&again, "c").await;

@@ -7,7 +7,7 @@ use tallymq_model::TopicId;
 use tallymq_storage::disk::{Disk, OpenMode};
 
 use crate::{
-    accounts::{alarms, called, classes, filled},
+    accounts::{alarms, called, classes, five_unread},
     client::{batch, fetch, until, values_of},
     disks::TestDisk,
     world::start_on,
@@ -33,11 +33,7 @@ fn records(numbers: &[i64]) -> Vec<(i64, String)> {
 #[tokio::test(flavor = "multi_thread")]
 async fn only_what_was_cut_out_is_lost_and_what_is_behind_is_read() {
     let disk = TestDisk::new();
-    let broker = start_on(&disk, &[]).await;
-    let mut client = filled(&broker, "t", 1, 5).await;
-    assert_eq!(client.commit("g", "t", 0).await, ErrorCode::None);
-    let topic = broker.0.node().topic("t").unwrap().id;
-    broker.stop().await;
+    let topic = five_unread(&disk).await;
     cut_out(&disk, topic, 2);
     let again = start_on(&disk, &[]).await;
     let mut reader = called(&again, "c").await;
