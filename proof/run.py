@@ -3,10 +3,9 @@
 
   proof/run.py [--ci] [--only STAGE]... [--rounds N] [--seed S] [--orders N] [--binary PATH] [--keep]
 
-Needs root (loop mounts, strace), target/release/tallymq, target/release/tallymq-check, and for the SDK
-target/release/examples/order-services with PostgreSQL, MariaDB and Redis. Without --ci each stage runs
-its release count, in slices whose results are kept in .cache/proof/results.jsonl, so that an interrupted run goes on
-where it stopped. Exit code 0 only if everything passed.
+Needs root (loop mounts, strace), target/release/tallymq, target/release/tallymq-check, and for the SDK, whose
+programs it builds, PostgreSQL, MariaDB and Redis. Without --ci each stage runs its release count, in slices whose
+results are kept in .cache/proof/results.jsonl, so that an interrupted run goes on where it stopped. Exit code 0 only if everything passed.
 """
 
 import argparse

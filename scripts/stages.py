@@ -51,10 +51,8 @@ STAGES = {
     "release": ((), [
         ["cargo", "build", "--release", "--locked", "-p", "tallymq-cli", "-p", "tallymq-sim",
          "--bin", "tallymq", "--bin", "tallymq-check"],
-        # By itself, so that the binary does not get the features of its tests.
-        ["cargo", "build", "--release", "--locked", "-p", "tallymq-client", "--example", "order-services"],
     ]),
-    # The README's first command, then everything in its parts.
+    # The README's first command, then everything in its parts; the SDK's come from the build of the tests.
     "faults": (("release",), [["target/release/tallymq", "demo"], [sys.executable, "proof/run.py", "--ci"]]),
     "clients": (("release",), [
         [sys.executable, "-m", "unittest", "discover", "-s", "compat", "-t", "compat"],

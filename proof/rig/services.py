@@ -4,29 +4,18 @@ A service says on its standard output how far it is; what it did before its deat
 """
 
 import json
-import os
 import re
 import subprocess
-from pathlib import Path
 
 from harness import processes
 
-from . import paths
+from . import paths, sdk_programs
 
-SERVICES = paths.ROOT / "target" / "release" / "examples" / "order-services"
 PROGRESS = re.compile(rb"^progress (\d+)$", re.M)
 
 
-def binary():
-    """The services' program; raises if it is not built."""
-    path = Path(os.environ.get("ORDER_SERVICES", SERVICES))
-    if not path.exists():
-        raise SystemExit(f"{path} is missing: cargo build --release -p tallymq-client --example order-services")
-    return path
-
-
 def argv(role, arguments):
-    return [str(binary()), role, *(f"{name}={value}" for name, value in arguments.items())]
+    return [str(sdk_programs.services()), role, *(f"{name}={value}" for name, value in arguments.items())]
 
 
 def run(role, arguments, timeout_s=300):

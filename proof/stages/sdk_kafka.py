@@ -11,7 +11,7 @@ import subprocess
 import time
 
 from harness import brokers, install, processes
-from rig import paths
+from rig import paths, sdk_programs
 
 from . import sdk_orders
 
@@ -51,16 +51,6 @@ class Kafka(brokers.Kafka):
             self.child.kill()
 
 
-def test_program():
-    """The SDK's test program, built if need be: with the whole workspace, as the other tests are, so that its crates are built once."""
-    argv = ["cargo", "test", "--locked", "--no-run", "--workspace", "--message-format=json-render-diagnostics"]
-    built = subprocess.run(argv, cwd=paths.ROOT, stdout=subprocess.PIPE, text=True, timeout=1200, check=True)
-    messages = [json.loads(line) for line in built.stdout.splitlines()]
-    programs = [message for message in messages if message.get("executable")]
-    tests = str(paths.ROOT / "crates" / "client" / "tests" / "it" / "main.rs")
-    return next(message["executable"] for message in programs if message["target"]["src_path"] == tests)
-
-
 def panics(output):
     """What each failed test said, without its backtrace."""
     lines = output.splitlines()
@@ -72,7 +62,7 @@ def panics(output):
 def play_tests(options, outcome):
     """The listed tests, each with Kafka brokers of its own."""
     environment = dict(os.environ) | {"APACHE_KAFKA_CLASSPATH": install.kafka_server(), "TALLYMQ_BINARY": options.binary}
-    argv = [test_program(), "--test-threads", "2", *TESTS]
+    argv = [sdk_programs.tests(), "--test-threads", "2", *TESTS]
     begin, log = time.monotonic(), options.directory / "tests.log"
     code, output = processes.run(argv, log, timeout_s=900, cwd=paths.ROOT / "crates" / "client", env=environment)
     results = [line for line in output.splitlines() if line.startswith("test ") and " ... " in line]
@@ -93,9 +83,9 @@ def play_orders(options, seed, outcome):
     with run.judged(outcome):
         run.prepare()
         run.play(sdk_orders.plan(random.Random(seed), False, VICTIMS))
-        counts = run.settle()
+        run.settle()
         run.kill_services()
-        sdk_orders.judge(run, counts, KILLS_MIN, outcome)
+        sdk_orders.judge(run, run.count(), KILLS_MIN, outcome)
         records = sdk_orders.judge_history(run, outcome)
         outcome.figures["orders"] = (
             f"{run.orders} in {records} records, {run.kills} kills, {time.monotonic() - begin:.0f} s"
