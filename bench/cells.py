@@ -11,6 +11,7 @@ import meter
 from harness import processes
 
 TOPIC = "bench"
+RECORD_BYTES = 1024
 
 
 @dataclass
@@ -52,9 +53,14 @@ class Run:
     def timing(self):
         return ["--warm-up-s", self.warm_up_s, "--seconds", self.seconds]
 
-    def fill(self, gigabytes, topic=TOPIC, partitions=16):
-        amount = ["--warm-up-s", 0, "--seconds", 3600, "--megabytes", int(gigabytes * 1000)]
-        self.measure("saturate", "--topic", topic, "--partitions", partitions, "--producers", 4, *amount, timeout_s=3600)
+    def fill(self, gigabytes):
+        """Writes so much to the topic of 16 partitions."""
+        self.write(int(gigabytes * 1e9) // RECORD_BYTES // 4 * 4, TOPIC, 16, producers=4)
+
+    def write(self, records, topic, partitions, producers):
+        amount = ["--warm-up-s", 0, "--seconds", 3600, "--records", records, "--record-bytes", RECORD_BYTES]
+        to = ["--topic", topic, "--partitions", partitions, "--producers", producers]
+        self.measure("saturate", *to, *amount, timeout_s=3600)
 
 
 def saturation(partitions, producers):
@@ -144,10 +150,10 @@ def idle(partitions):
     """Memory and CPU with nothing to do, after each partition has taken two records."""
 
     def cell(run):
-        for number in range(max(1, partitions // 1000)):
+        for number in range(partitions // 1000):
             topic = f"{TOPIC}-{number}"
-            run.create(min(partitions, 1000), topic)
-            run.fill(0.002, topic, min(partitions, 1000))
+            run.create(1000, topic)
+            run.write(2 * 1000, topic, 1000, producers=1)
         time.sleep(run.warm_up_s)
         begin, before = time.monotonic(), meter.cpu_seconds(run.broker.pid)
         time.sleep(run.seconds)

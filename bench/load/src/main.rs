@@ -67,9 +67,9 @@ enum Run {
         warm_up_s: f64,
         #[arg(long, default_value_t = 20.0)]
         seconds: f64,
-        /// Ends when this much is acknowledged, if that is earlier; 0 is no limit.
-        #[arg(long, default_value_t = 0)]
-        megabytes: u64,
+        /// So many records, a multiple of the producers, and no more, if the time is enough for them.
+        #[arg(long)]
+        records: Option<u64>,
     },
     /// At a fixed rate, open loop, with a histogram of latencies.
     Rate {
@@ -118,8 +118,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let bootstrap = arguments.bootstrap.as_str();
     let measured = match &arguments.run {
         Run::Create { topic, partitions, config } => topic::create(bootstrap, topic, *partitions, config)?,
-        Run::Saturate { producing, warm_up_s, seconds, megabytes } => {
-            saturate::run(bootstrap, producing, *warm_up_s, *seconds, *megabytes)?
+        Run::Saturate { producing, warm_up_s, seconds, records } => {
+            saturate::run(bootstrap, producing, *warm_up_s, *seconds, *records)?
         }
         Run::Rate { producing, rate, warm_up_s, seconds } => {
             paced::run(bootstrap, producing, *rate, *warm_up_s, *seconds)?

@@ -80,7 +80,8 @@ pub fn run(bootstrap: &str, producing: &Producing, rate: u64, warm_up_s: f64, se
     measured["acked"] = json!(acked);
     measured["failed"] = json!(counters.failed.load(Ordering::Relaxed));
     measured["messages_per_s"] = json!(acked as f64 / seconds(elapsed));
-    measured["megabytes_per_s"] = json!(acked as f64 * producing.record_bytes as f64 / 1e6 / seconds(elapsed));
+    measured["megabytes_per_s"] =
+        json!(acked as f64 * producing.record_bytes as f64 / 1e6 / seconds(elapsed));
     measured["held"] = json!(acked as f64 / seconds(elapsed) >= 0.99 * rate as f64);
     Ok(measured)
 }

@@ -10,16 +10,25 @@ use crate::clock::{now_ns, seconds};
 use crate::producer::{Counters, Sender};
 use crate::{Measured, Producing};
 
-pub fn run(bootstrap: &str, producing: &Producing, warm_up_s: f64, seconds_: f64, megabytes: u64) -> Measured {
+pub fn run(
+    bootstrap: &str,
+    producing: &Producing,
+    warm_up_s: f64,
+    seconds_: f64,
+    records: Option<u64>,
+) -> Measured {
     let counters = Arc::new(Counters::default());
     let stop = Arc::new(AtomicBool::new(false));
+    let of_each = records.map_or(u64::MAX, |records| records / u64::from(producing.producers));
     let senders = (0..producing.producers)
         .map(|number| {
             let mut sender = Sender::connect(bootstrap, producing, number, &counters)?;
             let stop = Arc::clone(&stop);
             Ok(std::thread::spawn(move || {
-                while !stop.load(Ordering::Relaxed) {
+                let mut left = of_each;
+                while left > 0 && !stop.load(Ordering::Relaxed) {
                     sender.send(now_ns())?;
+                    left -= 1;
                 }
                 sender.finish(Duration::from_secs(120))
             }))
@@ -28,11 +37,9 @@ pub fn run(bootstrap: &str, producing: &Producing, warm_up_s: f64, seconds_: f64
     std::thread::sleep(Duration::from_secs_f64(warm_up_s));
     let (begin, before) = (now_ns(), counters.acked.load(Ordering::Relaxed));
     let end = begin + (seconds_ * 1e9) as u64;
-    let enough = match megabytes {
-        0 => u64::MAX,
-        some => some * 1_000_000 / producing.record_bytes as u64,
-    };
-    while now_ns() < end && counters.acked.load(Ordering::Relaxed) < enough {
+    let enough = of_each.saturating_mul(u64::from(producing.producers));
+    let answered = || counters.acked.load(Ordering::Relaxed) + counters.failed.load(Ordering::Relaxed);
+    while now_ns() < end && answered() < enough {
         std::thread::sleep(Duration::from_millis(20));
     }
     let (elapsed, acked) = (now_ns() - begin, counters.acked.load(Ordering::Relaxed) - before);
