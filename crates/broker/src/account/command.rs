@@ -158,7 +158,8 @@ pub enum AccountCommand {
         /// When, in milliseconds.
         at: Timestamp,
     },
-    /// Accounts are stated anew in the journal, so that what is before may go.
+    /// Accounts are stated anew in the journal, so that what is before may go. With none of them it brings the time, for a command
+    /// behind it that has none.
     StateAccounts {
         /// Which; those that do not exist any more are left out.
         accounts: Vec<(TopicPartition, GroupId)>,

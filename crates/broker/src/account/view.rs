@@ -142,6 +142,13 @@ impl Account {
         found
     }
 
+    /// All of an account that has ended, as its last statement has it: that was brought up to date then.
+    pub fn last_view(&self) -> AccountView {
+        let stored = i64::try_from(self.stored).unwrap_or(i64::MAX);
+        let log_end = Offset(self.opened_at.0.saturating_add(stored));
+        self.view(Ledger { log_start: self.opened_at, log_end, appended: self.appended_seen })
+    }
+
     /// All of it.
     pub fn view(&self, ledger: Ledger) -> AccountView {
         let is_exceptional =

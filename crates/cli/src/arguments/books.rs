@@ -29,8 +29,14 @@ pub struct AccountArguments {
     /// A row per partition.
     #[arg(long, short)]
     pub partitions: bool,
-    /// Show it again and again, until interrupted.
+    /// The accounts that have ended, with their group, their position or the topic: what they were then, newest first.
     #[arg(long, short)]
+    pub ended: bool,
+    /// With --ended: stop reading the journals after this many seconds.
+    #[arg(long, default_value_t = 10, requires = "ended", value_parser = clap::value_parser!(u64).range(1..=300))]
+    pub seconds: u64,
+    /// Show it again and again, until interrupted.
+    #[arg(long, short, conflicts_with = "ended")]
     pub watch: bool,
     /// How often.
     #[arg(long, value_name = "SECONDS", default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..))]

@@ -256,6 +256,46 @@ fn an_account_opens_when_a_person_asks_for_it() {
 }
 
 #[test]
+fn a_deleted_group_and_a_deleted_topic_leave_their_last_statements() {
+    let dir = tempfile::tempdir().unwrap();
+    let broker = Broker::start(dir.path());
+    broker.ok(&["topic", "create", "t", "-p", "2"]);
+    produce(&broker, 0..20);
+    let nothing = stdout(&broker.books(&["account", "--ended"]));
+    assert_eq!(nothing, "no account has ended, as far as the journals tell\n");
+    broker.ok(&["consume", "t", "-g", "g"]);
+    broker.ok(&["group", "delete", "g", "--yes"]);
+    broker.ok(&["consume", "t", "-g", "g"]);
+    produce(&broker, 20..25);
+    broker.ok(&["topic", "delete", "t", "--yes"]);
+
+    let read = |arguments: &[&str]| {
+        let output = broker.books(&[&["account", "--ended", "--json"], arguments].concat());
+        assert_eq!(code(&output), 0, "{}", stderr(&output));
+        let report = json_lines(&output).remove(0);
+        openapi::check("get", "/v1/account/ended", &report);
+        report
+    };
+    let report = read(&[]);
+    let rows = report["ended"].as_array().unwrap();
+    let told: Vec<_> = rows.iter().map(|row| (row["why"].as_str().unwrap(), classes(row))).collect();
+    let gone = of(&[("processed", 20), ("purged", 5)]);
+    assert_eq!(told, [("topic_deleted", gone), ("group_deleted", of(&[("processed", 20)]))], "{report}");
+    assert_eq!((&report["complete"], &report["trimmed"]), (&json!(true), &json!(false)), "{report}");
+    let table = stdout(&broker.books(&["account", "--ended"]));
+    assert!(table.contains("45 stored = 40 processed + 5 purged + 0 lost   balanced"), "{table}");
+    assert!(table.contains("t (deleted)") && table.contains("group deleted"), "{table}");
+    assert_eq!(read(&["--group", "h"])["ended"], json!([]));
+    let newest = read(&["--topic", "t", "--limit", "2"]);
+    assert_eq!((&newest["ended"][0], &newest["more"]), (&rows[0], &json!(true)), "{newest}");
+    assert_eq!(newest["known_since"], rows[0]["ended_at"], "{newest}");
+    let wrong = broker.books(&["account", "--seconds", "3"]);
+    assert_eq!(code(&wrong), 2, "{}", stderr(&wrong));
+    broker.stop();
+    assert_eq!(verify(dir.path()).0, 0);
+}
+
+#[test]
 fn verify_finds_a_journal_that_tells_another_story() {
     let dir = tempfile::tempdir().unwrap();
     let broker = Broker::start(dir.path());

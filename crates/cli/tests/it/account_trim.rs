@@ -10,7 +10,7 @@ use tallymq_broker::{
 use tallymq_model::{Offset, PartitionIndex, TopicPartition};
 use tallymq_server::{Config, Server, Sources};
 
-use crate::broker::{Broker, code, json_lines, run, stderr};
+use crate::broker::{Broker, code, json_lines, run, stderr, stdout};
 
 /// The smallest journal that may be asked for.
 const JOURNAL_BYTES: &str = "16777216";
@@ -84,5 +84,10 @@ fn a_trimmed_journal_proves_the_books_and_the_trace_says_what_is_gone() {
     assert_eq!(trace["journal"]["trimmed"], json!(true), "{trace}");
     let group = trace["records"][0]["groups"].as_array().unwrap().iter().find(|one| one["group"] == "g");
     assert_eq!(group.unwrap()["class"], json!("processed"), "{trace}");
+    let ended = json_lines(&broker.books(&["account", "--ended", "--json"])).remove(0);
+    assert_eq!((&ended["trimmed"], &ended["ended"]), (&json!(true), &json!([])), "{ended}");
+    assert!(ended["known_since"].as_i64().unwrap() > 0, "{ended}");
+    let shown = stdout(&broker.books(&["account", "--ended"]));
+    assert!(shown.contains("endings before 20") && shown.contains("trimmed"), "{shown}");
     broker.stop();
 }

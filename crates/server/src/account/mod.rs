@@ -17,6 +17,7 @@ mod attribution;
 mod connections;
 mod damage;
 mod doubt;
+mod ending;
 mod flush;
 mod former;
 mod handed;

@@ -183,8 +183,7 @@ pub fn accounts(node: &Node, filter: &AccountFilter) -> AccountsReport {
         for ((group, topic, tp, _), view) in views(node, chunk) {
             let row =
                 rows.entry((group.clone(), topic.clone())).or_insert_with(|| GroupTopic::new(group, topic));
-            row.add(&view);
-            row.partitions.push(PartitionAccount::new(tp, &view));
+            row.add(PartitionAccount::new(tp, &view));
         }
     }
     report.accounts = rows.into_values().collect();
@@ -259,7 +258,7 @@ fn views(node: &Node, keys: &[Key]) -> Vec<(Key, AccountView)> {
 }
 
 impl GroupTopic {
-    fn new(group: GroupId, topic: String) -> GroupTopic {
+    pub(super) fn new(group: GroupId, topic: String) -> GroupTopic {
         GroupTopic {
             group: group.to_string(),
             topic,
@@ -273,18 +272,19 @@ impl GroupTopic {
         }
     }
 
-    fn add(&mut self, view: &AccountView) {
-        self.stored = self.stored.saturating_add(view.stored);
-        self.classes.0.merge(&view.classes);
-        self.possible += view.possible;
-        self.handled += view.handled;
-        self.tallies.add(&ShownTallies::new(&view.tallies));
-        self.balanced &= view.imbalances.is_empty();
+    pub(super) fn add(&mut self, partition: PartitionAccount) {
+        self.stored = self.stored.saturating_add(partition.stored);
+        self.classes.0.merge(&partition.classes.0);
+        self.possible += partition.possible;
+        self.handled += partition.handled;
+        self.tallies.add(&partition.tallies);
+        self.balanced &= partition.balanced;
+        self.partitions.push(partition);
     }
 }
 
 impl PartitionAccount {
-    fn new(tp: TopicPartition, view: &AccountView) -> PartitionAccount {
+    pub(super) fn new(tp: TopicPartition, view: &AccountView) -> PartitionAccount {
         let hidden = view.exceptional.len().saturating_sub(INTERVALS_MAX);
         PartitionAccount {
             partition: tp.partition.0,

@@ -4,6 +4,8 @@
 mod alarms;
 mod balances;
 mod class_name;
+mod ended;
+mod journal;
 mod not_stored;
 mod opening;
 mod summary;
@@ -14,6 +16,7 @@ pub use alarms::{
 };
 pub use balances::{AccountFilter, AccountsReport, GroupTopic, PartitionAccount, accounts};
 pub use class_name::{Classes, class_name};
+pub use ended::{EndedAccount, EndedFilter, EndedReport, Stopping, ended};
 pub use not_stored::{NotStored, PartitionNotStored, ShownBatches, TopicNotStored};
 pub use opening::{OpenError, Opening, open};
 pub(crate) use summary::summary;

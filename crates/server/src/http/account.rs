@@ -1,7 +1,8 @@
-//! `/v1/account`: the balances, and opening accounts by hand.
+//! `/v1/account`: the balances, those that have ended, and opening accounts by hand.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::{
     Json,
@@ -16,12 +17,18 @@ use tallymq_model::Offset;
 use super::Shared;
 use super::query::{Query, check_origin, person};
 use super::refusal::Refusal;
-use crate::books::{self, AccountFilter, AccountsReport, OpenError, Opening};
+use crate::books::{self, AccountFilter, AccountsReport, EndedFilter, EndedReport, OpenError, Opening};
 
 /// Partitions that are shown if nobody says how many.
 const PARTITIONS_MAX: usize = 10_000;
 /// And if somebody does.
 const PARTITIONS_ASKED_MAX: usize = 300_000;
+/// The same of accounts that have ended, with what they hold in memory meanwhile.
+const ENDED_MAX: usize = 1_000;
+const ENDED_ASKED_MAX: usize = 10_000;
+/// Seconds that reading journals may take, if nobody says how long, and if somebody does.
+const SECONDS_DEFAULT: u64 = 10;
+const SECONDS_MAX: u64 = 300;
 
 pub(super) async fn read(
     State(shared): State<Arc<Shared>>,
@@ -38,6 +45,23 @@ pub(super) async fn read(
     let node = shared.node.clone();
     let reading = tokio::task::spawn_blocking(move || books::accounts(&node, &filter));
     Ok(Json(reading.await.map_err(Refusal::unavailable)?))
+}
+
+pub(super) async fn ended(
+    State(shared): State<Arc<Shared>>,
+    RawQuery(query): RawQuery,
+) -> Result<Json<EndedReport>, Refusal> {
+    let mut query = Query::parse(query.as_deref(), &["topic", "group", "limit", "seconds"])?;
+    let limit = query.parsed("limit")?.unwrap_or(ENDED_MAX);
+    let seconds = query.parsed("seconds")?.unwrap_or(SECONDS_DEFAULT);
+    let filter = EndedFilter {
+        topic: query.text("topic"),
+        group: query.text("group"),
+        partitions_max: limit.clamp(1, ENDED_ASKED_MAX),
+        time_max: Duration::from_secs(seconds.clamp(1, SECONDS_MAX)),
+    };
+    let _turn = shared.searches.acquire().await.map_err(Refusal::unavailable)?;
+    Ok(Json(books::ended(&shared.node, &filter).await.map_err(Refusal::unavailable)?))
 }
 
 /// The body of `/v1/account/open`.

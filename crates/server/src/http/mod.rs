@@ -21,7 +21,7 @@ use crate::{node::Node, stop::stopped};
 
 /// Readings of all accounts or alarms at a time; further ones wait.
 const READINGS_MAX: usize = 2;
-/// Searches through the logs at a time; further ones wait.
+/// Searches through the logs and journals at a time; further ones wait.
 const SEARCHES_MAX: usize = 2;
 
 /// What the handlers share.

@@ -20,6 +20,7 @@ fn table() -> Vec<(&'static str, &'static str, Handler)> {
         ("/health/ready", "get", get(health::ready)),
         ("/metrics", "get", get(health::metrics)),
         ("/v1/account", "get", get(account::read)),
+        ("/v1/account/ended", "get", get(account::ended)),
         ("/v1/account/open", "post", post(account::open)),
         ("/v1/alarms", "get", get(alarms::list)),
         ("/v1/alarms/acknowledge", "post", post(alarms::acknowledge)),

@@ -95,12 +95,11 @@ async fn delete(
     group: &GroupId,
     by_group: BTreeMap<RaftGroup, Vec<TopicPartition>>,
 ) -> HashMap<TopicPartition, ErrorCode> {
-    let mut pending = Vec::with_capacity(by_group.len());
+    let (mut pending, at) = (Vec::with_capacity(by_group.len()), node.now());
     for (home, tps) in by_group {
         let command = GroupCommand::DeletePositions { group: group.clone(), partitions: Some(tps.clone()) };
         let enqueued = match node.data(home) {
-            // Or the last deliveries would open the accounts again.
-            Some(handle) => match handle.flush_marks().await {
+            Some(handle) => match handle.before_accounts_end(at).await {
                 Ok(()) => handle.enqueue(DataCommand::Group(command)).await,
                 Err(error) => Err(error),
             },

@@ -23,6 +23,7 @@ use tallymq_broker::{
     metadata::{MetadataCommand, MetadataOutcome, PlaceGroupError},
 };
 use tallymq_consensus::ProposeError;
+use tallymq_model::Timestamp;
 use thiserror::Error;
 use tokio::sync::{Notify, RwLock, RwLockReadGuard};
 
@@ -186,6 +187,10 @@ impl Node {
         }
         let home = self.home_of(group.as_str());
         let coordinator = self.coordinator_for(group.as_str(), false).await;
+        let at = self.now();
+        if let Ok(home) = coordinator {
+            home.before_accounts_end(at).await?;
+        }
         let refused = match ask(coordinator, Request::Delete(group.clone())).await {
             Response::Delete(Ok(())) => None,
             Response::Delete(Err(GroupError::GroupIdNotFound))
@@ -196,7 +201,7 @@ impl Node {
             Response::Delete(Err(error)) => return Err(error.into()),
             _ => return Err(ProposeError::Unknown.into()),
         };
-        let positions = self.delete_positions(group).await?;
+        let positions = self.delete_positions(group, at).await?;
         if home.is_some() && self.is_gone(group, gate).await {
             self.propose_metadata(MetadataCommand::ForgetGroup { group: group.to_string() }).await?;
         }
@@ -218,11 +223,10 @@ impl Node {
     }
 
     /// Deletes a group's positions everywhere, and says how many there were. All data groups share a sync.
-    async fn delete_positions(&self, group: &GroupId) -> Result<usize, ProposeError> {
+    async fn delete_positions(&self, group: &GroupId, at: Timestamp) -> Result<usize, ProposeError> {
         let mut pending = Vec::new();
         for handle in self.data_groups() {
-            // Or its last deliveries would open its accounts again.
-            handle.flush_marks().await?;
+            handle.before_accounts_end(at).await?;
             let command = GroupCommand::DeletePositions { group: group.clone(), partitions: None };
             pending.push(handle.enqueue(DataCommand::Group(command)).await?);
         }

@@ -117,9 +117,11 @@ impl Node {
     }
 
     async fn close(&self, closing: BTreeMap<RaftGroup, Vec<TopicPartition>>) -> Result<(), ProposeError> {
+        let at = self.now();
         for handle in closing.keys().filter_map(|group| self.data(*group)) {
             // What was delivered just now is not purged unread.
             handle.flush_marks().await?;
+            handle.tell_time(at).await?;
         }
         self.in_each_group(closing, |tps| DataCommand::ClosePartitions { partitions: tps.to_vec() }).await
     }

@@ -15,6 +15,7 @@ mod consuming;
 mod coordinating;
 mod damage;
 mod disks;
+mod ended;
 mod groups;
 mod hostile;
 mod offsets;

@@ -1,5 +1,6 @@
-//! `tallymq account`: what became of every record, group by group; and opening accounts by hand.
+//! `tallymq account`: what became of every record, group by group; the accounts that have ended; and opening accounts by hand.
 
+pub mod ended;
 pub mod not_stored;
 pub mod report;
 pub mod show;
@@ -7,6 +8,7 @@ pub mod show;
 use std::io::IsTerminal;
 use std::time::Duration;
 
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::{
@@ -16,7 +18,7 @@ use crate::{
     http::Http,
     output,
 };
-use report::Report;
+use report::{EndedReport, Report};
 use show::Style;
 
 /// Clears a terminal and goes to its upper left corner.
@@ -27,14 +29,12 @@ pub async fn run(arguments: AccountArguments, json: bool) -> Result<(), Failure>
     if let Some(AccountCommand::Open { group, topic, from, connection }) = arguments.command {
         return open(&group, topic.as_deref(), &from, &connection, json).await;
     }
+    if arguments.ended {
+        return ended(&arguments, json).await;
+    }
     let http = Http::new(&arguments.connection.http, arguments.connection.timeout);
     loop {
-        let parameters = [
-            ("topic", arguments.topic.clone()),
-            ("group", arguments.group.clone()),
-            ("limit", Some(arguments.limit.to_string())),
-        ];
-        match http.get("/v1/account", &parameters).await {
+        match http.get("/v1/account", &parameters(&arguments)).await {
             Ok(answer) => {
                 let balanced = show(&answer, &arguments, json)?;
                 if !arguments.watch {
@@ -49,20 +49,52 @@ pub async fn run(arguments: AccountArguments, json: bool) -> Result<(), Failure>
     }
 }
 
+/// Which accounts.
+fn parameters(arguments: &AccountArguments) -> [(&'static str, Option<String>); 3] {
+    [
+        ("topic", arguments.topic.clone()),
+        ("group", arguments.group.clone()),
+        ("limit", Some(arguments.limit.to_string())),
+    ]
+}
+
+/// Those that have ended.
+async fn ended(arguments: &AccountArguments, json: bool) -> Result<(), Failure> {
+    let HttpConnection { http, timeout } = &arguments.connection;
+    // The broker takes its time.
+    let http = Http::new(http, timeout.saturating_add(arguments.seconds));
+    let [topic, group, limit] = parameters(arguments);
+    let parameters = [topic, group, limit, ("seconds", Some(arguments.seconds.to_string()))];
+    let answer = http.get("/v1/account/ended", &parameters).await?;
+    let report: EndedReport = parsed(&answer)?;
+    match json {
+        true => output::print_json(&answer)?,
+        false => output::print_line(&ended::text(&report, style(arguments)))?,
+    }
+    if report.balanced { Ok(()) } else { Err(unbalanced()) }
+}
+
+fn parsed<T: DeserializeOwned>(answer: &Value) -> Result<T, Failure> {
+    serde_json::from_value(answer.clone())
+        .map_err(|error| Failure::Failed(format!("the answer is not as expected: {error}")))
+}
+
+fn style(arguments: &AccountArguments) -> Style {
+    let color = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    Style { color, partitions: arguments.partitions }
+}
+
 /// Prints it; gives back whether all equations come out.
 fn show(answer: &Value, arguments: &AccountArguments, json: bool) -> Result<bool, Failure> {
-    let report: Report = serde_json::from_value(answer.clone())
-        .map_err(|error| Failure::Failed(format!("the answer is not as expected: {error}")))?;
+    let report: Report = parsed(answer)?;
     if json {
         output::print_json(answer)?;
         return Ok(report.balanced);
     }
-    let color = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    let style = Style { color, partitions: arguments.partitions };
     if arguments.watch && std::io::stdout().is_terminal() {
         output::print_raw(CLEAR)?;
     }
-    output::print_line(&show::text(&report, style))?;
+    output::print_line(&show::text(&report, style(arguments)))?;
     Ok(report.balanced)
 }
 

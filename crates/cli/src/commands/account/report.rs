@@ -18,6 +18,19 @@ pub struct Report {
     pub not_stored: Vec<TopicNotStored>,
 }
 
+/// What `/v1/account/ended` answers, as far as it is shown.
+#[derive(Debug, Deserialize)]
+pub struct EndedReport {
+    pub balanced: bool,
+    pub ended: Vec<GroupTopic>,
+    pub more: bool,
+    pub trimmed: bool,
+    pub complete: bool,
+    pub known_since: Option<i64>,
+    #[serde(default)]
+    pub unreadable: Vec<String>,
+}
+
 /// What of a topic was not stored.
 #[derive(Debug, Deserialize)]
 pub struct TopicNotStored {
@@ -73,9 +86,25 @@ pub struct GroupTopic {
     pub tallies: Tallies,
     pub balanced: bool,
     pub partitions: Vec<Partition>,
+    /// If it has.
+    #[serde(flatten)]
+    pub ended: Option<Ended>,
+}
+
+/// When and why an account ended.
+#[derive(Debug, Deserialize)]
+pub struct Ended {
+    pub ended_at: i64,
+    pub why: String,
+    pub topic_deleted: bool,
 }
 
 impl GroupTopic {
+    /// The topic is not there any more; one that is may have its name.
+    pub fn is_topic_deleted(&self) -> bool {
+        self.ended.as_ref().is_some_and(|ended| ended.topic_deleted)
+    }
+
     /// Records of one class, by its name here.
     pub fn class(&self, name: &str) -> u64 {
         self.classes.get(name).copied().unwrap_or(0)

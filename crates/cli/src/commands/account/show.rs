@@ -7,7 +7,7 @@ use tallymq_server::books::class_name;
 
 use super::not_stored;
 use super::report::{Classes, GroupTopic, Interval, Partition, Report};
-use crate::{count_text::counted, output};
+use crate::{count_text::counted, output, time_text::rfc3339};
 
 /// Intervals that are named, of each kind.
 const NAMED_MAX: usize = 30;
@@ -35,16 +35,22 @@ pub fn text(report: &Report, style: Style) -> String {
         lines.extend(not_stored::lines(&report.not_stored, style.partitions));
         return lines.join("\n");
     }
-    let classes = shown(report);
-    lines.extend(output::lines(&table(report, &columns(report, &classes), style)));
-    lines.push(String::new());
-    lines.push(equation(report, &classes, style));
-    lines.extend(imbalances(report, style));
-    lines.extend(named(report, "losses", style, |class| class.is_loss()));
-    lines.extend(named(report, "not losses, and worth knowing", style, |class| !class.is_loss()));
+    lines.extend(books(&report.accounts, report.balanced, style));
     lines.extend(remarks(report));
     lines.extend(not_stored::lines(&report.not_stored, style.partitions));
     lines.join("\n")
+}
+
+/// The table, the equation, and the offsets of what is exceptional.
+pub fn books(rows: &[GroupTopic], is_balanced: bool, style: Style) -> Vec<String> {
+    let classes = shown(rows);
+    let mut lines = output::lines(&table(rows, &columns(rows, &classes), style));
+    lines.push(String::new());
+    lines.push(equation((rows, is_balanced), &classes, style));
+    lines.extend(imbalances(rows, style));
+    lines.extend(named(rows, "losses", style, |class| class.is_loss()));
+    lines.extend(named(rows, "not losses, and worth knowing", style, |class| !class.is_loss()));
+    lines
 }
 
 /// A column of records.
@@ -56,9 +62,9 @@ enum Column {
 }
 
 /// What handlers say stands beside what positions say, if any handler says anything.
-fn columns(report: &Report, classes: &[Class]) -> Vec<Column> {
+fn columns(rows: &[GroupTopic], classes: &[Class]) -> Vec<Column> {
     let mut columns: Vec<Column> = classes.iter().map(|class| Column::Class(*class)).collect();
-    if report.accounts.iter().any(|row| row.handled > 0) {
+    if rows.iter().any(|row| row.handled > 0) {
         let processed = columns.iter().position(|column| *column == Column::Class(Class::Processed));
         columns.insert(processed.map_or(0, |at| at + 1), Column::Handled);
     }
@@ -66,8 +72,8 @@ fn columns(report: &Report, classes: &[Class]) -> Vec<Column> {
 }
 
 /// The classes that have a column: those that are not empty, and always the one that must be.
-fn shown(report: &Report) -> Vec<Class> {
-    let is_empty = |class: Class| report.accounts.iter().all(|row| count(&row.classes, class) == 0);
+fn shown(rows: &[GroupTopic]) -> Vec<Class> {
+    let is_empty = |class: Class| rows.iter().all(|row| count(&row.classes, class) == 0);
     Class::ALL.into_iter().filter(|class| *class == Class::Lost || !is_empty(*class)).collect()
 }
 
@@ -75,8 +81,11 @@ fn count(classes: &Classes, class: Class) -> u64 {
     classes.get(class_name(class)).copied().unwrap_or(0)
 }
 
-fn table(report: &Report, columns: &[Column], style: Style) -> Table {
+fn table(rows: &[GroupTopic], columns: &[Column], style: Style) -> Table {
     let mut names = vec!["group", "topic"];
+    if rows.iter().any(|row| row.ended.is_some()) {
+        names.extend(["ended", "why"]);
+    }
     if style.partitions {
         names.extend(["partition", "opened at", "position"]);
     }
@@ -91,13 +100,14 @@ fn table(report: &Report, columns: &[Column], style: Style) -> Table {
     } else {
         table.force_no_tty();
     }
-    for row in &report.accounts {
+    for row in rows {
         if style.partitions {
             for partition in &row.partitions {
                 table.add_row(partition_cells(row, partition, columns));
             }
         } else {
-            let mut cells = vec![Cell::new(&row.group), Cell::new(&row.topic), number(row.stored)];
+            let mut cells = named_cells(row);
+            cells.push(number(row.stored));
             cells.extend(columns.iter().map(|column| cell(*column, &row.classes, row.handled)));
             table.add_row(cells);
         }
@@ -105,16 +115,25 @@ fn table(report: &Report, columns: &[Column], style: Style) -> Table {
     table
 }
 
+/// Which account, and how it ended if it has.
+fn named_cells(row: &GroupTopic) -> Vec<Cell> {
+    let deleted = if row.is_topic_deleted() { " (deleted)" } else { "" };
+    let mut cells = vec![Cell::new(&row.group), Cell::new(format!("{}{deleted}", row.topic))];
+    if let Some(ended) = &row.ended {
+        cells.extend([Cell::new(rfc3339(ended.ended_at)), Cell::new(ended.why.replace('_', " "))]);
+    }
+    cells
+}
+
 fn partition_cells(row: &GroupTopic, partition: &Partition, columns: &[Column]) -> Vec<Cell> {
     let position = partition.position.map_or_else(|| "-".to_owned(), |position| position.to_string());
-    let mut cells = vec![
-        Cell::new(&row.group),
-        Cell::new(&row.topic),
+    let mut cells = named_cells(row);
+    cells.extend([
         number(partition.partition),
         number(partition.opened_at),
         number(position),
         number(partition.stored),
-    ];
+    ]);
     cells.extend(columns.iter().map(|column| cell(*column, &partition.classes, partition.handled)));
     cells
 }
@@ -137,26 +156,26 @@ fn class_cell(classes: &Classes, class: Class) -> Cell {
 }
 
 /// `stored = …`, summed over all rows.
-fn equation(report: &Report, classes: &[Class], style: Style) -> String {
-    let stored: u64 = report.accounts.iter().map(|row| row.stored).sum();
+fn equation((rows, is_balanced): (&[GroupTopic], bool), classes: &[Class], style: Style) -> String {
+    let stored: u64 = rows.iter().map(|row| row.stored).sum();
     let mut terms = Vec::new();
     let mut sum = 0_u64;
     for class in classes {
-        let records: u64 = report.accounts.iter().map(|row| count(&row.classes, *class)).sum();
+        let records: u64 = rows.iter().map(|row| count(&row.classes, *class)).sum();
         sum += records;
         let term = format!("{records} {}", class.name());
         terms.push(if class.is_loss() && records > 0 { red(&term, style) } else { term });
     }
-    let (sign, verdict) = match report.balanced && stored == sum {
+    let (sign, verdict) = match is_balanced && stored == sum {
         true => ("=", "balanced".to_owned()),
         false => ("≠", red("NOT BALANCED", style)),
     };
     format!("{stored} stored {sign} {}   {verdict}", terms.join(" + "))
 }
 
-fn imbalances(report: &Report, style: Style) -> Vec<String> {
+fn imbalances(rows: &[GroupTopic], style: Style) -> Vec<String> {
     let mut lines = Vec::new();
-    for row in report.accounts.iter().filter(|row| !row.balanced) {
+    for row in rows.iter().filter(|row| !row.balanced) {
         for partition in row.partitions.iter().filter(|partition| !partition.balanced) {
             for imbalance in &partition.imbalances {
                 let place = place(row, partition);
@@ -168,12 +187,12 @@ fn imbalances(report: &Report, style: Style) -> Vec<String> {
 }
 
 /// The offsets of some classes.
-fn named(report: &Report, title: &str, style: Style, wanted: fn(Class) -> bool) -> Vec<String> {
+fn named(rows: &[GroupTopic], title: &str, style: Style, wanted: fn(Class) -> bool) -> Vec<String> {
     let classes: Vec<Class> = Class::ALL.into_iter().filter(|class| wanted(*class)).collect();
     let class_of = |interval: &Interval| classes.iter().find(|class| class_name(**class) == interval.class);
     let mut lines = Vec::new();
     let mut hidden = 0;
-    for row in &report.accounts {
+    for row in rows {
         for partition in &row.partitions {
             for interval in &partition.intervals {
                 let Some(class) = class_of(interval) else { continue };
@@ -237,7 +256,8 @@ fn without_receipt(row: &GroupTopic) -> u64 {
 }
 
 fn place(row: &GroupTopic, partition: &Partition) -> String {
-    format!("{}-{}", row.topic, partition.partition)
+    let deleted = if row.is_topic_deleted() { " (deleted)" } else { "" };
+    format!("{}-{}{deleted}", row.topic, partition.partition)
 }
 
 fn red(text: &str, style: Style) -> String {

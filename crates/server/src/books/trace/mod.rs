@@ -32,8 +32,10 @@ pub use story_event::{GroupStory, StoryEvent};
 
 use crate::node::Node;
 use scan::Hit;
+pub(super) use scan::joined;
 use search::Search;
 use story::Stories;
+pub(super) use windows::{Rest, Window};
 
 /// Records in one answer at most.
 pub const RECORDS_MAX: usize = 100;

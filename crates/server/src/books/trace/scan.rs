@@ -191,7 +191,7 @@ fn ends(header: &BatchHeader) -> [Neighbour; 2] {
 }
 
 /// The pieces of a read in one.
-pub(super) fn joined(mut pieces: Vec<Bytes>) -> Bytes {
+pub(in crate::books) fn joined(mut pieces: Vec<Bytes>) -> Bytes {
     if pieces.len() == 1 {
         return pieces.remove(0);
     }

@@ -18,11 +18,9 @@ use super::scan::{Hit, Scan, Scanned};
 use super::story::Story;
 use super::windows::{Rest, Window};
 use super::{Question, RECORDS_MAX, TraceError};
+use crate::books::journal::cannot_read;
 use crate::config::KeyIndexing;
 use crate::node::Node;
-
-/// Places that cannot be read and are named, at most.
-const UNREADABLE_MAX: usize = 20;
 
 /// One partition that is searched.
 struct Walker {
@@ -306,11 +304,9 @@ impl Searched {
         other.unreadable.iter().cloned().for_each(|text| self.cannot_read(text));
     }
 
-    /// Notes it once: one damage may be met several times.
+    /// Notes it once.
     pub(super) fn cannot_read(&mut self, text: String) {
-        if self.unreadable.len() < UNREADABLE_MAX && !self.unreadable.contains(&text) {
-            self.unreadable.push(text);
-        }
+        cannot_read(&mut self.unreadable, text);
     }
 }
 

@@ -1,31 +1,27 @@
-//! What the journals say of some records: one pass over the journal of each data group that has one of them. Reads the
-//! journal as any log; what a trim or the time took is said.
+//! What the journals say of some records: one pass over the journal of each data group that has one of them. What a trim, damage
+//! or the time took is said.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tallymq_broker::account::{
     Account, Class, CloseReason, Happening, JournalEvent, Ledger, MergedInto, ReceiptOutcome, Witness,
-    journal,
 };
 use tallymq_broker::data::LogStartReason;
 use tallymq_broker::group::GroupId;
 use tallymq_broker::metadata::Topic;
-use tallymq_model::{Offset, RaftGroup, Timestamp, TopicPartition};
-use tallymq_storage::log::{PartitionLog, ReadError};
+use tallymq_model::{Offset, RaftGroup, TopicPartition};
+use tallymq_storage::log::PartitionLog;
 use tokio::time::Instant;
 
 use super::TraceError;
 use super::answer::JournalRead;
-use super::scan::joined;
 use super::story_event::{GroupStory, StoryEvent};
-use crate::books::class_name;
+use crate::books::{class_name, journal};
 use crate::node::Node;
 
 /// Events that are shown of one group.
 const EVENTS_MAX: usize = 200;
-/// Bytes of the journal that are read at a time.
-const READ_BYTES: usize = 1 << 20;
 
 /// What is known of one record.
 #[derive(Debug, Default)]
@@ -98,12 +94,12 @@ impl Stories {
 
     async fn read_journal(
         &mut self,
-        journal: Arc<PartitionLog>,
+        log: Arc<PartitionLog>,
         since: Option<i64>,
         deadline: Instant,
         read: &mut JournalRead,
     ) -> Result<(), TraceError> {
-        let (log_start, log_end) = journal.bounds();
+        let (log_start, log_end) = log.bounds();
         read.trimmed |= log_start > Offset::ZERO;
         let mut at = None;
         while at.is_none_or(|at| at < log_end) {
@@ -111,18 +107,20 @@ impl Stories {
                 read.complete = false;
                 return Ok(());
             }
-            let log = journal.clone();
-            let reading = tokio::task::spawn_blocking(move || read_events(&log, at, since));
-            match reading.await.map_err(|_| TraceError::Stopping)? {
-                Ok((events, next)) if at.is_none_or(|at| next > at) => {
-                    read.events += events.len() as u64;
-                    events.iter().for_each(|(_, event)| self.feed(event));
-                    at = Some(next);
+            let log = log.clone();
+            let reading = move || journal::read(&log, at.unwrap_or_else(|| journal::begin(&log, since)));
+            match tokio::task::spawn_blocking(reading).await.map_err(|_| TraceError::Stopping)? {
+                Ok(piece) => {
+                    read.events += piece.events.len() as u64;
+                    piece.events.iter().for_each(|(_, event)| self.feed(event));
+                    // Damage hides nothing but what it took.
+                    let unreadable = piece.unreadable.into_iter();
+                    unreadable.for_each(|text| journal::cannot_read(&mut read.unreadable, text));
+                    at = Some(piece.next);
                 }
-                Ok(_) => return Ok(()),
                 Err(error) => {
                     read.complete = false;
-                    read.unreadable.push(error);
+                    journal::cannot_read(&mut read.unreadable, error);
                     return Ok(());
                 }
             }
@@ -150,29 +148,6 @@ impl Stories {
         let story = self.places.remove(&(tp, offset)).unwrap_or_default().told();
         (story.log, story.groups)
     }
-}
-
-/// Whole batches from an offset on, from the first one at a time or from the log start; and where to go on.
-fn read_events(
-    log: &PartitionLog,
-    at: Option<Offset>,
-    since: Option<i64>,
-) -> Result<(Vec<(Offset, JournalEvent)>, Offset), String> {
-    let text = |error: ReadError| error.to_string();
-    let at = match (at, since) {
-        (Some(at), _) => at.max(log.log_start()),
-        (None, None) => log.log_start(),
-        (None, Some(since)) => match log.find_timestamp(Timestamp(since), log.log_start()).map_err(text)? {
-            Some(found) => found.header.base_offset.max(log.log_start()),
-            None => return Ok((Vec::new(), log.log_end())),
-        },
-    };
-    let fetched = log.read(at, READ_BYTES, true).map_err(text)?;
-    if fetched.pieces.is_empty() {
-        return Ok((Vec::new(), log.log_end()));
-    }
-    let events = journal::decode(&joined(fetched.pieces)).map_err(|error| error.to_string())?;
-    Ok((events, fetched.next))
 }
 
 /// What an account says of an offset now.
@@ -329,6 +304,7 @@ fn closed(why: CloseReason) -> &'static str {
 #[cfg(test)]
 mod tests {
     use tallymq_broker::account::{Committer, CommitterKind, Who};
+    use tallymq_model::Timestamp;
 
     use super::*;
 
