@@ -179,6 +179,12 @@ pub const PLANTED: [PlantedBug; 31] = [
         "A position is committed without the deliveries below it, which enter the account some time later.",
     ),
     bug(
+        "deletion-without-wait",
+        Harness::Account,
+        &[],
+        "A deletion does not wait for answers that are leaving, so that what they deliver counts as purged.",
+    ),
+    bug(
         "interval-lost-in-merge",
         Harness::Account,
         &[],

@@ -49,6 +49,16 @@ pub struct DataMarks {
     pub(super) wants_ride: AtomicBool,
     /// Told when there is something to flush.
     pub(super) waiting: Notify,
+    /// Told when an answer has left, or never will.
+    pub(super) left: Notify,
+}
+
+impl DataMarks {
+    /// An answer has left, or never will: `note` says which to the marks.
+    pub(super) fn gone(&self, note: impl FnOnce(&mut Marks)) {
+        note(&mut self.marks.lock());
+        self.left.notify_waiters();
+    }
 }
 
 impl Accounting {

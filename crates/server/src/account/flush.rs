@@ -13,7 +13,7 @@ use tallymq_model::{Offset, RaftGroup, TopicPartition};
 use tokio::time::sleep;
 
 use super::{
-    Accounting, Peer,
+    Accounting, DataMarks, Peer,
     marks::{Commit, Marks},
     pace::{Due, LOOK_INTERVAL, Pace},
     reads::Known,
@@ -47,7 +47,16 @@ impl DataHandle {
     pub async fn enqueue(&self, command: DataCommand) -> Result<Proposal<DataOutcome>, ProposeError> {
         let entry = DataEntry(command);
         let room = self.group.room(tallymq_consensus::Command::size_bytes(&entry)).await?;
-        if let Some(own) = self.marks.as_ref().filter(|own| own.wants_ride.swap(false, Ordering::AcqRel)) {
+        self.place_behind_marks((room, entry), |own| own.wants_ride.swap(false, Ordering::AcqRel))
+    }
+
+    /// Places a command, behind the oldest marks if they are to ride and there is room for them.
+    pub(super) fn place_behind_marks(
+        &self,
+        (room, entry): (Room, DataEntry),
+        ride: impl FnOnce(&DataMarks) -> bool,
+    ) -> Result<Proposal<DataOutcome>, ProposeError> {
+        if let Some(own) = self.marks.as_ref().filter(|own| ride(own)) {
             let mut marks = own.marks.lock();
             if let Some(rider) = self.rider(&mut marks) {
                 return self.group.place_with_rider((room, entry), rider);

@@ -145,7 +145,7 @@ impl Watcher for HandedOver {
         }
         for data in std::mem::take(&mut self.data) {
             if let Some(own) = self.accounting.data.get(&data) {
-                own.marks.lock().written(self.number);
+                own.gone(|marks| marks.written(self.number));
                 own.waiting.notify_one();
             }
         }
@@ -156,7 +156,7 @@ impl Drop for HandedOver {
     fn drop(&mut self) {
         for data in &self.data {
             if let Some(own) = self.accounting.data.get(data) {
-                own.marks.lock().withdrawn(self.number);
+                own.gone(|marks| marks.withdrawn(self.number));
             }
         }
     }

@@ -175,13 +175,18 @@ impl Marks {
     }
 
     /// What of a partition has not all left, with its response.
-    fn unwritten_of(&self, tp: TopicPartition) -> impl Iterator<Item = (u64, &Response, &Mark)> {
+    pub(super) fn unwritten_of(&self, tp: TopicPartition) -> impl Iterator<Item = (u64, &Response, &Mark)> {
         let numbers = self.on_its_way.get(&tp).into_iter().flatten();
         let responses = numbers.filter_map(move |number| Some((*number, self.unwritten.get(number)?)));
         responses.flat_map(move |(number, response)| {
             let marks = response.marks.iter().filter(move |mark| mark.tp == tp);
             marks.map(move |mark| (number, response, mark))
         })
+    }
+
+    /// Whether not all of an answer has left yet.
+    pub fn is_leaving(&self, number: u64) -> bool {
+        self.unwritten.contains_key(&number)
     }
 
     /// Whether this client read any of these partitions in nobody's name.

@@ -16,6 +16,7 @@ pub mod alarms;
 mod attribution;
 mod connections;
 mod damage;
+mod deletion;
 mod doubt;
 mod ending;
 mod flush;

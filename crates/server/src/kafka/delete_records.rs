@@ -58,10 +58,14 @@ async fn delete(
     let to = if offset == HIGH_WATERMARK { log.log_end() } else { Offset(offset) };
     let by = format!("client {:?} at {}", context.client_id, context.client);
     let why = LogStartReason::DeleteRecords { by };
-    let command = DataCommand::MoveLogStart(MoveLogStart { tp, to, why, now: node.now() });
+    let now = node.now();
+    let command = DataCommand::MoveLogStart(MoveLogStart { tp, to, why, now });
     // What was delivered just now is not deleted unread.
-    handle.flush_marks().await.map_err(|error| propose_refusal(&error).code)?;
-    match handle.propose(command).await.map_err(|error| propose_refusal(&error).code)? {
+    let deletion = match handle.enqueue_deletion(command, &[(tp, to)], now).await {
+        Ok(proposal) => proposal.await,
+        Err(error) => Err(error),
+    };
+    match deletion.map_err(|error| propose_refusal(&error).code)?.into_outcome() {
         DataOutcome::LogStartMoved(Ok(moved)) => {
             node.files_given_up();
             Ok(moved.log_start)

@@ -169,8 +169,8 @@ async fn retain(node: &Node, handle: &DataHandle) {
         tracing::info!(partition = %tp, %to, ?why, "retention");
         let command = DataCommand::MoveLogStart(MoveLogStart { tp, to, why, now });
         // What was delivered just now has not expired unread.
-        let moved = match handle.flush_marks().await {
-            Ok(()) => handle.propose(command).await.map(drop),
+        let moved = match handle.enqueue_deletion(command, &[(tp, to)], now).await {
+            Ok(proposal) => proposal.await.map(drop),
             Err(error) => Err(error),
         };
         if let Err(error) = moved {

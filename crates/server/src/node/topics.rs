@@ -12,7 +12,7 @@ use tallymq_broker::{
     },
 };
 use tallymq_consensus::ProposeError;
-use tallymq_model::{LeaderEpoch, PartitionIndex, RaftGroup, TopicId, TopicPartition};
+use tallymq_model::{LeaderEpoch, Offset, PartitionIndex, RaftGroup, TopicId, TopicPartition};
 use tallymq_storage::log::PartitionOptions;
 use thiserror::Error;
 
@@ -119,11 +119,10 @@ impl Node {
     async fn close(&self, closing: BTreeMap<RaftGroup, Vec<TopicPartition>>) -> Result<(), ProposeError> {
         let at = self.now();
         for handle in closing.keys().filter_map(|group| self.data(*group)) {
-            // What was delivered just now is not purged unread.
-            handle.flush_marks().await?;
             handle.tell_time(at).await?;
         }
-        self.in_each_group(closing, |tps| DataCommand::ClosePartitions { partitions: tps.to_vec() }).await
+        let command = |tps: &[TopicPartition]| DataCommand::ClosePartitions { partitions: tps.to_vec() };
+        self.in_each_group(closing, command).await
     }
 
     async fn in_each_group(
@@ -135,7 +134,16 @@ impl Node {
         for (group, tps) in partitions {
             let handle = self.data(group).ok_or(ProposeError::NotLeader { leader: None })?;
             for some in tps.chunks(PARTITIONS_PER_COMMAND) {
-                pending.push(handle.enqueue(command(some)).await?);
+                let command = command(some);
+                let proposal = match command {
+                    DataCommand::ClosePartitions { .. } => {
+                        // What was delivered just now is not purged unread.
+                        let all: Vec<_> = some.iter().map(|tp| (*tp, Offset(i64::MAX))).collect();
+                        handle.enqueue_deletion(command, &all, self.now()).await
+                    }
+                    command => handle.enqueue(command).await,
+                };
+                pending.push(proposal?);
             }
         }
         for proposal in pending {

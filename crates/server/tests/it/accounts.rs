@@ -16,7 +16,9 @@ use tallymq_model::TopicId;
 use tallymq_storage::disk::{Disk, OpenMode};
 
 use crate::{
-    client::{Client, LATEST, answer, batch, fetch, fetch_partitions, produce, until, values_of},
+    client::{
+        Client, LATEST, answer, batch, delete_records, fetch, fetch_partitions, produce, until, values_of,
+    },
     consumers::{Member, commit_request},
     disks::TestDisk,
     world::{Broker, start_on},
@@ -220,11 +222,38 @@ async fn what_was_delivered_just_before_it_was_deleted_is_not_purged() {
     consume(&mut member, "t", 0, 4).await;
     fill(&mut producer, "t", 0, 6).await;
     assert_eq!(member.read("t", 0, 4).await, 6);
-    // When it answers again, its connection has noted that the records left.
-    member.client.offset("t", LATEST).await;
     producer.delete_records("t", 7).await;
     assert_eq!(member.commit("t", 0, 10).await, ErrorCode::None);
     assert_eq!(classes(&broker, "g"), [("processed", 10)]);
+    broker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_member_is_being_sent_when_it_is_deleted_is_not_purged() {
+    let disk = TestDisk::new();
+    let broker = start_on(&disk, &[("wal.bytes", "67108864")]).await;
+    let mut producer = filled(&broker, "t", 1, 1).await;
+    let mut member = classic(&broker, "c", "g", ("t", &[0])).await;
+    consume(&mut member, "t", 0, 1).await;
+    // More than sockets hold: the answer leaves only as it is read.
+    let large = "x".repeat(900_000);
+    for _ in 0..14 {
+        assert_eq!(producer.produce("t", batch(&large)).await.error_code, ErrorCode::None);
+    }
+    member.client = Client::connect_narrow(broker.address()).await.called("c");
+    let mut request = fetch("t", 1);
+    request.topics[0].partitions[0].partition_max_bytes = 16 << 20;
+    member.client.send(request).await;
+    member.client.arriving().await;
+    producer.send(delete_records("t", 10)).await;
+    // Time for a deletion that does not wait.
+    let mut other = called(&broker, "other").await;
+    assert_eq!(other.produce("t", batch("1")).await.error_code, ErrorCode::None);
+    let got = values_of(&answer!(member.client.receive().await, Fetch)).len();
+    assert_eq!(got, 14);
+    let deleted = answer!(producer.receive().await, DeleteRecords);
+    assert_eq!(deleted.topics[0].partitions[0].low_watermark, 10);
+    assert_eq!(classes(&broker, "g"), [("in flight", 14), ("pending", 1), ("processed", 1)]);
     broker.stop().await;
 }
 

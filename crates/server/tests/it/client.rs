@@ -22,7 +22,7 @@ use tallymq_gateway::kafka::{
 use tallymq_model::{BatchHeader, Timestamp};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
+    net::{TcpSocket, TcpStream},
     time::timeout,
 };
 
@@ -70,6 +70,19 @@ impl Client {
         let stream = soon(TcpStream::connect(address)).await.unwrap();
         stream.set_nodelay(true).unwrap();
         Client { stream, arrived: BytesMut::new(), asked: VecDeque::new(), last: 0, name: "test".to_owned() }
+    }
+
+    /// The same; it takes in little before it is read.
+    pub async fn connect_narrow(address: SocketAddr) -> Client {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(64 << 10).unwrap();
+        let stream = soon(socket.connect(address)).await.unwrap();
+        Client { stream, arrived: BytesMut::new(), asked: VecDeque::new(), last: 0, name: "test".to_owned() }
+    }
+
+    /// Waits for the first byte of an answer, and leaves it where it is.
+    pub async fn arriving(&mut self) {
+        assert_eq!(soon(self.stream.peek(&mut [0])).await.unwrap(), 1);
     }
 
     /// The same with another client id.
@@ -151,10 +164,7 @@ impl Client {
 
     /// Deletes the records of partition 0 below an offset.
     pub async fn delete_records(&mut self, topic: &str, offset: i64) {
-        let partitions = vec![DeleteRecordsPartition { partition_index: 0, offset }];
-        let topics = vec![DeleteRecordsTopic { name: topic.to_owned(), partitions }];
-        let request = DeleteRecordsRequest { topics, timeout_ms: 30_000 };
-        let deleted = answer!(self.call(request).await, DeleteRecords);
+        let deleted = answer!(self.call(delete_records(topic, offset)).await, DeleteRecords);
         assert_eq!(deleted.topics[0].partitions[0].error_code, ErrorCode::None);
     }
 
@@ -220,6 +230,13 @@ impl Client {
         };
         answer!(self.call(request).await, OffsetFetch).topics[0].partitions[0].committed_offset
     }
+}
+
+/// A request to delete the records of partition 0 below an offset.
+pub fn delete_records(topic: &str, offset: i64) -> DeleteRecordsRequest {
+    let partitions = vec![DeleteRecordsPartition { partition_index: 0, offset }];
+    let topics = vec![DeleteRecordsTopic { name: topic.to_owned(), partitions }];
+    DeleteRecordsRequest { topics, timeout_ms: 30_000 }
 }
 
 /// A request to store one batch.

@@ -1,0 +1,142 @@
+//! Deletions among deliveries: what was delivered before it is deleted is in the log before its deletion, whoever deletes it. Waits a
+//! bounded time for answers that are leaving, with no lock held, and for no disk.
+
+use std::{collections::BTreeSet, pin::pin, time::Duration};
+
+use tallymq_broker::data::{DataCommand, DataOutcome};
+use tallymq_consensus::{Command, Proposal, ProposeError};
+use tallymq_model::{Offset, Timestamp, TopicPartition};
+use tokio::time::timeout;
+
+use super::{DataMarks, marks::Marks};
+use crate::node::{DataEntry, DataHandle};
+
+/// How long a deletion waits for answers, and how long ago they may have been made: what a client has not taken by then was not
+/// delivered before the deletion, and nobody else has to wait for it again.
+const LEAVING_MAX: Duration = Duration::from_secs(3);
+
+impl Marks {
+    /// Answers that were made since then, have not all left, and carry records of these partitions below these offsets to somebody
+    /// whose account is told.
+    fn leaving(&self, below: &[(TopicPartition, Offset)], since: Timestamp) -> Vec<u64> {
+        let mut numbers = BTreeSet::new();
+        for (tp, to) in below {
+            let told = self.unwritten_of(*tp).filter(|(_, response, mark)| {
+                response.at >= since && !mark.told.is_empty() && mark.from < mark.to.min(*to)
+            });
+            numbers.extend(told.map(|(number, ..)| number));
+        }
+        numbers.into_iter().collect()
+    }
+}
+
+impl DataMarks {
+    /// Returns when no answer that was made since then, and carries records of these partitions below these offsets, is leaving
+    /// any more. Those that come meanwhile are not waited for.
+    async fn have_left(&self, below: &[(TopicPartition, Offset)], since: Timestamp) {
+        let leaving = self.marks.lock().leaving(below, since);
+        for number in leaving {
+            loop {
+                let mut left = pin!(self.left.notified());
+                left.as_mut().enable();
+                if !self.marks.lock().is_leaving(number) {
+                    break;
+                }
+                left.await;
+            }
+        }
+    }
+}
+
+impl DataHandle {
+    /// Queues a command that deletes the records of these partitions below these offsets, behind all deliveries of them: also of
+    /// those whose bytes the client has already, and whose connection has not said so yet.
+    pub async fn enqueue_deletion(
+        &self,
+        command: DataCommand,
+        below: &[(TopicPartition, Offset)],
+        now: Timestamp,
+    ) -> Result<Proposal<DataOutcome>, ProposeError> {
+        let since = Timestamp(now.0.saturating_sub(LEAVING_MAX.as_millis() as i64));
+        if let Some(own) = &self.marks
+            && !tallymq_model::planted("deletion-without-wait")
+        {
+            // What takes longer counts as not delivered.
+            let _ = timeout(LEAVING_MAX, own.have_left(below, since)).await;
+        }
+        self.flush_marks().await?;
+        let entry = DataEntry(command);
+        let room = self.group.room(Command::size_bytes(&entry)).await?;
+        // What has left while this waited goes along.
+        self.place_behind_marks((room, entry), |_| true)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{net::IpAddr, sync::Arc};
+
+    use futures_util::FutureExt;
+    use tallymq_broker::account::Witness;
+    use tallymq_model::{PartitionIndex, TopicId};
+
+    use super::*;
+    use crate::account::{
+        Peer,
+        marks::{Fetcher, Mark, Response},
+        owners::Owner,
+    };
+
+    fn tp(partition: i32) -> TopicPartition {
+        TopicPartition { topic: TopicId::default(), partition: PartitionIndex(partition) }
+    }
+
+    /// Offsets 10 to 19 of a partition, on their way to their owner.
+    fn answered(own: &DataMarks, number: u64, partition: i32, at: i64) {
+        let peer = Peer { ip: IpAddr::from([127, 0, 0, 1]), client_id: "c".into() };
+        let fetcher = Arc::new(Fetcher { peer, address: "a".into(), connection: 1 });
+        let owner = Owner { group: "g".into(), member: "m".into(), client_id: "c".into(), host: None };
+        let mark = Mark {
+            tp: tp(partition),
+            from: Offset(10),
+            to: Offset(20),
+            witness: Witness::Exact,
+            told: vec![Arc::new(owner)],
+            doubtful: Vec::new(),
+            in_doubt: None,
+        };
+        let response = Response { fetcher, at: Timestamp(at), marks: vec![mark] };
+        own.marks.lock().register(number, response);
+    }
+
+    fn is_waited_for(own: &DataMarks, partition: i32, to: i64) -> bool {
+        own.have_left(&[(tp(partition), Offset(to))], Timestamp(1_000)).now_or_never().is_none()
+    }
+
+    #[tokio::test]
+    async fn only_answers_that_carry_what_is_deleted_and_are_not_old_are_waited_for() {
+        let own = DataMarks::default();
+        answered(&own, 1, 0, 1_000);
+        answered(&own, 2, 1, 999);
+        assert!(is_waited_for(&own, 0, 11) && is_waited_for(&own, 0, i64::MAX));
+        assert!(!is_waited_for(&own, 0, 10), "it stays");
+        assert!(!is_waited_for(&own, 1, 20), "who reads so slowly does not read");
+        assert!(!is_waited_for(&own, 2, 20));
+    }
+
+    #[tokio::test]
+    async fn a_deletion_goes_on_when_the_last_of_them_has_left_or_was_given_up() {
+        let own = DataMarks::default();
+        (1..=3).for_each(|number| answered(&own, number, 0, 1_000));
+        let below = [(tp(0), Offset(20))];
+        let mut waiting = pin!(own.have_left(&below, Timestamp(0)));
+        assert!(waiting.as_mut().now_or_never().is_none());
+        answered(&own, 4, 0, 1_000);
+        for number in [3, 1] {
+            own.gone(|marks| marks.written(number));
+            assert!(waiting.as_mut().now_or_never().is_none());
+        }
+        own.gone(|marks| marks.withdrawn(2));
+        assert!(waiting.as_mut().now_or_never().is_some(), "what came later has its own time");
+    }
+}
