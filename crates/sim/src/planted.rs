@@ -51,7 +51,7 @@ const LOST: &[Class] = &[Class::LostWrite, Class::Unseen];
 const DOUBLED: &[Class] = &[Class::InconsistentOffsets];
 
 /// Every planted bug.
-pub const PLANTED: [PlantedBug; 31] = [
+pub const PLANTED: [PlantedBug; 33] = [
     bug(
         "ack-before-fsync",
         Harness::StorageCuts,
@@ -243,6 +243,12 @@ pub const PLANTED: [PlantedBug; 31] = [
         Harness::Damage,
         &[],
         "Some keys are left out of an index, so that a lookup does not find them.",
+    ),
+    bug(
+        "hole-ends-at-any-batch",
+        Harness::Damage,
+        &[],
+        "Behind damage whatever looks like two batches in a row is read, also inside of a record.",
     ),
 ];
 

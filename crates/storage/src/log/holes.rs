@@ -6,9 +6,14 @@
 //!               ^ sure: whole up to here           ^ checksum and epoch hold, the next batch continues it
 //! ```
 //!
-//! A base offset lies outside of the batch's checksum. So a batch counts as found only if what follows it continues it: a batch
-//! that begins with the offset behind it, or the segment's end, where the offset must be that of the end. *Invariant: nothing is
-//! served that a walk without damage would not serve at that offset.*
+//! A base offset lies outside of the batch's checksum, and the payload of a damaged batch may hold whole batches, one behind the
+//! other, where somebody stores copies of logs. So batches that follow each other without a gap count as found only
+//! - if they reach the segment's end, and with the offset of the end, or one of them stands where the index knows it, or
+//! - if the first one stands where the damaged one's length says, or where that one itself should, and another one follows, or
+//! - if the damaged one's header still says both the first one's place and its offset.
+//!
+//! What is whole between two damages, and for which none of that holds, is lost with them: nothing proves its offsets. *Invariant:
+//! nothing is served that a walk without damage would not serve at that offset.*
 
 use tallymq_model::{BatchHeader, Offset, batch::HEADER_BYTES};
 
@@ -16,13 +21,15 @@ use super::{
     batches::{Span, Walk},
     epochs::Epochs,
     error::{Damage, ReadError},
-    index::{Hole, IndexEntry},
+    index::{Hole, IndexEntry, SegmentIndex},
     read::{Opened, Source},
 };
 use crate::disk::File;
 
 /// Bytes that a search reads at once.
 const CHUNK_BYTES: usize = 256 << 10;
+/// A batch's length counts from behind its own field on.
+const LENGTH_END: u64 = 12;
 /// How often a search may check as many bytes as the segment has, before it gives up: damaged bytes, or payloads that are
 /// batches themselves, may look like many headers of long batches.
 const CHECKED_MAX: u64 = 4;
@@ -39,7 +46,8 @@ pub(super) fn place(opened: &Opened, source: &Source, from: Offset) -> Result<In
         file.size_bytes().map_err(|error| ReadError::Io { file: source.span.path.clone(), source: error })?;
     // What was cut out makes a file shorter; its end must be that of the last batch all the same.
     let span = Span { bytes: source.span.bytes.min(size_bytes), ..source.span.clone() };
-    let salvage = Salvage { file, span: &span, epochs: &source.epochs };
+    let missing = source.span.bytes - span.bytes;
+    let salvage = Salvage { file, span: &span, epochs: &source.epochs, index: &opened.index, missing };
     let mut at = trusted(opened, &salvage, relative);
     loop {
         let broken = match salvage.walk(at, from)? {
@@ -75,6 +83,9 @@ struct Salvage<'a> {
     file: &'a dyn File,
     span: &'a Span,
     epochs: &'a Epochs,
+    index: &'a SegmentIndex,
+    /// Bytes that are missing from the file: so far what is behind them has moved.
+    missing: u64,
 }
 
 /// Where a walk ended.
@@ -90,6 +101,38 @@ struct Broken {
     damage: Damage,
     /// The header there, if it is in place and only its batch is not whole.
     header: Option<BatchHeader>,
+}
+
+/// What is left of a damaged header.
+struct Remains {
+    /// Where it begins.
+    position: u64,
+    /// The offset that is due there.
+    floor: Offset,
+    /// Where it says that the next batch begins.
+    next_position: Option<u64>,
+    /// The offset that it says for that.
+    next_offset: Option<Offset>,
+}
+
+/// Batches by their headers, each where the one before ends and with the offset behind it.
+#[derive(Default)]
+struct Chain {
+    is_proven: bool,
+    batches: u64,
+    bytes: u64,
+}
+
+/// Bytes of a batch, as a header says that may be damaged.
+fn size_bytes(header: &[u8; HEADER_BYTES]) -> Option<u64> {
+    let length = i32::from_be_bytes([header[8], header[9], header[10], header[11]]);
+    u64::try_from(length).ok().map(|length| length + LENGTH_END)
+}
+
+/// Offsets of a batch, as a header says that may be damaged.
+fn offsets(header: &[u8; HEADER_BYTES]) -> Option<i64> {
+    let last_delta = i32::from_be_bytes([header[23], header[24], header[25], header[26]]);
+    (last_delta >= 0).then(|| i64::from(last_delta) + 1)
 }
 
 impl<'a> Salvage<'a> {
@@ -129,18 +172,36 @@ impl<'a> Salvage<'a> {
     fn behind(&self, broken: &Broken) -> Result<Option<IndexEntry>, ReadError> {
         let Broken { sure, header, .. } = broken;
         if let Some(header) = header {
-            // The length and the offsets of a damaged batch are right if something continues it.
+            // The length and the offsets of a damaged batch are right if a batch with the offset behind it stands there: its
+            // place is known from two sides, so one step is enough.
             let next = u64::from(sure.position) + header.size_bytes as u64;
-            if next < self.span.bytes && self.continues(next, header.next_offset()) {
+            let follows = || self.walk_from(self.entry(next, header.next_offset())).step().is_ok();
+            if next < self.span.bytes && follows() {
                 return Ok(Some(self.entry(next, header.next_offset())));
             }
         }
-        self.search(u64::from(sure.position), self.span.base.plus(i64::from(sure.relative)))
+        self.search(&self.remains(sure)?)
     }
 
-    /// The first whole batch at or behind `position` with offsets from `floor` on.
-    fn search(&self, mut position: u64, floor: Offset) -> Result<Option<IndexEntry>, ReadError> {
+    /// What a damaged header says that begins at a sure place.
+    fn remains(&self, sure: &IndexEntry) -> Result<Remains, ReadError> {
+        let (position, floor) = (u64::from(sure.position), self.span.base.plus(i64::from(sure.relative)));
+        let mut remains = Remains { position, floor, next_position: None, next_offset: None };
+        let mut header = [0; HEADER_BYTES];
+        if position + header.len() as u64 <= self.span.bytes {
+            self.span.read(self.file, &mut header, position)?;
+            remains.next_position = size_bytes(&header).map(|size| position + size);
+            remains.next_offset = offsets(&header).map(|offsets| floor.plus(offsets));
+        }
+        Ok(remains)
+    }
+
+    /// The first batch that is found behind a damaged one.
+    fn search(&self, damaged: &Remains) -> Result<Option<IndexEntry>, ReadError> {
+        let (mut position, floor) = (damaged.position, damaged.floor);
         let mut checked = 0;
+        // The longest chain that proves nothing: where it goes on, and where it ends. No part of it proves more.
+        let (mut unproven, mut unproven_end) = (u64::MAX, 0);
         let mut chunk = Vec::new();
         while position + HEADER_BYTES as u64 <= self.span.bytes {
             let size = (self.span.bytes - position).min(CHUNK_BYTES as u64);
@@ -150,12 +211,28 @@ impl<'a> Salvage<'a> {
             for at in 0..starts {
                 let here = position + at as u64;
                 let Some(header) = self.candidate(&chunk[at..], here, floor) else { continue };
-                checked += header.size_bytes as u64;
+                let found = self.entry(here, header.base_offset);
+                let is_next = damaged.next_position == Some(here);
+                if is_next && damaged.next_offset == Some(header.base_offset) {
+                    return Ok(Some(found));
+                }
+                let next = here + header.size_bytes as u64;
+                if here == unproven && !is_next {
+                    unproven = next;
+                    continue;
+                }
+                let chain = self.chain(found);
+                checked += chain.bytes.max(header.size_bytes as u64);
                 if checked > self.span.bytes.saturating_mul(CHECKED_MAX) {
                     return Ok(None);
                 }
-                if self.is_whole(here, header.base_offset)? {
-                    return Ok(Some(self.entry(here, header.base_offset)));
+                let is_trusted = tallymq_model::planted("hole-ends-at-any-batch");
+                let is_placed = chain.batches > 1 && (is_next || here == damaged.position || is_trusted);
+                if (chain.is_proven || is_placed) && self.is_whole(here, header.base_offset)? {
+                    return Ok(Some(found));
+                }
+                if !chain.is_proven && here + chain.bytes > unproven_end {
+                    (unproven, unproven_end) = (next, here + chain.bytes);
                 }
             }
             position += starts as u64;
@@ -163,20 +240,39 @@ impl<'a> Salvage<'a> {
         Ok(None)
     }
 
-    /// A header that may be a batch's of this segment, and that something continues.
+    /// A header that may be a batch's of this segment.
     fn candidate(&self, bytes: &[u8], position: u64, floor: Offset) -> Option<BatchHeader> {
         let header = BatchHeader::parse_prefix(bytes).ok()?;
         let base = header.base_offset;
         if base < floor || base >= self.span.end {
             return None;
         }
-        self.span.check_header(bytes, position, base, self.epochs).ok()?;
-        self.continues(position + header.size_bytes as u64, header.next_offset()).then_some(header)
+        self.span.check_header(bytes, position, base, self.epochs).is_ok().then_some(header)
     }
 
-    /// Whether a batch that begins with this offset is there, or the segment ends with it.
-    fn continues(&self, position: u64, offset: Offset) -> bool {
-        self.walk_from(self.entry(position, offset)).step().is_ok()
+    /// The headers that follow each other from a place on. Proven are they if the last batch ends where the segment does, or one
+    /// stands where the index knows it, or would but for what is missing in front.
+    fn chain(&self, at: IndexEntry) -> Chain {
+        let mut walk = self.walk_from(at);
+        let mut chain = Chain::default();
+        loop {
+            match walk.step() {
+                Ok(Some(place)) => {
+                    let known = |position| {
+                        let at = self.entry(position, place.header.base_offset);
+                        self.index.knows(at.relative, at.position)
+                    };
+                    chain.is_proven = known(place.position) || known(place.position + self.missing);
+                    chain.batches += 1;
+                    chain.bytes = walk.position() - u64::from(at.position);
+                    if chain.is_proven {
+                        return chain;
+                    }
+                }
+                Ok(None) => return Chain { is_proven: true, ..chain },
+                Err(_) => return chain,
+            }
+        }
     }
 
     fn is_whole(&self, position: u64, base: Offset) -> Result<bool, ReadError> {

@@ -144,6 +144,13 @@ impl SegmentIndex {
         Some(hole.damage.clone())
     }
 
+    /// Whether a batch is known to begin there.
+    pub(super) fn knows(&self, relative: u32, position: u32) -> bool {
+        let inner = self.0.lock();
+        let known = inner.entries.binary_search_by_key(&position, |entry| entry.position);
+        known.is_ok_and(|at| inner.entries[at].relative == relative)
+    }
+
     /// A known place is none. Forgets it, and if it is an entry, so many up to it.
     pub(super) fn doubt(&self, known: IndexEntry, entries: usize) {
         let mut inner = self.0.lock();

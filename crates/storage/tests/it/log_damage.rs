@@ -345,7 +345,56 @@ fn two_holes_are_two_damages() {
 }
 
 #[test]
-fn a_batch_inside_of_a_damaged_ones_payload_is_not_taken_for_one() {
+fn what_is_whole_between_damages_is_read_where_something_proves_its_place() {
+    // The first segment's index knows each batch.
+    let written = written(40, 500, 15_000);
+    let places = places(&written);
+    let (file, index) = (places[0].0.clone(), places[0].0.replace(".log", ".index"));
+    assert!(places[12].0 == file && written.disk.paths().contains(&index), "{index}");
+    let damaged = |numbers: &[usize], headers: std::ops::Range<usize>, is_indexed: bool| -> Vec<usize> {
+        let disk = written.disk.duplicate();
+        let damage = |bytes: &mut Vec<u8>| {
+            for number in numbers {
+                let start = places[*number].1.start;
+                bytes[start + headers.start..start + headers.end].fill(0xff);
+            }
+        };
+        disk.damage(&file, damage).unwrap();
+        if !is_indexed {
+            tallymq_storage::disk::Disk::remove_file(&disk, &index).unwrap();
+        }
+        unreadable(&written, &disk).into_iter().map(|(number, _)| number).collect()
+    };
+    assert_eq!(damaged(&[4, 6, 9], 0..61, true), [4, 6, 9]);
+    // What is left of a header says where the next batch is, and which.
+    assert_eq!(damaged(&[4, 6, 9], 12..17, false), [4, 6, 9]);
+    // Its place alone is enough if a second one follows.
+    assert_eq!(damaged(&[4, 7], 12..61, false), [4, 7]);
+    assert_eq!(damaged(&[4, 6], 12..61, false), [4, 5, 6]);
+    // Without any of that nothing tells 5 and 6 from batches that somebody stored in a record.
+    assert_eq!(damaged(&[4, 7], 0..61, false), [4, 5, 6, 7]);
+}
+
+#[test]
+fn many_batches_that_nothing_proves_do_not_end_a_search() {
+    let written = written(300, 3, 1 << 20);
+    let places = places(&written);
+    let disk = written.disk.duplicate();
+    let damage = |bytes: &mut Vec<u8>| {
+        [1, 297].into_iter().for_each(|number: usize| bytes[places[number].1.clone()][..61].fill(0xff));
+    };
+    disk.damage(&places[0].0, damage).unwrap();
+    tallymq_storage::disk::Disk::remove_file(&disk, &places[0].0.replace(".log", ".index")).unwrap();
+    let numbers: Vec<usize> = unreadable(&written, &disk).into_iter().map(|(number, _)| number).collect();
+    assert_eq!(numbers, (1..298).collect::<Vec<_>>());
+}
+
+#[test]
+fn batches_inside_of_a_damaged_ones_payload_are_not_taken_for_any() {
+    [1, 2, 4, 8].into_iter().for_each(forged_inside);
+}
+
+fn forged_inside(batches: usize) {
     let disk = MemoryDisk::new();
     let (store, mut writer) = LogStore::new(Arc::new(disk.clone()), LogOptions::default());
     let log = store.open(tp(0), RaftGroup(1), PartitionOptions::default(), LogPosition::default());
@@ -353,11 +402,16 @@ fn a_batch_inside_of_a_damaged_ones_payload_is_not_taken_for_one() {
     let epoch = LeaderEpoch(0);
     let times: Vec<i64> = (0..10).collect();
     append(&log, model.push(batch(&times, 50, 1), &times, epoch));
-    // Offsets 10 to 19, and in their payload, as somebody who copies whole logs may send it, what claims to be 12 to 19.
-    let mut inner = Model::default();
-    inner.push(batch(&times[..2], 3, 9), &times[..2], epoch);
-    let mut forged = inner.push(batch(&times[..8], 50, 8), &times[..8], epoch).bytes.clone();
-    forged[..8].copy_from_slice(&12i64.to_be_bytes());
+    // Offsets 10 to 19, and in their payload, as somebody who copies whole logs may send it, what claims to be 12 to 19, in so many
+    // batches that continue each other.
+    let forged: Vec<u8> = (0..batches)
+        .flat_map(|number| {
+            let times = &times[..8 / batches];
+            let mut bytes = Model::default().push(batch(times, 50, 8), times, epoch).bytes.clone();
+            bytes[..8].copy_from_slice(&(12 + (number * times.len()) as i64).to_be_bytes());
+            bytes
+        })
+        .collect();
     let mut raw = batch(&times, forged.len(), 2).to_vec();
     let middle = raw.len() / 2;
     raw[middle..middle + forged.len()].copy_from_slice(&forged);
@@ -370,5 +424,5 @@ fn a_batch_inside_of_a_damaged_ones_payload_is_not_taken_for_one() {
     let (file, at) = places(&written)[1].clone();
     let damaged = written.disk.duplicate();
     damaged.damage(&file, |bytes| bytes[at.start + 8..at.start + 12].fill(0)).unwrap();
-    assert_eq!(unreadable(&written, &damaged), [(1, at.start as u64)]);
+    assert_eq!(unreadable(&written, &damaged), [(1, at.start as u64)], "{batches} inside");
 }
