@@ -11,8 +11,10 @@ use tallymq_gateway::kafka::{
     },
     records::{CompressionError, decompress},
 };
-use tallymq_model::{LeaderEpoch, Offset, PartitionIndex, Timestamp, TopicPartition, batch::HEADER_BYTES};
-use tallymq_storage::log::{FoundBatch, PartitionLog, ReadError, timestamp::record_at};
+use tallymq_model::{
+    LeaderEpoch, Offset, PartitionIndex, RaftGroup, Timestamp, TopicPartition, batch::HEADER_BYTES,
+};
+use tallymq_storage::log::{FoundBatch, PartitionLog, ReadError, Searched, timestamp::record_at};
 
 use super::{
     CallContext,
@@ -62,7 +64,7 @@ pub async fn handle(
 }
 
 async fn find(
-    node: &Node,
+    node: &Arc<Node>,
     context: &CallContext,
     topic: &str,
     asked: &ListOffsetsPartition,
@@ -79,10 +81,16 @@ async fn find(
         LATEST => Found { offset: log.log_end(), ..NOTHING },
         EARLIEST | EARLIEST_LOCAL => Found { offset: log.log_start(), ..NOTHING },
         LATEST_TIERED => NOTHING,
-        MAX_TIMESTAMP => search(node, log, |log| log.max_timestamp(), None).await?,
+        MAX_TIMESTAMP => {
+            let max = |log: &PartitionLog| {
+                log.max_timestamp().map(|found| Searched { found, ..Searched::default() })
+            };
+            search(node, (handle.id, log), max, None).await?
+        }
         at if at >= 0 => {
             let at = Timestamp(at);
-            search(node, log, move |log| log.find_timestamp(at, log.log_start()), Some(at)).await?
+            let from = move |log: &PartitionLog| log.search_timestamp(at, log.log_start());
+            search(node, (handle.id, log), from, Some(at)).await?
         }
         _ => return Err(ErrorCode::UnsupportedVersion),
     };
@@ -114,17 +122,26 @@ fn first_version(timestamp: i64) -> i16 {
     }
 }
 
-/// Searches on a thread that may block, then inside the batch that was found.
+/// Searches on a thread that may block, then inside the batch that was found. Where damage took what was looked for, the first
+/// whole batch behind it is the answer, and a refusal if there is none: that nothing is there would not be true.
 async fn search(
-    node: &Node,
-    log: Arc<PartitionLog>,
-    find: impl FnOnce(&PartitionLog) -> Result<Option<FoundBatch>, ReadError> + Send + 'static,
+    node: &Arc<Node>,
+    (data, log): (RaftGroup, Arc<PartitionLog>),
+    find: impl FnOnce(&PartitionLog) -> Result<Searched, ReadError> + Send + 'static,
     at: Option<Timestamp>,
 ) -> Result<Found, ErrorCode> {
-    let log_start = log.log_start();
-    let searching = tokio::task::spawn_blocking(move || find(&log).map_err(|error| read_refusal(&error)));
-    let Some(batch) = searching.await.map_err(|_| ErrorCode::UnknownServerError)?? else {
-        return Ok(NOTHING);
+    let (log_start, searched) = (log.log_start(), log.clone());
+    let searching =
+        tokio::task::spawn_blocking(move || find(&searched).map_err(|error| read_refusal(&error)));
+    let Searched { found, damaged } = searching.await.map_err(|_| ErrorCode::UnknownServerError)??;
+    if let Some((offset, damage)) = &damaged {
+        tracing::error!(partition = %log.topic_partition(), %offset, %damage, "a search by time met damage");
+        node.found_damage(data, log, *offset);
+    }
+    let batch = match (found, damaged) {
+        (Some(batch), _) => batch,
+        (None, Some((_, damage))) => return Err(read_refusal(&damage.into())),
+        (None, None) => return Ok(NOTHING),
     };
     let at = at.unwrap_or(batch.header.max_timestamp);
     // A batch of a few bytes may be many when it is decompressed: few at a time.

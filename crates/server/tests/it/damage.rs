@@ -2,13 +2,13 @@
 //! hole without asking for it.
 
 use tallymq_broker::account::Class;
-use tallymq_gateway::kafka::ErrorCode;
+use tallymq_gateway::kafka::{ErrorCode, records::Compression};
 use tallymq_model::TopicId;
 use tallymq_storage::disk::{Disk, OpenMode};
 
 use crate::{
     accounts::{alarms, called, classes, five_unread},
-    client::{batch, fetch, until, values_of},
+    client::{batch, batch_at, fetch, until, values_of},
     disks::TestDisk,
     world::start_on,
 };
@@ -50,5 +50,33 @@ async fn only_what_was_cut_out_is_lost_and_what_is_behind_is_read() {
     let mut producer = called(&again, "producer").await;
     assert_eq!(producer.produce("t", batch("5")).await.error_code, ErrorCode::None);
     assert_eq!(values_of(&reader.fetch(fetch("t", 3)).await), records(&[3, 4, 5]));
+    again.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_time_is_found_behind_what_was_cut_out_and_the_loss_is_told() {
+    let disk = TestDisk::new();
+    let broker = start_on(&disk, &[]).await;
+    let mut client = called(&broker, "c").await;
+    client.create("t", 1).await;
+    for number in 0..5 {
+        let one = batch_at(&[(number * 1_000, "0")], Compression::None);
+        assert_eq!(client.produce("t", one).await.error_code, ErrorCode::None);
+    }
+    assert_eq!(client.commit("g", "t", 0).await, ErrorCode::None);
+    let topic = broker.0.node().topic("t").unwrap().id;
+    broker.stop().await;
+    cut_out(&disk, topic, 2);
+    let again = start_on(&disk, &[]).await;
+    let mut client = called(&again, "c").await;
+    for (at, offset) in [(500, 1), (1_500, 3), (2_500, 3), (3_500, 4)] {
+        let found = client.offset("t", at).await;
+        assert_eq!(
+            (found.error_code, found.offset, found.timestamp),
+            (ErrorCode::None, offset, offset * 1_000)
+        );
+    }
+    until(|| classes(&again, "g").contains(&("lost", 1))).await;
+    assert_eq!(client.offset("t", 4_500).await.offset, -1, "nothing was lost there");
     again.stop().await;
 }

@@ -79,6 +79,15 @@ fn trusted(opened: &Opened, salvage: &Salvage<'_>, relative: u32) -> IndexEntry 
     }
 }
 
+/// Where whole batches go on from the offset of one that may be damaged: there, or behind what damage took; None if they do not.
+pub(super) fn go_on(opened: &Opened, source: &Source, from: Offset) -> Result<Option<IndexEntry>, ReadError> {
+    match place(opened, source, from) {
+        Ok(whole) => Ok(Some(whole)),
+        Err(ReadError::Corrupt(_)) => Ok(opened.index.behind_hole_at((from.0 - source.span.base.0) as u32)),
+        Err(error) => Err(error),
+    }
+}
+
 struct Salvage<'a> {
     file: &'a dyn File,
     span: &'a Span,

@@ -144,6 +144,12 @@ impl SegmentIndex {
         Some(hole.damage.clone())
     }
 
+    /// Where batches go on behind the damage that took an offset, if that is known.
+    pub(super) fn behind_hole_at(&self, relative: u32) -> Option<IndexEntry> {
+        let inner = self.0.lock();
+        inner.holes.iter().find(|hole| (hole.from..hole.to).contains(&relative))?.behind
+    }
+
     /// Whether a batch is known to begin there.
     pub(super) fn knows(&self, relative: u32, position: u32) -> bool {
         let inner = self.0.lock();

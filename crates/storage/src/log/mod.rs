@@ -47,4 +47,5 @@ pub use segment::SegmentView;
 pub use shared::WrittenHook;
 pub use store::{CheckpointMark, LogStats, LogStore};
 pub use thread::{WriterThread, spawn};
+pub use timestamp::Searched;
 pub use writer::{SegmentWriter, Step};

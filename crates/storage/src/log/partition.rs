@@ -19,6 +19,7 @@ use super::{
     segment::SegmentView,
     shared::{GroupMarks, Item, Shared},
     state::State,
+    timestamp::Searched,
 };
 
 /// The log of one partition.
@@ -128,9 +129,15 @@ impl PartitionLog {
 
     /// The first batch with a record at or behind `from` (at least the log start) whose max timestamp is at least `at`.
     /// Which record of it is the caller's to find, see [`record_at`](super::timestamp::record_at); in rare batches whose
-    /// records with that timestamp are all before `from`, the search goes on from the next batch.
+    /// records with that timestamp are all before `from`, the search goes on from the next batch. Refused where damage may have
+    /// taken an earlier one.
     pub fn find_timestamp(&self, at: Timestamp, from: Offset) -> Result<Option<FoundBatch>, ReadError> {
         super::timestamp::find(self, at, from)
+    }
+
+    /// The same also behind damage: the first batch of those that are whole, and what damage was met.
+    pub fn search_timestamp(&self, at: Timestamp, from: Offset) -> Result<Searched, ReadError> {
+        super::timestamp::search(self, at, from)
     }
 
     /// The first batch with the largest max timestamp of the log.

@@ -242,7 +242,7 @@ impl Trail {
     }
 
     /// From here on timestamps are not certain.
-    fn end(&mut self) {
+    pub(super) fn end(&mut self) {
         self.last = None;
     }
 }

@@ -9,16 +9,44 @@ use thiserror::Error;
 
 use super::{
     batches::{Place, Walk},
-    error::ReadError,
-    index::IndexEntry,
+    error::{Damage, ReadError},
+    holes,
     partition::{FoundBatch, PartitionLog},
     read::{self, Source},
     tail::TailBatch,
 };
 
+/// What a search came to, damage or not.
+#[derive(Debug, Default)]
+pub struct Searched {
+    /// The first whole batch.
+    pub found: Option<FoundBatch>,
+    /// The first damage in front of it, or anywhere if there is none, and where the search came upon it: it may have taken an
+    /// earlier one.
+    pub damaged: Option<(Offset, Damage)>,
+}
+
 /// See [`PartitionLog::find_timestamp`].
 pub(super) fn find(log: &PartitionLog, at: Timestamp, from: Offset) -> Result<Option<FoundBatch>, ReadError> {
-    let mut from = from;
+    let Searched { found, damaged } = search(log, at, from)?;
+    damaged.map_or(Ok(found), |(_, damage)| Err(damage.into()))
+}
+
+/// See [`PartitionLog::search_timestamp`].
+pub(super) fn search(log: &PartitionLog, at: Timestamp, from: Offset) -> Result<Searched, ReadError> {
+    let mut damaged = None;
+    let found = find_whole(log, at, from, &mut damaged)?;
+    Ok(Searched { found, damaged })
+}
+
+type Damaged = Option<(Offset, Damage)>;
+
+fn find_whole(
+    log: &PartitionLog,
+    at: Timestamp,
+    mut from: Offset,
+    damaged: &mut Damaged,
+) -> Result<Option<FoundBatch>, ReadError> {
     loop {
         let source = {
             let mut state = log.state.lock();
@@ -47,9 +75,11 @@ pub(super) fn find(log: &PartitionLog, at: Timestamp, from: Offset) -> Result<Op
         let Some(source) = source else {
             return Ok(None);
         };
-        let hit = |place: &Place| place.header.max_timestamp >= at;
-        if let Some(found) = first_where(log, &source, from, Some(at), hit)? {
-            return Ok(Some(found));
+        match first_at(log, &source, (at, from), damaged) {
+            Ok(None) => {}
+            // The file is missing.
+            Err(ReadError::Corrupt(damage)) => drop(damaged.get_or_insert((from, damage))),
+            found => return found,
         }
         from = source.span.end;
     }
@@ -127,38 +157,75 @@ fn find_at(log: &PartitionLog, base: Offset) -> Result<Option<FoundBatch>, ReadE
         }
         read::source(log, &state, base)
     };
-    match source {
-        Some(source) => first_where(log, &source, base, None, |_| true),
+    let Some(source) = source else { return Ok(None) };
+    let opened = read::open(log, &source)?;
+    let at = read::locate(&opened, &source, base)?;
+    let mut walk = Walk::new(&*opened.segment.file, &source.span, &source.epochs, at);
+    match walk.step()? {
+        Some(place) => found(&mut walk, &place).map(Some),
         None => Ok(None),
     }
 }
 
-/// The first batch at or behind `from` in a segment for which `hit` holds, checked.
-fn first_where(
+/// The first whole batch of a segment with a record at or behind `from`, whose max timestamp is at least `at`.
+fn first_at(
     log: &PartitionLog,
     source: &Source,
-    from: Offset,
-    at: Option<Timestamp>,
-    hit: impl Fn(&Place) -> bool,
+    (at, from): (Timestamp, Offset),
+    damaged: &mut Damaged,
 ) -> Result<Option<FoundBatch>, ReadError> {
+    let span = &source.span;
     let opened = read::open(log, source)?;
-    let by_offset = opened.index.before_offset((from.0 - source.span.base.0) as u32);
-    let by_time = at.map_or(IndexEntry::START, |at| opened.index.before_timestamp(at));
+    let walk_from = |known| Walk::new(&*opened.segment.file, span, &source.epochs, known);
+    let by_offset = opened.index.before_offset((from.0 - span.base.0) as u32);
+    let by_time = opened.index.before_timestamp(at);
     let known = if by_time.position > by_offset.position { by_time } else { by_offset };
-    let mut walk = Walk::new(&*opened.segment.file, &source.span, &source.epochs, known);
-    let mut trail = read::Trail::new(source.span.base, known);
-    while let Some(place) = walk.step()? {
-        // Also a batch that is passed is judged by its timestamp, so its checksum must hold.
-        let batch = walk.batch(&place)?;
-        if place.header.next_offset() > from && hit(&place) {
-            let bytes = Bytes::copy_from_slice(batch);
-            opened.index.merge(trail.entries);
-            return Ok(Some(FoundBatch { header: place.header, bytes }));
+    let (mut walk, mut next) = (walk_from(known), span.base.plus(i64::from(known.relative)));
+    let mut trail = read::Trail::new(span.base, known);
+    let mut tried = None;
+    let hit = loop {
+        match whole(&mut walk) {
+            Ok(Some(place)) if place.header.next_offset() > from && place.header.max_timestamp >= at => {
+                break Some(place);
+            }
+            Ok(Some(place)) => {
+                trail.pass(&place);
+                next = place.header.next_offset();
+            }
+            Ok(None) => break None,
+            Err(ReadError::Corrupt(damage)) if next < span.end => {
+                let behind = holes::go_on(&opened, source, next)?;
+                let behind = behind.map(|behind| (behind, span.base.plus(i64::from(behind.relative))));
+                // It is whole where only the way to it was not; but no place is tried twice.
+                let is_whole = behind.is_some_and(|(_, offset)| offset == next) && tried != Some(next);
+                let behind = behind.filter(|(_, offset)| is_whole || *offset > next);
+                if !is_whole {
+                    damaged.get_or_insert((next, damage));
+                }
+                let Some((behind, offset)) = behind else { break None };
+                trail.end();
+                tried = Some(offset);
+                (walk, next) = (walk_from(behind), offset);
+            }
+            // Only bytes behind the last batch are not there.
+            Err(ReadError::Corrupt(_)) => break None,
+            Err(error) => return Err(error),
         }
-        trail.pass(&place);
-    }
+    };
     opened.index.merge(trail.entries);
-    Ok(None)
+    hit.map(|place| found(&mut walk, &place)).transpose()
+}
+
+/// The next batch. Also one that is passed is judged by its timestamp, so its checksum must hold.
+fn whole(walk: &mut Walk<'_>) -> Result<Option<Place>, ReadError> {
+    let Some(place) = walk.step()? else { return Ok(None) };
+    walk.batch(&place)?;
+    Ok(Some(place))
+}
+
+fn found(walk: &mut Walk<'_>, place: &Place) -> Result<FoundBatch, ReadError> {
+    let bytes = Bytes::copy_from_slice(walk.batch(place)?);
+    Ok(FoundBatch { header: place.header, bytes })
 }
 
 fn copy(batch: &TailBatch) -> Result<FoundBatch, ReadError> {

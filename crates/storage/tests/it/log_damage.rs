@@ -48,13 +48,13 @@ fn open(disk: &MemoryDisk, position: &LogPosition) -> (Arc<LogStore>, Arc<Partit
 /// Reads from every batch: what comes is right; what does not come names the file. Returns how many did not come.
 fn read_everywhere(written: &Written, disk: &MemoryDisk, file: &str) -> usize {
     let (_store, log) = open(disk, &written.position);
-    let mut lost = 0;
-    for stored in &written.model.batches {
+    let mut lost = Vec::new();
+    for (number, stored) in written.model.batches.iter().enumerate() {
         match log.read(stored.base, 1, true) {
             Ok(fetched) => written.model.check_read(stored.base, 1, true, &fetched),
             Err(ReadError::Corrupt(damage)) => {
                 assert_eq!(damage.file, file, "{damage}");
-                lost += 1;
+                lost.push(number);
             }
             Err(other) => panic!("{other}"),
         }
@@ -62,15 +62,22 @@ fn read_everywhere(written: &Written, disk: &MemoryDisk, file: &str) -> usize {
             written.model.check_read(stored.base, 4_000, true, &fetched);
         }
     }
-    for stored in &written.model.batches {
+    for (number, stored) in written.model.batches.iter().enumerate() {
         let at = tallymq_model::Timestamp(stored.timestamps[0] + 1);
         match log.find_timestamp(at, Offset::ZERO) {
             Ok(found) => assert_eq!(&found.unwrap().bytes[..], stored.bytes),
             Err(ReadError::Corrupt(damage)) => assert_eq!(damage.file, file),
             Err(other) => panic!("{other}"),
         }
+        let searched = log.search_timestamp(at, Offset::ZERO).unwrap();
+        let whole = (number..written.model.batches.len()).find(|number| !lost.contains(number));
+        let found = searched.found.as_ref().map(|found| &found.bytes[..]);
+        assert_eq!(found, whole.map(|whole| &written.model.batches[whole].bytes[..]), "from {number} on");
+        if whole != Some(number) {
+            assert_eq!(searched.damaged.unwrap().1.file, file);
+        }
     }
-    lost
+    lost.len()
 }
 
 fn scanned(written: &Written, disk: &MemoryDisk) -> (ScanSummary, usize) {
