@@ -4,6 +4,7 @@
 use std::{
     collections::{BTreeSet, HashMap},
     io,
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, mpsc},
     thread,
     time::Duration,
@@ -23,12 +24,14 @@ use tokio::{
 };
 
 use super::{Node, catchup::CatchupPace};
-use crate::config::KeyIndexing;
+use crate::{config::KeyIndexing, supervision::message};
 
 /// How often it is looked for what has no index.
 const LOOK_INTERVAL: Duration = Duration::from_secs(10);
 /// How long nothing is built after the disk refused it.
 const FAILED_PAUSE: Duration = Duration::from_secs(60);
+/// The name of the thread that builds.
+const THREAD: &str = "key-indexer";
 /// Partitions that lookups asked for, at most; further ones wait until they are asked for again.
 const ASKED_MAX: usize = 10_000;
 
@@ -75,6 +78,17 @@ struct Seen {
     done: HashMap<TopicPartition, Offset>,
 }
 
+impl Seen {
+    /// Forgets what is in no log any more: `log_start` gives the first offset of a partition, if there is one.
+    fn forget_gone(&mut self, log_start: impl Fn(TopicPartition) -> Option<Offset>) {
+        self.refused.retain(|tp, parts| {
+            let log_start = log_start(*tp);
+            parts.retain(|(_, to)| log_start.is_some_and(|log_start| *to > log_start));
+            !parts.is_empty()
+        });
+    }
+}
+
 /// Builds and removes as long as the node runs.
 pub(super) async fn keep(node: &Arc<Node>) {
     let keys = &node.keys;
@@ -93,7 +107,7 @@ pub(super) async fn keep(node: &Arc<Node>) {
         tracing::warn!(%error, "the indexes of keys could not be read; they are not used");
         return std::future::pending().await;
     }
-    let builder = match Builder::start() {
+    let builder = match Builder::start(extract) {
         Ok(builder) => builder,
         Err(error) => {
             tracing::warn!(%error, "the thread that indexes keys could not be started");
@@ -107,6 +121,7 @@ pub(super) async fn keep(node: &Arc<Node>) {
         // Retention goes on where there is always something to build, too.
         if job.is_none() || sweep_due <= Instant::now() {
             sweep(node).await;
+            seen.forget_gone(|tp| log_start(node, tp));
             sweep_due = Instant::now() + LOOK_INTERVAL;
         }
         let Some(job) = job else {
@@ -122,13 +137,14 @@ pub(super) async fn keep(node: &Arc<Node>) {
 /// Removes the indexes of what is in no log any more.
 async fn sweep(node: &Arc<Node>) {
     let node = node.clone();
-    let sweeping = tokio::task::spawn_blocking(move || {
-        node.keys.indexes.sweep(|tp| {
-            let topic = node.topic_by_id(tp.topic)?;
-            Some(node.partition(&topic, tp)?.1.log_start())
-        });
-    });
+    let sweeping = tokio::task::spawn_blocking(move || node.keys.indexes.sweep(|tp| log_start(&node, tp)));
     drop(sweeping.await);
+}
+
+/// The first offset of a partition, if there is one.
+fn log_start(node: &Node, tp: TopicPartition) -> Option<Offset> {
+    let topic = node.topic_by_id(tp.topic)?;
+    Some(node.partition(&topic, tp)?.1.log_start())
 }
 
 /// What was asked for comes first; of each partition the newest part.
@@ -191,16 +207,22 @@ async fn build(node: &Arc<Node>, builder: &Builder, job: &Job, seen: &mut Seen) 
     let built = steps(node, builder, job).await;
     let refused = match built {
         Ok(()) => return Ok(()),
-        Err(BuildError::Io { .. }) if node.is_disk_nearly_full() => return Ok(()),
-        Err(BuildError::Io { file, source }) => {
+        Err(NotBuilt::Panicked(why)) => {
+            let (work, partition, (from, to)) = (THREAD, job.tp, job.part);
+            tracing::error!(work, why, %partition, %from, %to, "a panic; this part of the log gets no index of keys");
+            job.part
+        }
+        Err(NotBuilt::Failed(BuildError::Io { .. })) if node.is_disk_nearly_full() => return Ok(()),
+        Err(NotBuilt::Failed(BuildError::Io { file, source })) => {
             tracing::warn!(file, %source, "an index of keys could not be written");
             return Err(DiskFailed);
         }
         // Nobody needs it any more.
-        Err(BuildError::Log { source: ReadError::Deleted | ReadError::OffsetOutOfRange { .. }, .. }) => {
-            job.part
-        }
-        Err(error) => {
+        Err(NotBuilt::Failed(BuildError::Log {
+            source: ReadError::Deleted | ReadError::OffsetOutOfRange { .. },
+            ..
+        })) => job.part,
+        Err(NotBuilt::Failed(error)) => {
             tracing::warn!(%error, partition = %job.tp, "a part of the log gets no index of keys: lookups read it");
             match error {
                 BuildError::Log { at, source: ReadError::Corrupt(_) } => {
@@ -227,7 +249,21 @@ async fn damaged(job: &Job, at: Offset) -> (Offset, Offset) {
     taken.filter(|(from, to)| from < to).unwrap_or(job.part)
 }
 
-async fn steps(node: &Node, builder: &Builder, job: &Job) -> Result<(), BuildError> {
+/// Why there is no index of a part.
+#[derive(Debug)]
+enum NotBuilt {
+    Failed(BuildError),
+    /// With these words.
+    Panicked(String),
+}
+
+impl From<BuildError> for NotBuilt {
+    fn from(error: BuildError) -> NotBuilt {
+        NotBuilt::Failed(error)
+    }
+}
+
+async fn steps(node: &Node, builder: &Builder, job: &Job) -> Result<(), NotBuilt> {
     let (log, (from, to)) = (job.log.clone(), job.part);
     let opened = tokio::task::spawn_blocking(move || log.range(from, to)).await;
     let opened = opened.unwrap_or(Err(ReadError::Deleted));
@@ -236,9 +272,7 @@ async fn steps(node: &Node, builder: &Builder, job: &Job) -> Result<(), BuildErr
     let pace = CatchupPace::default();
     let bytes_per_second = if job.is_asked { 0 } else { node.startup.key_index_bytes_per_second };
     loop {
-        let Some((back, step)) = builder.step(build).await else {
-            return Err(BuildError::Log { at: from, source: ReadError::Deleted });
-        };
+        let (back, step) = builder.step(build).await.map_err(NotBuilt::Panicked)?;
         build = back;
         match step? {
             BuildStep::Read(bytes) | BuildStep::Wrote(bytes) => {
@@ -253,41 +287,101 @@ async fn steps(node: &Node, builder: &Builder, job: &Job) -> Result<(), BuildErr
         }
         if node.is_disk_nearly_full() {
             let source = io::ErrorKind::StorageFull.into();
-            return Err(BuildError::Io { file: "keys".to_owned(), source });
+            return Err(BuildError::Io { file: "keys".to_owned(), source }.into());
         }
     }
 }
 
-type Stepped = (Build, Result<BuildStep, BuildError>);
+/// What came of a step, or what its panic says; then the build is gone, with what it had written.
+type Stepped = Result<(Build, Result<BuildStep, BuildError>), String>;
 
-/// The thread that builds. It holds no lock that others wait for.
+type ExtractKeys = fn(&BatchHeader, &[u8], &mut dyn FnMut(&[u8])) -> Result<(), Unreadable>;
+
+/// The thread that builds. It holds no lock that others wait for, and outlives a panic.
 struct Builder(mpsc::Sender<(Build, oneshot::Sender<Stepped>)>);
 
 impl Builder {
-    fn start() -> io::Result<Builder> {
+    fn start(extract: ExtractKeys) -> io::Result<Builder> {
         let (jobs, queue) = mpsc::channel::<(Build, oneshot::Sender<Stepped>)>();
         let run = move || {
             if let Err(error) = schedule_behind_others() {
                 tracing::debug!(%error, "keys are indexed at the priority of everything else");
             }
             for (mut build, done) in queue {
-                let step = build.step(&mut extract);
+                let step = move || {
+                    let step = build.step(&mut { extract });
+                    (build, step)
+                };
+                let stepped = catch_unwind(AssertUnwindSafe(step)).map_err(|panic| message(&*panic));
                 // Who does not wait any more is stopping, and what is not finished goes.
-                drop(done.send((build, step)));
+                drop(done.send(stepped));
             }
         };
-        thread::Builder::new().name("key-indexer".to_owned()).spawn(run)?;
+        thread::Builder::new().name(THREAD.to_owned()).spawn(run)?;
         Ok(Builder(jobs))
     }
 
-    /// One step; None if the thread has ended.
-    async fn step(&self, build: Build) -> Option<Stepped> {
+    /// One step.
+    async fn step(&self, build: Build) -> Stepped {
+        let ended = || Err("the thread has ended".to_owned());
         let (done, stepped) = oneshot::channel();
-        self.0.send((build, done)).ok()?;
-        stepped.await.ok()
+        if self.0.send((build, done)).is_err() {
+            return ended();
+        }
+        stepped.await.unwrap_or_else(|_| ended())
     }
 }
 
 fn extract(header: &BatchHeader, batch: &[u8], sink: &mut dyn FnMut(&[u8])) -> Result<(), Unreadable> {
     for_each_key(header, batch, sink).map_err(|_| Unreadable)
+}
+
+#[cfg(test)]
+mod tests {
+    use tallymq_gateway::kafka::records::{BatchOptions, Compression, Record, build_batch};
+    use tallymq_model::{LeaderEpoch, PartitionIndex, TopicId};
+    use tallymq_storage::{
+        disk::MemoryDisk,
+        log::{LogOptions, LogPosition, LogStore, PartitionOptions, Step},
+    };
+
+    use super::*;
+
+    fn tp(partition: i32) -> TopicPartition {
+        TopicPartition { topic: TopicId::default(), partition: PartitionIndex(partition) }
+    }
+
+    #[tokio::test]
+    async fn a_panic_costs_the_index_of_one_part_and_is_told() {
+        let disk: Arc<dyn Disk> = Arc::new(MemoryDisk::new());
+        let (store, mut writer) = LogStore::new(disk.clone(), LogOptions::default());
+        let position = LogPosition::default();
+        let log = store.open(tp(0), RaftGroup(1), PartitionOptions::default(), position);
+        let record = Record { key: Some("key".into()), ..Record::default() };
+        let batch = build_batch(&[record], &BatchOptions { compression: Compression::None, producer: None });
+        let header = BatchHeader::parse(&batch).unwrap();
+        log.append(&header, batch, Offset::ZERO, LeaderEpoch(0)).unwrap();
+        while writer.step().unwrap() != Step::Idle {}
+        let build = || {
+            let range = log.range(Offset::ZERO, log.log_end()).unwrap();
+            Build::begin(disk.clone(), tp(0), range).unwrap()
+        };
+        let builder = Builder::start(|_, _, _| panic!("planted")).unwrap();
+        for _ in 0..2 {
+            assert_eq!(builder.step(build()).await.err().as_deref(), Some("planted"));
+        }
+        let builder = Builder::start(extract).unwrap();
+        assert!(matches!(builder.step(build()).await, Ok((_, Ok(BuildStep::Read(_))))));
+    }
+
+    #[test]
+    fn what_is_in_no_log_any_more_is_forgotten() {
+        let part = |from: i64, to: i64| (Offset(from), Offset(to));
+        let mut seen = Seen::default();
+        seen.refused.insert(tp(0), vec![part(0, 10), part(20, 30)]);
+        seen.refused.insert(tp(1), vec![part(0, 10)]);
+        seen.refused.insert(tp(2), vec![part(0, 10)]);
+        seen.forget_gone(|tp| (tp.partition.0 < 2).then_some(Offset(10)));
+        assert_eq!(seen.refused, HashMap::from([(tp(0), vec![part(20, 30)])]));
+    }
 }

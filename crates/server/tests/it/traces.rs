@@ -9,7 +9,7 @@ use tallymq_gateway::kafka::{
     messages::delete_topics::{DeleteTopicState, DeleteTopicsRequest},
     records::{BatchOptions, Compression, Record, build_batch},
 };
-use tallymq_model::{BatchHeader, Offset, TopicPartition};
+use tallymq_model::{BatchHeader, Offset, TopicPartition, batch::crc32c};
 use tallymq_server::books::trace::{Question, Trace, TraceError, Wanted, trace};
 use tallymq_storage::disk::{Disk, OpenMode};
 
@@ -155,6 +155,54 @@ async fn a_damaged_index_hides_nothing_and_is_built_again() {
     assert_eq!(broker.0.node().keys.indexes.stats().damaged, parts.len() as u64);
     until_indexed(&broker, |found| found.len() >= parts.len()).await;
     assert_eq!(offsets(&ask(&broker, &by_key("key 77")).await), [77]);
+    broker.stop().await;
+}
+
+/// Moves what the first posting of an index points at by one offset, into a batch. Every checksum holds. Gives the key's hash.
+fn mislead(disk: &TestDisk, tp: TopicPartition, (from, to): (Offset, Offset)) -> u32 {
+    const BLOCK: usize = 92;
+    const TABLE: usize = BLOCK + 4096;
+    let path = format!("keys/{}/{}/{:020}.keys", tp.topic, tp.partition, from.0);
+    let file = disk.open(&path, OpenMode::Write).unwrap();
+    let mut bytes = vec![0; file.size_bytes().unwrap() as usize];
+    assert_eq!(file.read_at(&mut bytes, 0).unwrap(), TABLE + 8 + 4, "one block and its entry");
+    let word = |bytes: &[u8], at: usize| u32::from_be_bytes(bytes[at..at + 4].try_into().unwrap());
+    let hash = word(&bytes, BLOCK + 4);
+    for at in [BLOCK + 8, TABLE + 4] {
+        let batch = word(&bytes, at) + 1;
+        bytes[at..at + 4].copy_from_slice(&batch.to_be_bytes());
+    }
+    let partition = tp.partition.0.to_be_bytes();
+    let (from, to) = (from.0.to_be_bytes(), to.0.to_be_bytes());
+    let identity = crc32c(&[&tp.topic.0.as_bytes()[..], &partition, &from, &to].concat());
+    let sum = |number: u32, part: &[u8]| {
+        crc32c(&[&identity.to_be_bytes()[..], &number.to_be_bytes(), part].concat()).to_be_bytes()
+    };
+    let (block, table) = (sum(0, &bytes[BLOCK + 4..TABLE]), sum(u32::MAX, &bytes[TABLE..TABLE + 8]));
+    bytes[BLOCK..BLOCK + 4].copy_from_slice(&block);
+    bytes[TABLE + 8..].copy_from_slice(&table);
+    file.write_at(&[&bytes], 0).unwrap();
+    hash
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_index_that_points_into_a_batch_hides_nothing_and_is_built_again() {
+    let disk = TestDisk::new();
+    let broker = start_on(&disk, &[SMALL]).await;
+    filled(&broker).await;
+    until_indexed(&broker, |parts| parts.len() >= 3).await;
+    let parts = indexed(&broker);
+    let damaged = || broker.0.node().keys.indexes.stats().damaged;
+    for (number, part) in (0..).zip(&parts) {
+        let hash = mislead(&disk, partition(&broker), *part);
+        let key = (part.0.0..part.1.0).map(key).find(|key| crc32c(key.as_bytes()) == hash).unwrap();
+        assert_eq!(damaged(), number);
+        for _ in 0..2 {
+            assert_eq!(offsets(&ask(&broker, &by_key(&key)).await), holding(&key, 0), "{key}");
+        }
+        assert_eq!(damaged(), number + 1, "it was refused once");
+    }
+    until_indexed(&broker, |found| found.len() >= parts.len()).await;
     broker.stop().await;
 }
 

@@ -20,7 +20,10 @@ use super::{
     names::{self, FileKind},
     posting::KeyHash,
 };
-use crate::{disk::Disk, log::names as log_names};
+use crate::{
+    disk::Disk,
+    log::{Damage, names as log_names},
+};
 
 /// A part of a log that has an index.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -149,7 +152,7 @@ impl KeyIndexes {
                 self.forget(tp, part);
                 let reason = "another index took its place".to_owned();
                 let file = names::index(tp, part.from);
-                Err(crate::log::Damage { file, position: 0, reason }.into())
+                Err(Damage { file, position: 0, reason }.into())
             }
             Err(error) => {
                 if self.forget(tp, part) {
@@ -157,6 +160,15 @@ impl KeyIndexes {
                 }
                 Err(error)
             }
+        }
+    }
+
+    /// An index points at a batch that does not begin there, so it is not of this log: the part has none any more.
+    pub fn distrust(&self, tp: TopicPartition, part: &Part, at: Offset) {
+        if self.forget(tp, part) {
+            let file = names::index(tp, part.from);
+            let reason = format!("it points at offset {at}, where no batch begins");
+            self.refuse(&file.clone(), &Damage { file, position: 0, reason }.into());
         }
     }
 

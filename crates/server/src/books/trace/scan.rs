@@ -55,14 +55,15 @@ impl Scan {
         }
     }
 
-    /// The newest batches that the index points at. Where it turns out damaged nothing was looked at: it is forgotten, and the same
-    /// window comes again without.
+    /// The newest batches that the index points at. Where it turns out damaged, or not to be of this log, nothing was looked at: it
+    /// is forgotten, and the same window comes again without.
     fn look_up(&self, indexes: &KeyIndexes, part: &Part, key: &[u8]) -> Scanned {
         let Window { from, to, .. } = self.window;
-        let mut scanned = Scanned { from, ..Scanned::default() };
+        let again = || Scanned { from: to, ..Scanned::default() };
         let Ok(found) = indexes.find(self.tp, part, KeyHash::of(key), (to, CANDIDATES_MAX)) else {
-            return Scanned { from: to, ..scanned };
+            return again();
         };
+        let mut scanned = Scanned { from, ..Scanned::default() };
         if let (true, Some(last)) = (found.more, found.batches.last()) {
             scanned.from = from.max(*last);
         }
@@ -72,7 +73,12 @@ impl Scan {
             let at = base.max(from);
             match self.log.read(at, 1, true) {
                 Ok(fetched) if fetched.base == base => self.batches(joined(fetched.pieces), &mut scanned),
-                Ok(_) => {}
+                // All of it is before the window.
+                Ok(_) if base < from => {}
+                Ok(_) => {
+                    indexes.distrust(self.tp, part, base);
+                    return again();
+                }
                 Err(error) => drop(self.failed(at, &error, &mut scanned)),
             }
         }
