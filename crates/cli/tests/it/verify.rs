@@ -258,12 +258,22 @@ fn an_index_of_keys_that_would_hide_records_is_damage_and_a_torn_one_is_not() {
     assert!(!report["notes"].to_string().contains("keys/"), "{report}");
 
     let whole = fs::read(&index).unwrap();
-    let mut torn = whole.clone();
-    torn[5000] ^= 1;
-    fs::write(&index, &torn).unwrap();
-    let (harmless, report) = verify(dir.path());
-    assert_eq!(harmless, 0, "{report}");
-    assert!(report["notes"].to_string().contains(name), "{report}");
+    let mut flipped = whole.clone();
+    flipped[5000] ^= 1;
+    let zeroed = |range: std::ops::Range<usize>| {
+        let mut bytes = whole.clone();
+        bytes[range].fill(0);
+        bytes
+    };
+    let size = whole.len();
+    // As a power cut leaves what was never synced: pages that were not written, or the end of the file.
+    let torn = [zeroed(0..4096), zeroed(4096..8192), zeroed(4096..size), whole[..4096].to_vec(), Vec::new()];
+    for torn in torn.into_iter().chain([flipped]) {
+        fs::write(&index, &torn).unwrap();
+        let (harmless, report) = verify(dir.path());
+        assert_eq!(harmless, 0, "{report}");
+        assert!(report["notes"].to_string().contains(name), "{report}");
+    }
 
     // Whole by its checksums, and of one key more than the log has.
     let mut lying = whole;
