@@ -10,7 +10,6 @@ use tallymq_broker::{
 use tallymq_gateway::kafka::{
     ErrorCode,
     messages::{
-        delete_groups::DeleteGroupsRequest,
         delete_topics::{DeleteTopicState, DeleteTopicsRequest},
         offset_delete::{OffsetDeleteRequest, OffsetDeleteRequestPartition, OffsetDeleteRequestTopic},
     },
@@ -18,9 +17,10 @@ use tallymq_gateway::kafka::{
 use tallymq_server::books::{EndedAccount, EndedFilter, EndedReport, ended};
 
 use crate::{
-    accounts::{called, classes, fill, filled},
-    client::{Client, answer, fetch, until, values_of},
+    accounts::{called, classes, classic, fill, filled},
+    client::{Client, LATEST, answer, fetch, fetch_partitions, until, values_of},
     disks::TestDisk,
+    groups,
     world::{Broker, start_on},
 };
 
@@ -41,10 +41,8 @@ fn told(row: &EndedAccount) -> (&str, &str, &str, Vec<(&'static str, u64)>) {
     (&row.account.group, &row.account.topic, row.why, classes)
 }
 
-async fn delete_group(client: &mut Client, group: &str) {
-    let request = DeleteGroupsRequest { groups_names: vec![group.to_owned()] };
-    let deleted = answer!(client.call(request).await, DeleteGroups);
-    assert_eq!(deleted.results[0].error_code, ErrorCode::None);
+pub async fn delete_group(client: &mut Client, group: &str) {
+    assert_eq!(groups::delete(client, group).await, ErrorCode::None);
 }
 
 async fn delete_topic(client: &mut Client, topic: &str) {
@@ -113,6 +111,30 @@ async fn a_group_that_began_again_keeps_other_books() {
     let rows: Vec<_> = report.ended.iter().map(told).collect();
     assert_eq!(rows, [second, first], "newest first, and the living one is not among them");
     assert_eq!(classes(&broker, "g"), [("processed", 1)]);
+    broker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_delivered_last_stands_in_the_statement_and_opens_no_other_account() {
+    let disk = TestDisk::new();
+    let broker = start_on(&disk, &[]).await;
+    let mut producer = filled(&broker, "t", 4, 3).await;
+    for partition in 1..4 {
+        fill(&mut producer, "t", partition, 3).await;
+    }
+    // Wherever the group lives, partitions live there and elsewhere.
+    for group in ["g", "h", "i"] {
+        let mut member = classic(&broker, group, group, ("t", &[0, 1, 2, 3])).await;
+        member.client.fetch(fetch_partitions("t", &[(0, 0), (1, 0), (2, 0), (3, 0)])).await;
+        // When it answers again, its connection has noted that the records left.
+        member.client.offset("t", LATEST).await;
+        groups::leave(&mut member.speaker, group, member.id.clone()).await;
+        delete_group(&mut member.speaker, group).await;
+        let report = read(&broker, &EndedFilter { group: Some(group.to_owned()), ..all() }).await;
+        let rows: Vec<_> = report.ended.iter().map(told).collect();
+        assert_eq!(rows, [(group, "t", "group_deleted", vec![("in flight", 12)])]);
+        assert_eq!(report.ended[0].account.partitions.len(), 4);
+    }
     broker.stop().await;
 }
 

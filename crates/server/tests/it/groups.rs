@@ -49,13 +49,13 @@ async fn enter(client: &mut Client, group: &str) -> String {
     joined.member_id
 }
 
-async fn leave(client: &mut Client, group: &str, member_id: String) {
+pub async fn leave(client: &mut Client, group: &str, member_id: String) {
     let members = vec![MemberIdentity { member_id, ..Default::default() }];
     let request = LeaveGroupRequest { group_id: group.to_owned(), members, ..Default::default() };
     assert_eq!(answer!(client.call(request).await, LeaveGroup).error_code, ErrorCode::None);
 }
 
-async fn delete(client: &mut Client, group: &str) -> ErrorCode {
+pub async fn delete(client: &mut Client, group: &str) -> ErrorCode {
     let request = DeleteGroupsRequest { groups_names: vec![group.to_owned()] };
     answer!(client.call(request).await, DeleteGroups).results[0].error_code
 }

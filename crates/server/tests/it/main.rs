@@ -18,6 +18,7 @@ mod disks;
 mod ended;
 mod groups;
 mod hostile;
+mod journal_damage;
 mod offsets;
 mod producing;
 mod receipts;

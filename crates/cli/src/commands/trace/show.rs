@@ -172,10 +172,14 @@ fn left(bytes: &Value) -> String {
 fn journal(journal: &Value) -> Vec<String> {
     let mut lines = Vec::new();
     let is_damaged = items(&journal["unreadable"]).next().is_some();
-    if journal["complete"].as_bool() != Some(true) {
-        let remedy = if is_damaged { "" } else { ": --seconds gives it more time" };
-        lines.push(format!("the journal was not read to its end{remedy}"));
-    }
+    let is_complete = journal["complete"].as_bool() == Some(true);
+    let remark = match (is_complete, is_damaged) {
+        (true, false) => None,
+        (true, true) => Some("a part of the journal cannot be read: what it told is missing here"),
+        (false, true) => Some("the journal was not read to its end"),
+        (false, false) => Some("the journal was not read to its end: --seconds gives it more time"),
+    };
+    lines.extend(remark.map(str::to_owned));
     if journal["trimmed"].as_bool() == Some(true) {
         lines.push(
             "older events were trimmed from the journal: what is older than it is not shown".to_owned(),
@@ -240,11 +244,15 @@ searched 1 partition, 2 batches, 3 records, 4 bytes";
 
     #[test]
     fn a_damaged_journal_is_not_called_slow() {
-        let damaged =
-            json!({ "events": 0, "complete": false, "trimmed": false, "unreadable": ["a.log is damaged"] });
-        assert_eq!(
-            journal(&damaged),
-            ["the journal was not read to its end", "UNREADABLE: a.log is damaged"]
-        );
+        let cases = [
+            (false, "the journal was not read to its end"),
+            (true, "a part of the journal cannot be read: what it told is missing here"),
+        ];
+        for (complete, remark) in cases {
+            let unreadable = ["a.log is damaged"];
+            let damaged =
+                json!({ "events": 0, "complete": complete, "trimmed": false, "unreadable": unreadable });
+            assert_eq!(journal(&damaged), [remark, "UNREADABLE: a.log is damaged"]);
+        }
     }
 }

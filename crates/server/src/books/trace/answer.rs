@@ -111,11 +111,11 @@ pub struct Searched {
 pub struct JournalRead {
     /// Events.
     pub events: u64,
-    /// Whether all was read up to the end. Otherwise the time was up.
+    /// Whether it was read up to the end. Otherwise the time was up, or it could not be read on.
     pub complete: bool,
     /// Older events were trimmed: deliveries may be missing.
     pub trimmed: bool,
-    /// What could not be read.
+    /// Events that damage took: they are missing, and what is behind them was read.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub unreadable: Vec<String>,
 }
