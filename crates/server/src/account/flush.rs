@@ -99,7 +99,7 @@ impl DataHandle {
                 sleep(LOOK_INTERVAL).await;
                 let (waiting, records) = {
                     let mut marks = own.marks.lock();
-                    marks.look_at_doubts(1);
+                    marks.look_at_doubts();
                     (marks.waiting(), marks.ready_records())
                 };
                 match pace.look(waiting, records) {

@@ -16,12 +16,8 @@ use super::{
     owners::Owner,
     reads::{Claim, Known, Peer, Read, Reads},
     ready::{Batch, Got, ReaderKey, Ready},
+    undecided::{Doubted, Undecided},
 };
-
-/// Deliveries in doubt that are kept until it is over.
-const IN_DOUBT_MAX: usize = 4096;
-/// How often their doubt is looked at: for as long as a connection counts that was lost without a word.
-const LOOKS_MAX: u32 = 2_400;
 
 /// Who fetched.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,16 +56,6 @@ pub struct Mark {
     pub doubtful: Vec<GroupId>,
     /// Why `witness` may not hold; then one member is told.
     pub in_doubt: Option<InDoubt>,
-}
-
-/// A delivery that has left, and whose doubt is not over.
-#[derive(Debug)]
-struct Undecided {
-    reader: ReaderKey,
-    address: Text,
-    got: Got,
-    in_doubt: InDoubt,
-    looks: u32,
 }
 
 impl Mark {
@@ -132,8 +118,7 @@ pub struct Marks {
     /// The same by partition, in the order in which they were answered: a commit looks only at its own partitions.
     on_its_way: HashMap<TopicPartition, Vec<u64>>,
     ready: Ready,
-    /// At most [`IN_DOUBT_MAX`].
-    undecided: Vec<Undecided>,
+    undecided: Undecided,
     reads: Reads,
 }
 
@@ -207,10 +192,11 @@ impl Marks {
         known: impl Fn(TopicPartition) -> Known,
     ) {
         self.settle_overtaken(commit);
-        self.decide(|one| {
+        let passed = self.undecided.take(|one| {
             let passes = |(tp, to): &(TopicPartition, Offset)| *tp == one.got.tp && one.got.from < *to;
             one.reader.group == *commit.group && commit.positions.iter().any(passes)
         });
+        self.decide(passed);
         for &(tp, to) in commit.positions {
             let Commit { peer, group, is_member, holds, .. } = *commit;
             self.doubt_overtaken(commit, (tp, to), || known(tp).is_open);
@@ -258,6 +244,7 @@ impl Marks {
 
     fn settle(&mut self, response: Response) {
         let Response { fetcher, at, marks } = response;
+        let mut doubted = Vec::new();
         for Mark { tp, from, to, witness, told, mut doubtful, in_doubt } in marks {
             for owner in &told {
                 let reader = ReaderKey {
@@ -271,7 +258,7 @@ impl Marks {
                     None => self.ready.add(reader, &fetcher.address, got),
                     Some(in_doubt) => {
                         let address = fetcher.address.clone();
-                        self.undecided.push(Undecided { reader, address, got, in_doubt, looks: 0 });
+                        doubted.push(Doubted { reader, address, got, in_doubt, looks: 0 });
                     }
                 }
             }
@@ -285,26 +272,24 @@ impl Marks {
                 self.reads.add(&fetcher.peer, tp, read);
             }
         }
-        self.look_at_doubts(0);
+        let decided = self.undecided.add(doubted);
+        self.decide(decided);
     }
 
-    /// Deliveries whose doubt is over, or stays, become ready, and so do those that were looked at often enough; a look counts
-    /// this much.
-    pub fn look_at_doubts(&mut self, counts: u32) {
-        let excess = self.undecided.len().saturating_sub(IN_DOUBT_MAX);
-        self.undecided.iter_mut().for_each(|one| one.looks += counts);
-        self.undecided.iter_mut().take(excess).for_each(|one| one.looks = LOOKS_MAX);
-        self.decide(|one| one.looks >= LOOKS_MAX || one.in_doubt.doubt.verdict() != Verdict::Open);
+    /// Deliveries whose doubt is over, or stays, become ready, and so do those that were looked at often enough.
+    pub fn look_at_doubts(&mut self) {
+        let decided = self.undecided.look();
+        self.decide(decided);
     }
 
     /// Nothing waits any longer for a doubt to end.
     pub fn decide_all(&mut self) {
-        self.decide(|_| true);
+        let all = self.undecided.take(|_| true);
+        self.decide(all);
     }
 
-    fn decide(&mut self, which: impl Fn(&Undecided) -> bool) {
-        for one in self.undecided.extract_if(.., |one| which(one)) {
-            let Undecided { reader, address, got, in_doubt, .. } = one;
+    fn decide(&mut self, decided: Vec<Doubted>) {
+        for Doubted { reader, address, got, in_doubt, .. } in decided {
             let is_lifted = in_doubt.doubt.verdict() == Verdict::Lifted;
             let witness = if is_lifted { got.witness } else { Witness::Possible };
             if is_lifted || in_doubt.has_account {

@@ -33,6 +33,7 @@ mod receipts;
 mod refused;
 mod rivals;
 pub mod stored;
+mod undecided;
 
 pub use accounting::{Accepted, Accounting, DataMarks};
 pub use flush::CommitBy;
