@@ -181,6 +181,11 @@ impl Account {
         self.settle(changes);
     }
 
+    /// Whether some of `from..to` would be lost if it turned out to be unreadable.
+    pub fn would_lose(&self, from: Offset, to: Offset) -> bool {
+        self.runs.changed_span(from.0, to.0, Mark::lost).is_some()
+    }
+
     /// `from..to` is not for consumers.
     pub(super) fn withdrawn(&mut self, ledger: Ledger, from: Offset, to: Offset, changes: &mut Changes) {
         self.catch_up(ledger);

@@ -15,7 +15,7 @@ mod accounting;
 pub mod alarms;
 mod attribution;
 mod connections;
-mod damage;
+pub mod damage;
 mod deletion;
 mod doubt;
 mod ending;

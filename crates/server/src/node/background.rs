@@ -18,7 +18,7 @@ use tokio::{
 
 use super::{DataHandle, Dead, Node, key_indexes};
 use crate::{
-    account::{alarms, journal, stored},
+    account::{alarms, damage, journal, stored},
     stop::stopped,
     supervision::again,
 };
@@ -47,6 +47,7 @@ pub async fn run(node: Arc<Node>, mut stop: watch::Receiver<bool>) {
             again("a look at the disk", || disk_checks(&node)),
             again("marks of deliveries", || node.accounting.flush_forever(&node)),
             again("alarms", || alarms::watch(&node)),
+            again("damage", || damage::watch(&node)),
             again("the journal of the accounts", || journal::keep_bounded(&node)),
             again("who stored what", || stored::write_down_forever(&node)),
             again("indexes of keys", || key_indexes::keep(&node)),

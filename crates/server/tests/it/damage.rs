@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// Takes a batch out of a topic's only segment, in which all are of one size.
-fn cut_out(disk: &TestDisk, topic: TopicId, number: usize) {
+pub fn cut_out(disk: &TestDisk, topic: TopicId, number: usize) {
     let at = format!("topics/{topic}/0");
     let segment = disk.list(&at).unwrap().into_iter().find(|entry| entry.name.ends_with(".log")).unwrap();
     let file = disk.open(&format!("{at}/{}", segment.name), OpenMode::Write).unwrap();

@@ -14,6 +14,7 @@ mod consuming;
 #[cfg(debug_assertions)]
 mod coordinating;
 mod damage;
+mod damaged_start;
 mod disks;
 mod ended;
 mod groups;

@@ -31,7 +31,7 @@ pub(super) struct PartitionRead {
     pub(super) log_start: i64,
     pub(super) records: Vec<Bytes>,
     pub(super) bytes: usize,
-    /// What that is, for the account; None if it could not be read.
+    /// What that is, for the account; None if there is nothing to be read. Empty where it is damaged.
     pub(super) range: Option<FetchedRange>,
     /// The log, if what is read there is damaged.
     pub(super) damaged: Option<Damaged>,
@@ -210,7 +210,10 @@ fn read_one(planned: &Planned, left: usize, at_least_one: bool) -> PartitionRead
             }
             let is_damage = matches!(error, ReadError::Corrupt(_));
             let damaged = is_damage.then(|| Damaged { data, log: log.clone(), at: planned.from });
-            PartitionRead { damaged, ..nothing(read_refusal(&error)) }
+            // Whoever asks for what cannot be read takes a position there all the same.
+            let (tp, from) = (log.topic_partition(), planned.from);
+            let range = is_damage.then_some(FetchedRange { data, tp, from, to: from });
+            PartitionRead { damaged, range, ..nothing(read_refusal(&error)) }
         }
     }
 }

@@ -246,7 +246,7 @@ impl FetchContext {
         })
     }
 
-    /// The partition at `at` was read without an error; whether that is the first time in this session.
+    /// The partition at `at` was read, or would have been but for damage; whether that is the first time in this session.
     pub fn takes_position(&mut self, at: usize) -> bool {
         let followed = self.partitions.get_index_mut(at);
         followed.is_some_and(|(_, followed)| !std::mem::replace(&mut followed.positioned, true))
