@@ -140,8 +140,8 @@ impl ConsumerBuilder {
     /// `auto.offset.reset` of the cluster's properties says otherwise.
     ///
     /// # Errors
-    /// [`StartError`]: a property librdkafka does not know, a topic that cannot be created, no tokio runtime, strict
-    /// order with retry topics.
+    /// [`StartError`]: a property librdkafka does not know, a topic that cannot be created (also because no broker was there for 15
+    /// seconds), no tokio runtime, strict order with retry topics.
     pub async fn start(self, handler: impl Handler) -> Result<Consumer, StartError> {
         let runtime = Handle::try_current().map_err(|_| StartError::NoRuntime)?;
         self.check()?;

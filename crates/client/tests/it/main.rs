@@ -11,6 +11,7 @@ mod sending;
 mod sequences;
 mod spooler;
 mod spooling;
+mod starting;
 mod topic;
 mod truncation;
 mod waiting;

@@ -25,6 +25,12 @@ pub struct StoredRecord {
     pub headers: Vec<Header>,
 }
 
+/// How many partitions a topic has.
+pub fn partitions(address: &str, topic: &str) -> usize {
+    let consumer: BaseConsumer = ClientConfig::new().set("bootstrap.servers", address).create().unwrap();
+    consumer.fetch_metadata(Some(topic), LIMIT).unwrap().topics()[0].partitions().len()
+}
+
 /// Everything a topic holds, in order per partition.
 pub fn read(address: &str, topic: &str) -> Vec<StoredRecord> {
     let consumer: BaseConsumer = ClientConfig::new()
