@@ -1,9 +1,12 @@
-//! Deletions among deliveries: what was delivered before it is deleted is in the log before its deletion, whoever deletes it. Waits a
-//! bounded time for answers that are leaving, with no lock held, and for no disk.
+//! Deletions among deliveries: what was delivered before it is deleted, or before its account ends, is in the log before that, whoever
+//! deletes it. Waits a bounded time for answers that are leaving, with no lock held, and for no disk.
 
 use std::{collections::BTreeSet, pin::pin, time::Duration};
 
-use tallymq_broker::data::{DataCommand, DataOutcome};
+use tallymq_broker::{
+    data::{DataCommand, DataOutcome},
+    group::GroupId,
+};
 use tallymq_consensus::{Command, Proposal, ProposeError};
 use tallymq_model::{Offset, Timestamp, TopicPartition};
 use tokio::time::timeout;
@@ -15,26 +18,44 @@ use crate::node::{DataEntry, DataHandle};
 /// delivered before the deletion, and nobody else has to wait for it again.
 const LEAVING_MAX: Duration = Duration::from_secs(3);
 
+/// What is about to be deleted.
+pub(super) enum Doomed<'a> {
+    /// Records of these partitions below these offsets.
+    Records(&'a [(TopicPartition, Offset)]),
+    /// Accounts of a group.
+    Accounts(&'a GroupId),
+}
+
 impl Marks {
-    /// Answers that were made since then, have not all left, and carry records of these partitions below these offsets to somebody
-    /// whose account is told.
-    fn leaving(&self, below: &[(TopicPartition, Offset)], since: Timestamp) -> Vec<u64> {
-        let mut numbers = BTreeSet::new();
-        for (tp, to) in below {
-            let told = self.unwritten_of(*tp).filter(|(_, response, mark)| {
-                response.at >= since && !mark.told.is_empty() && mark.from < mark.to.min(*to)
-            });
-            numbers.extend(told.map(|(number, ..)| number));
+    /// Answers that were made since then, have not all left, and carry what is doomed to somebody whose account is told.
+    fn leaving(&self, doomed: &Doomed<'_>, since: Timestamp) -> BTreeSet<u64> {
+        match *doomed {
+            Doomed::Records(below) => {
+                let of = |(tp, to): &(TopicPartition, Offset)| {
+                    let to = *to;
+                    let told = self.unwritten_of(*tp).filter(move |(_, response, mark)| {
+                        response.at >= since && !mark.told.is_empty() && mark.from < mark.to.min(to)
+                    });
+                    told.map(|(number, ..)| number)
+                };
+                below.iter().flat_map(of).collect()
+            }
+            Doomed::Accounts(group) => {
+                let to_group = self.unwritten().filter(|(_, response)| {
+                    let mut told = response.marks.iter().flat_map(|mark| &mark.told);
+                    response.at >= since && told.any(|owner| owner.group == *group)
+                });
+                to_group.map(|(number, _)| number).collect()
+            }
         }
-        numbers.into_iter().collect()
     }
 }
 
 impl DataMarks {
-    /// Returns when no answer that was made since then, and carries records of these partitions below these offsets, is leaving
-    /// any more. Those that come meanwhile are not waited for.
-    async fn have_left(&self, below: &[(TopicPartition, Offset)], since: Timestamp) {
-        let leaving = self.marks.lock().leaving(below, since);
+    /// Returns when no answer that was made since then, and carries what is doomed, is leaving any more. Those that come meanwhile
+    /// are not waited for.
+    async fn have_left(&self, doomed: Doomed<'_>, since: Timestamp) {
+        let leaving = self.marks.lock().leaving(&doomed, since);
         for number in leaving {
             loop {
                 let mut left = pin!(self.left.notified());
@@ -57,18 +78,27 @@ impl DataHandle {
         below: &[(TopicPartition, Offset)],
         now: Timestamp,
     ) -> Result<Proposal<DataOutcome>, ProposeError> {
+        self.deliver_before(Doomed::Records(below), now).await?;
+        let entry = DataEntry(command);
+        let room = self.group.room(Command::size_bytes(&entry)).await?;
+        // What has left while this waited goes along.
+        self.place_behind_marks((room, entry), |_| true)
+    }
+
+    /// Enqueues all deliveries, those of answers that are leaving with what is doomed as well.
+    pub(super) async fn deliver_before(
+        &self,
+        doomed: Doomed<'_>,
+        now: Timestamp,
+    ) -> Result<(), ProposeError> {
         let since = Timestamp(now.0.saturating_sub(LEAVING_MAX.as_millis() as i64));
         if let Some(own) = &self.marks
             && !tallymq_model::planted("deletion-without-wait")
         {
             // What takes longer counts as not delivered.
-            let _ = timeout(LEAVING_MAX, own.have_left(below, since)).await;
+            let _ = timeout(LEAVING_MAX, own.have_left(doomed, since)).await;
         }
-        self.flush_marks().await?;
-        let entry = DataEntry(command);
-        let room = self.group.room(Command::size_bytes(&entry)).await?;
-        // What has left while this waited goes along.
-        self.place_behind_marks((room, entry), |_| true)
+        self.flush_marks().await
     }
 }
 
@@ -110,7 +140,8 @@ mod tests {
     }
 
     fn is_waited_for(own: &DataMarks, partition: i32, to: i64) -> bool {
-        own.have_left(&[(tp(partition), Offset(to))], Timestamp(1_000)).now_or_never().is_none()
+        let below = [(tp(partition), Offset(to))];
+        own.have_left(Doomed::Records(&below), Timestamp(1_000)).now_or_never().is_none()
     }
 
     #[tokio::test]
@@ -122,6 +153,10 @@ mod tests {
         assert!(!is_waited_for(&own, 0, 10), "it stays");
         assert!(!is_waited_for(&own, 1, 20), "who reads so slowly does not read");
         assert!(!is_waited_for(&own, 2, 20));
+        let to_group = |group: &str, since| {
+            own.have_left(Doomed::Accounts(&group.into()), Timestamp(since)).now_or_never().is_none()
+        };
+        assert!(to_group("g", 1_000) && !to_group("g", 1_001) && !to_group("h", 0));
     }
 
     #[tokio::test]
@@ -129,7 +164,7 @@ mod tests {
         let own = DataMarks::default();
         (1..=3).for_each(|number| answered(&own, number, 0, 1_000));
         let below = [(tp(0), Offset(20))];
-        let mut waiting = pin!(own.have_left(&below, Timestamp(0)));
+        let mut waiting = pin!(own.have_left(Doomed::Records(&below), Timestamp(0)));
         assert!(waiting.as_mut().now_or_never().is_none());
         answered(&own, 4, 0, 1_000);
         for number in [3, 1] {

@@ -1,17 +1,18 @@
 //! What goes before a command that ends accounts, of a group, a position or a topic: such a command brings no time of its own, and
 //! their last statements are to say when they ended.
 
-use tallymq_broker::{account::AccountCommand, data::DataCommand};
+use tallymq_broker::{account::AccountCommand, data::DataCommand, group::GroupId};
 use tallymq_consensus::ProposeError;
 use tallymq_model::Timestamp;
 
+use super::deletion::Doomed;
 use crate::node::DataHandle;
 
 impl DataHandle {
-    /// To be called before a group's or a position's end is enqueued: its last deliveries are in the log before that, or they would
-    /// open its accounts again.
-    pub async fn before_accounts_end(&self, at: Timestamp) -> Result<(), ProposeError> {
-        self.flush_marks().await?;
+    /// To be called before the end of a group, or of positions of it, is enqueued: its last deliveries are in the log before that,
+    /// or they would open its accounts again.
+    pub async fn before_accounts_end(&self, group: &GroupId, at: Timestamp) -> Result<(), ProposeError> {
+        self.deliver_before(Doomed::Accounts(group), at).await?;
         self.tell_time(at).await
     }
 

@@ -159,6 +159,11 @@ impl Marks {
         Some(response)
     }
 
+    /// Responses that have not all left.
+    pub(super) fn unwritten(&self) -> impl Iterator<Item = (u64, &Response)> {
+        self.unwritten.iter().map(|(number, response)| (*number, response))
+    }
+
     /// What of a partition has not all left, with its response.
     pub(super) fn unwritten_of(&self, tp: TopicPartition) -> impl Iterator<Item = (u64, &Response, &Mark)> {
         let numbers = self.on_its_way.get(&tp).into_iter().flatten();

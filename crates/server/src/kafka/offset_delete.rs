@@ -99,7 +99,7 @@ async fn delete(
     for (home, tps) in by_group {
         let command = GroupCommand::DeletePositions { group: group.clone(), partitions: Some(tps.clone()) };
         let enqueued = match node.data(home) {
-            Some(handle) => match handle.before_accounts_end(at).await {
+            Some(handle) => match handle.before_accounts_end(group, at).await {
                 Ok(()) => handle.enqueue(DataCommand::Group(command)).await,
                 Err(error) => Err(error),
             },

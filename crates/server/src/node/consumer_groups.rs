@@ -189,7 +189,7 @@ impl Node {
         let coordinator = self.coordinator_for(group.as_str(), false).await;
         let at = self.now();
         if let Ok(home) = coordinator {
-            home.before_accounts_end(at).await?;
+            home.before_accounts_end(group, at).await?;
         }
         let refused = match ask(coordinator, Request::Delete(group.clone())).await {
             Response::Delete(Ok(())) => None,
@@ -226,7 +226,7 @@ impl Node {
     async fn delete_positions(&self, group: &GroupId, at: Timestamp) -> Result<usize, ProposeError> {
         let mut pending = Vec::new();
         for handle in self.data_groups() {
-            handle.before_accounts_end(at).await?;
+            handle.before_accounts_end(group, at).await?;
             let command = GroupCommand::DeletePositions { group: group.clone(), partitions: None };
             pending.push(handle.enqueue(DataCommand::Group(command)).await?);
         }

@@ -4,14 +4,14 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use tallymq_broker::{
-    data::{DataCommand, OpenPartition},
+    data::{DataCommand, DataOutcome, OpenPartition},
     group::GroupId,
     metadata::{
         CreatePartitions, CreatePartitionsError, CreateTopic, CreateTopicError, MetadataCommand,
         MetadataOutcome, Topic,
     },
 };
-use tallymq_consensus::ProposeError;
+use tallymq_consensus::{Proposal, ProposeError};
 use tallymq_model::{LeaderEpoch, Offset, PartitionIndex, RaftGroup, TopicId, TopicPartition};
 use tallymq_storage::log::PartitionOptions;
 use thiserror::Error;
@@ -113,43 +113,29 @@ impl Node {
                 groups => DataCommand::AddPartitions { partitions, groups: groups.to_vec(), at },
             }
         };
-        self.in_each_group(opening, command).await
+        let mut pending = Vec::new();
+        for (group, tps) in opening {
+            let handle = self.data(group).ok_or(ProposeError::NotLeader { leader: None })?;
+            for some in tps.chunks(PARTITIONS_PER_COMMAND) {
+                pending.push(handle.enqueue(command(some)).await?);
+            }
+        }
+        all_applied(pending).await
     }
 
     async fn close(&self, closing: BTreeMap<RaftGroup, Vec<TopicPartition>>) -> Result<(), ProposeError> {
-        let at = self.now();
-        for handle in closing.keys().filter_map(|group| self.data(*group)) {
-            handle.tell_time(at).await?;
-        }
-        let command = |tps: &[TopicPartition]| DataCommand::ClosePartitions { partitions: tps.to_vec() };
-        self.in_each_group(closing, command).await
-    }
-
-    async fn in_each_group(
-        &self,
-        partitions: BTreeMap<RaftGroup, Vec<TopicPartition>>,
-        command: impl Fn(&[TopicPartition]) -> DataCommand,
-    ) -> Result<(), ProposeError> {
-        let mut pending = Vec::new();
-        for (group, tps) in partitions {
+        let (at, mut pending) = (self.now(), Vec::new());
+        for (group, tps) in closing {
             let handle = self.data(group).ok_or(ProposeError::NotLeader { leader: None })?;
+            handle.tell_time(at).await?;
             for some in tps.chunks(PARTITIONS_PER_COMMAND) {
-                let command = command(some);
-                let proposal = match command {
-                    DataCommand::ClosePartitions { .. } => {
-                        // What was delivered just now is not purged unread.
-                        let all: Vec<_> = some.iter().map(|tp| (*tp, Offset(i64::MAX))).collect();
-                        handle.enqueue_deletion(command, &all, self.now()).await
-                    }
-                    command => handle.enqueue(command).await,
-                };
-                pending.push(proposal?);
+                let command = DataCommand::ClosePartitions { partitions: some.to_vec() };
+                // What was delivered just now is not purged unread.
+                let all: Vec<_> = some.iter().map(|tp| (*tp, Offset(i64::MAX))).collect();
+                pending.push(handle.enqueue_deletion(command, &all, self.now()).await?);
             }
         }
-        for proposal in pending {
-            proposal.await?;
-        }
-        Ok(())
+        all_applied(pending).await
     }
 
     /// Tells the logs of a topic what its settings say about segments.
@@ -210,4 +196,11 @@ impl Node {
         }
         Ok(())
     }
+}
+
+async fn all_applied(pending: Vec<Proposal<DataOutcome>>) -> Result<(), ProposeError> {
+    for proposal in pending {
+        proposal.await?;
+    }
+    Ok(())
 }

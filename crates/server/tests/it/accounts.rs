@@ -96,6 +96,28 @@ pub async fn five_unread(disk: &TestDisk) -> TopicId {
     topic
 }
 
+/// Records of an answer of [`half_received`].
+pub const HALF_RECEIVED: usize = 14;
+
+/// A client of that name to which an answer with that topic's records from an offset on is on its way: with so many more, which are
+/// more than sockets hold, so that it leaves only as it is read.
+pub async fn half_received(
+    broker: &Broker,
+    producer: &mut Client,
+    (name, topic, from): (&str, &str, i64),
+) -> Client {
+    let large = "x".repeat(900_000);
+    for _ in 0..HALF_RECEIVED {
+        assert_eq!(producer.produce(topic, batch(&large)).await.error_code, ErrorCode::None);
+    }
+    let mut client = Client::connect_narrow(broker.address()).await.called(name);
+    let mut request = fetch(topic, from);
+    request.topics[0].partitions[0].partition_max_bytes = 16 << 20;
+    client.send(request).await;
+    client.arriving().await;
+    client
+}
+
 /// Reads and commits all of partition 0, in steps.
 pub async fn consume(member: &mut Member, topic: &str, from: i64, to: i64) {
     let mut next = from;
@@ -235,22 +257,13 @@ async fn what_a_member_is_being_sent_when_it_is_deleted_is_not_purged() {
     let mut producer = filled(&broker, "t", 1, 1).await;
     let mut member = classic(&broker, "c", "g", ("t", &[0])).await;
     consume(&mut member, "t", 0, 1).await;
-    // More than sockets hold: the answer leaves only as it is read.
-    let large = "x".repeat(900_000);
-    for _ in 0..14 {
-        assert_eq!(producer.produce("t", batch(&large)).await.error_code, ErrorCode::None);
-    }
-    member.client = Client::connect_narrow(broker.address()).await.called("c");
-    let mut request = fetch("t", 1);
-    request.topics[0].partitions[0].partition_max_bytes = 16 << 20;
-    member.client.send(request).await;
-    member.client.arriving().await;
+    member.client = half_received(&broker, &mut producer, ("c", "t", 1)).await;
     producer.send(delete_records("t", 10)).await;
     // Time for a deletion that does not wait.
     let mut other = called(&broker, "other").await;
     assert_eq!(other.produce("t", batch("1")).await.error_code, ErrorCode::None);
     let got = values_of(&answer!(member.client.receive().await, Fetch)).len();
-    assert_eq!(got, 14);
+    assert_eq!(got, HALF_RECEIVED);
     let deleted = answer!(producer.receive().await, DeleteRecords);
     assert_eq!(deleted.topics[0].partitions[0].low_watermark, 10);
     assert_eq!(classes(&broker, "g"), [("in flight", 14), ("pending", 1), ("processed", 1)]);

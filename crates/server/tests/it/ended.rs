@@ -10,6 +10,7 @@ use tallymq_broker::{
 use tallymq_gateway::kafka::{
     ErrorCode,
     messages::{
+        delete_groups::DeleteGroupsRequest,
         delete_topics::{DeleteTopicState, DeleteTopicsRequest},
         offset_delete::{OffsetDeleteRequest, OffsetDeleteRequestPartition, OffsetDeleteRequestTopic},
     },
@@ -17,8 +18,8 @@ use tallymq_gateway::kafka::{
 use tallymq_server::books::{EndedAccount, EndedFilter, EndedReport, ended};
 
 use crate::{
-    accounts::{called, classes, classic, fill, filled},
-    client::{Client, LATEST, answer, fetch, fetch_partitions, until, values_of},
+    accounts::{HALF_RECEIVED, called, classes, classic, consume, fill, filled, half_received},
+    client::{Client, answer, batch, fetch, fetch_partitions, until, values_of},
     disks::TestDisk,
     groups,
     world::{Broker, start_on},
@@ -126,8 +127,6 @@ async fn what_was_delivered_last_stands_in_the_statement_and_opens_no_other_acco
     for group in ["g", "h", "i"] {
         let mut member = classic(&broker, group, group, ("t", &[0, 1, 2, 3])).await;
         member.client.fetch(fetch_partitions("t", &[(0, 0), (1, 0), (2, 0), (3, 0)])).await;
-        // When it answers again, its connection has noted that the records left.
-        member.client.offset("t", LATEST).await;
         groups::leave(&mut member.speaker, group, member.id.clone()).await;
         delete_group(&mut member.speaker, group).await;
         let report = read(&broker, &EndedFilter { group: Some(group.to_owned()), ..all() }).await;
@@ -135,6 +134,30 @@ async fn what_was_delivered_last_stands_in_the_statement_and_opens_no_other_acco
         assert_eq!(rows, [(group, "t", "group_deleted", vec![("in flight", 12)])]);
         assert_eq!(report.ended[0].account.partitions.len(), 4);
     }
+    broker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_group_is_being_sent_when_it_is_deleted_stands_in_its_statement() {
+    let disk = TestDisk::new();
+    let broker = start_on(&disk, &[("wal.bytes", "67108864")]).await;
+    let mut producer = filled(&broker, "t", 1, 1).await;
+    let mut member = classic(&broker, "c", "g", ("t", &[0])).await;
+    consume(&mut member, "t", 0, 1).await;
+    member.client = half_received(&broker, &mut producer, ("c", "t", 1)).await;
+    groups::leave(&mut member.speaker, "g", member.id.clone()).await;
+    producer.send(DeleteGroupsRequest { groups_names: vec!["g".to_owned()] }).await;
+    // Time for a deletion that does not wait.
+    let mut other = called(&broker, "other").await;
+    assert_eq!(other.produce("t", batch("1")).await.error_code, ErrorCode::None);
+    assert_eq!(values_of(&answer!(member.client.receive().await, Fetch)).len(), HALF_RECEIVED);
+    let deleted = answer!(producer.receive().await, DeleteGroups);
+    assert_eq!(deleted.results[0].error_code, ErrorCode::None);
+    let report = read(&broker, &all()).await;
+    let rows: Vec<_> = report.ended.iter().map(told).collect();
+    let sent = vec![("pending", 1), ("in flight", 14), ("processed", 1)];
+    assert_eq!(rows, [("g", "t", "group_deleted", sent)]);
+    assert_eq!(classes(&broker, "g"), []);
     broker.stop().await;
 }
 
