@@ -21,6 +21,7 @@ sys.path.insert(0, str(ROOT / "bench"))
 sys.path.insert(0, str(ROOT / "compat"))
 
 import cells  # noqa: E402
+import memory  # noqa: E402
 import meter  # noqa: E402
 from harness import brokers, install, processes  # noqa: E402
 
@@ -37,6 +38,7 @@ def arguments():
     parser.add_argument("--restart-gb", type=float, help="data before the kill, default 10")
     parser.add_argument("--consume-gb", type=float, help="data to read, default 4")
     parser.add_argument("--dir", type=Path, default=ROOT / ".cache" / "bench", help="data and results")
+    parser.add_argument("--memory-as-it-is", action="store_true", help="do not fill free memory with page cache before a run")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting of tallymq")
     options = parser.parse_args()
     defaults = dict(rounds=3, warm_up_s=5.0, seconds=20.0, restart_gb=10.0, consume_gb=4.0)
@@ -64,6 +66,7 @@ def measure(kind, cell, options, load):
     shutil.rmtree(directory, ignore_errors=True)
     directory.mkdir(parents=True)
     broker = None
+    filled = not options.memory_as_it_is and memory.fill_page_cache(options.dir)
     try:
         device = meter.device_sync_ms(directory)
         broker = start_broker(kind, options, directory / "broker", cell.settings)
@@ -77,7 +80,8 @@ def measure(kind, cell, options, load):
     finally:
         processes.end_all()
         shutil.rmtree(directory, ignore_errors=True)
-    return measured | {"device_sync_ms": device, "durability": kind.durability, "partitions": cell.partitions}
+    about = {"durability": kind.durability, "partitions": cell.partitions, "memory_filled": filled}
+    return measured | about | {"device_sync_ms": device}
 
 
 def median(measurements):
@@ -157,7 +161,10 @@ def report(results, kinds, options):
             details.append(detail(name, kind, cell, merged))
         lines.append(f"| {cell.title} | " + " | ".join(row) + " |")
     sizes = f"{options.rounds} rounds, {options.seconds:.0f} s each after {options.warm_up_s:.0f} s, "
-    sizes += f"{options.restart_gb:g} GB before the restart, {options.consume_gb:g} GB consumed; medians."
+    sizes += f"{options.restart_gb:g} GB before the restart, {options.consume_gb:g} GB consumed; medians. "
+    runs = [run for by_kind in results.values() for runs in by_kind.values() for run in runs]
+    filled = all(run["memory_filled"] for run in runs)
+    sizes += "Free memory " + ("filled with page cache before each run." if filled else "as it was, not filled.")
     return "\n".join([*lines, "", sizes, "", *report_parts(results), *details, ""])
 
 
