@@ -44,6 +44,7 @@ class Run:
             measured |= sampler.window(measured["begin_ns"], measured["end_ns"])
             gigabytes = measured["megabytes_per_s"] * measured["seconds"] / 1000
             measured["cpu_s_per_gb"] = measured["cpu_s"] / gigabytes if gigabytes else None
+            measured["cpu_own_s_per_gb"] = measured["cpu_own_s"] / gigabytes if gigabytes else None
         measured["peak_rss_mb"] = meter.memory_mb(self.broker.pid)
         return measured
 
@@ -155,9 +156,9 @@ def idle(partitions):
             run.create(1000, topic)
             run.write(2 * 1000, topic, 1000, producers=1)
         time.sleep(run.warm_up_s)
-        begin, before = time.monotonic(), meter.cpu_seconds(run.broker.pid)
+        begin, before = time.monotonic(), sum(meter.cpu_seconds(run.broker.pid))
         time.sleep(run.seconds)
-        used = meter.cpu_seconds(run.broker.pid) - before
+        used = sum(meter.cpu_seconds(run.broker.pid)) - before
         return {
             "cpu_cores": used / (time.monotonic() - begin),
             "rss_mb": meter.memory_mb(run.broker.pid, "VmRSS"),

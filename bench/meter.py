@@ -14,9 +14,16 @@ CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
 
 
 def cpu_seconds(pid):
+    """What a process took in its own code, and in the kernel."""
     with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as stat:
         fields = stat.read().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / CLOCK_TICKS
+    return int(fields[11]) / CLOCK_TICKS, int(fields[12]) / CLOCK_TICKS
+
+
+def stolen_seconds():
+    """CPU time that the hypervisor gave to others while this machine wanted it, of all cores; proc_stat(5)."""
+    with open("/proc/stat", encoding="ascii") as stat:
+        return int(stat.readline().split()[8]) / CLOCK_TICKS
 
 
 def memory_mb(pid, field="VmHWM"):
@@ -70,7 +77,7 @@ class Sampler:
 
     def __init__(self, broker):
         self.broker = broker
-        self.samples = []  # (time_ns, cpu seconds, metrics)
+        self.samples = []  # (time_ns, own and kernel's CPU seconds, metrics, stolen seconds)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
 
@@ -86,7 +93,8 @@ class Sampler:
         port = getattr(self.broker, "http_port", None)
         while not self._stop.is_set():
             try:
-                sample = (time.monotonic_ns(), cpu_seconds(self.broker.pid), scrape(port) if port else {})
+                cpu, metrics = cpu_seconds(self.broker.pid), scrape(port) if port else {}
+                sample = (time.monotonic_ns(), cpu, metrics, stolen_seconds())
             except (OSError, IndexError):
                 return  # the broker has ended
             self.samples.append(sample)
@@ -99,7 +107,9 @@ class Sampler:
 
         first, last = nearest(begin_ns), nearest(end_ns)
         seconds = max((last[0] - first[0]) / 1e9, 0.001)
-        measured = {"cpu_s": last[1] - first[1], "cpu_cores": (last[1] - first[1]) / seconds}
+        own, kernel = last[1][0] - first[1][0], last[1][1] - first[1][1]
+        measured = {"cpu_s": own + kernel, "cpu_own_s": own, "cpu_cores": (own + kernel) / seconds}
+        measured["stolen_percent"] = 100 * (last[3] - first[3]) / seconds / os.cpu_count()
         if last[2].get("groups", 0) > first[2].get("groups", 0):
             delta = {key: last[2][key] - first[2].get(key, 0) for key in last[2]}
             measured["syncs_per_s"] = delta.get("syncs", 0) / seconds

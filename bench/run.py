@@ -108,7 +108,8 @@ def detail(name, kind, cell, measured):
         name, kind.name, measured.get("durability", ""), str(cell.partitions), measured["figure"],
         show("syncs_per_s", "{:,.0f}"), show("group_kib", "{:.0f} KiB"),
         f"{device['p50']:.2f} / {device['p99']:.2f} ms",
-        show("cpu_s_per_gb", "{:.1f}"), show("peak_rss_mb", "{:.0f} MB"),
+        show("cpu_s_per_gb", "{:.1f}"), show("cpu_own_s_per_gb", "{:.2f}"), show("peak_rss_mb", "{:.0f} MB"),
+        show("stolen_percent", "{:.0f} %"),
     ]
     return "| " + " | ".join(parts) + " |"
 
@@ -145,8 +146,8 @@ def report(results, kinds, options):
     lines += ["|---" * (len(kinds) + 1) + "|"]
     details = [
         "| cell | broker | durability | partitions | result | syncs/s | commit group | device fdatasync p50 / p99 "
-        "| CPU s per GB | peak RSS |",
-        "|---" * 10 + "|",
+        "| CPU s per GB | of it outside the kernel | peak RSS | stolen by the hypervisor |",
+        "|---" * 12 + "|",
     ]
     for name, by_kind in results.items():
         cell, row = cells.CELLS[name], []
