@@ -1,12 +1,10 @@
-//! Which records cannot be read any more: the offsets between log start and log end that no whole batch in the segments
-//! has. Looks behind damage for batches that are whole, since one bad byte loses one batch.
+//! Which records no reader gets any more, who still wanted them, and whether a copy is left. Which they are is storage's to say.
 
 use std::collections::BTreeSet;
 use std::fmt;
 
 use tallymq_broker::{account::Account, data::DataGroup};
-use tallymq_model::{BatchHeader, Offset, TopicPartition};
-use tallymq_storage::disk::{Disk, OpenMode};
+use tallymq_model::{Offset, TopicPartition};
 
 use super::segments::Partition;
 use crate::count_text::counted;
@@ -26,25 +24,6 @@ pub struct Lost {
     pub has_copy: bool,
     /// The groups that have accounts and did not acknowledge all of them.
     pub groups: Vec<String>,
-}
-
-/// Finds them. `seen` are first offsets and the offsets behind, of the batches that the scan found whole.
-pub fn find(
-    disk: &dyn Disk,
-    tp: TopicPartition,
-    partition: &Partition,
-    seen: &BTreeSet<(Offset, Offset)>,
-) -> Vec<(Offset, Offset)> {
-    let position = &partition.position;
-    let mut held = seen.clone();
-    for (at, segment) in position.segments.iter().enumerate() {
-        let end = position.segments.get(at + 1).map_or(position.log_end, |next| next.base);
-        let file = format!("topics/{}/{}/{:020}.log", tp.topic, tp.partition, segment.base.0);
-        if !is_covered(&held, segment.base.max(position.log_start), end) {
-            held.extend(salvage(disk, &file, segment.base, end));
-        }
-    }
-    gaps(&held, position.log_start, position.log_end)
 }
 
 /// Whether the write-ahead log has a copy of all of them.
@@ -108,10 +87,6 @@ impl fmt::Display for Lost {
     }
 }
 
-fn is_covered(held: &BTreeSet<(Offset, Offset)>, from: Offset, to: Offset) -> bool {
-    gaps(held, from, to).is_empty()
-}
-
 /// What of `from..to` none of the ranges has.
 fn gaps(held: &BTreeSet<(Offset, Offset)>, from: Offset, to: Offset) -> Vec<(Offset, Offset)> {
     let mut found = Vec::new();
@@ -129,38 +104,6 @@ fn gaps(held: &BTreeSet<(Offset, Offset)>, from: Offset, to: Offset) -> Vec<(Off
         found.push((next, to));
     }
     found.retain(|(from, to)| from < to);
-    found
-}
-
-/// The whole batches of a damaged file, wherever they begin: offsets inside the segment, and a checksum that holds.
-fn salvage(disk: &dyn Disk, file: &str, base: Offset, end: Offset) -> Vec<(Offset, Offset)> {
-    let read = || -> std::io::Result<Vec<u8>> {
-        let file = disk.open(file, OpenMode::Read)?;
-        let mut bytes = vec![0; usize::try_from(file.size_bytes()?).unwrap_or(0)];
-        let read = file.read_at(&mut bytes, 0)?;
-        bytes.truncate(read);
-        Ok(bytes)
-    };
-    let bytes = read().unwrap_or_default();
-    let mut found = Vec::new();
-    let mut at = 0;
-    while at < bytes.len() {
-        let rest = &bytes[at..];
-        let whole = BatchHeader::parse(rest).ok().filter(|header| {
-            header.base_offset >= base
-                && header.last_offset_delta >= 0
-                && header.base_offset.0.checked_add(i64::from(header.last_offset_delta) + 1).is_some()
-                && header.next_offset() <= end
-                && header.check_crc(rest).is_ok()
-        });
-        match whole {
-            Some(header) => {
-                found.push((header.base_offset, header.next_offset()));
-                at += header.size_bytes;
-            }
-            None => at += 1,
-        }
-    }
     found
 }
 

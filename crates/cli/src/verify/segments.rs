@@ -11,7 +11,7 @@ use tallymq_storage::{
     },
 };
 
-use super::{Report, keys::KeySums, lost, machines::Expected, sequences::Sequences};
+use super::{Report, keys::KeySums, machines::Expected, sequences::Sequences};
 
 /// What a partition's log must hold.
 pub struct Partition {
@@ -57,8 +57,7 @@ pub fn check(
     let summary = match scanned {
         Ok(summary) => summary,
         Err(error) => {
-            let directory = format!("topics/{}/{}", tp.topic, tp.partition);
-            report.damage(&directory, 0, format!("cannot be read: {error}"));
+            report.damage(&directory(tp), 0, format!("cannot be read: {error}"));
             return Vec::new();
         }
     };
@@ -73,7 +72,17 @@ pub fn check(
         keys.compare(first, report);
     }
     check_behind(partition, &mut sequences, report);
-    if summary.damages == 0 { Vec::new() } else { lost::find(disk, tp, partition, &seen) }
+    if summary.damages == 0 {
+        return Vec::new();
+    }
+    scan::lost(disk, tp, &partition.position).unwrap_or_else(|error| {
+        report.damage(&directory(tp), 0, format!("cannot be read: {error}"));
+        Vec::new()
+    })
+}
+
+fn directory(tp: TopicPartition) -> String {
+    format!("topics/{}/{}", tp.topic, tp.partition)
 }
 
 struct Place<'a> {

@@ -42,11 +42,7 @@ pub(super) fn place(opened: &Opened, source: &Source, from: Offset) -> Result<In
         return Err(damage.into());
     }
     let file = &*opened.segment.file;
-    let size_bytes =
-        file.size_bytes().map_err(|error| ReadError::Io { file: source.span.path.clone(), source: error })?;
-    // What was cut out makes a file shorter; its end must be that of the last batch all the same.
-    let span = Span { bytes: source.span.bytes.min(size_bytes), ..source.span.clone() };
-    let missing = source.span.bytes - span.bytes;
+    let (span, missing) = what_is_there(file, &source.span)?;
     let salvage = Salvage { file, span: &span, epochs: &source.epochs, index: &opened.index, missing };
     let mut at = trusted(opened, &salvage, relative);
     loop {
@@ -64,6 +60,37 @@ pub(super) fn place(opened: &Opened, source: &Source, from: Offset) -> Result<In
             _ => return Err(damage.into()),
         }
     }
+}
+
+/// The offsets of a segment that damage took, as its readers find them. For a log at rest: nothing is in memory only.
+pub(super) fn all(
+    file: &dyn File,
+    span: &Span,
+    epochs: &Epochs,
+    index: &SegmentIndex,
+) -> Result<Vec<(Offset, Offset)>, ReadError> {
+    let (shortened, missing) = what_is_there(file, span)?;
+    let salvage = Salvage { file, span: &shortened, epochs, index, missing };
+    let offset = |entry: &IndexEntry| span.base.plus(i64::from(entry.relative));
+    let (last, mut at, mut found) = (span.end.plus(-1), IndexEntry::START, Vec::new());
+    while let Walked::Broken(broken) = salvage.walk(at, last)? {
+        let behind = match salvage.behind(&broken)? {
+            None => salvage.known_behind(broken.sure),
+            behind => behind,
+        };
+        found.push((offset(&broken.sure), behind.as_ref().map_or(span.end, offset)));
+        let Some(behind) = behind else { break };
+        at = behind;
+    }
+    Ok(found)
+}
+
+/// A segment as far as its file goes, and the bytes that are missing: what was cut out makes a file shorter, and its end must be
+/// that of the last batch all the same.
+fn what_is_there(file: &dyn File, span: &Span) -> Result<(Span, u64), ReadError> {
+    let size_bytes = file.size_bytes().map_err(|source| ReadError::Io { file: span.path.clone(), source })?;
+    let bytes = span.bytes.min(size_bytes);
+    Ok((Span { bytes, ..span.clone() }, span.bytes - bytes))
 }
 
 /// The nearest known place in front that is one: bytes that are cut out shift what is behind them, and what an index says of it.
@@ -282,6 +309,17 @@ impl<'a> Salvage<'a> {
                 Err(_) => return chain,
             }
         }
+    }
+
+    /// The next place that the index knows, and where a batch begins: readers of what is behind it come from there.
+    fn known_behind(&self, mut damaged: IndexEntry) -> Option<IndexEntry> {
+        while let Some(known) = self.index.after_offset(damaged.relative) {
+            if self.walk_from(known).step().is_ok_and(|place| place.is_some()) {
+                return Some(IndexEntry { max_before: IndexEntry::UNKNOWN, ..known });
+            }
+            damaged = known;
+        }
+        None
     }
 
     fn is_whole(&self, position: u64, base: Offset) -> Result<bool, ReadError> {

@@ -127,6 +127,13 @@ impl SegmentIndex {
         others.copied().chain([entry]).max_by_key(|entry| entry.position).unwrap_or(entry)
     }
 
+    /// The first entry behind an offset relative to the base.
+    pub(super) fn after_offset(&self, relative: u32) -> Option<IndexEntry> {
+        let inner = self.0.lock();
+        let known = inner.entries.partition_point(|entry| entry.relative <= relative);
+        inner.entries.get(known).copied()
+    }
+
     /// Notes what damage took.
     pub(super) fn note_hole(&self, hole: Hole) {
         let mut inner = self.0.lock();

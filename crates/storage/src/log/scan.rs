@@ -9,7 +9,8 @@ use super::{
     batches::{Span, Walk},
     epochs::Epochs,
     error::{Damage, ReadError},
-    index::{self, IndexEntry},
+    holes,
+    index::{self, IndexEntry, SegmentIndex},
     names::{self, FileKind},
     position::LogPosition,
 };
@@ -122,6 +123,51 @@ pub fn partition(
     Ok(scan.summary)
 }
 
+/// The offsets up to the checkpoint that damage took, by the rules of those that read: what they still get of what is whole behind
+/// it is not among them.
+pub fn lost(
+    disk: &dyn Disk,
+    tp: TopicPartition,
+    position: &LogPosition,
+) -> io::Result<Vec<(Offset, Offset)>> {
+    let epochs = Epochs::new(position.epochs.clone());
+    let mut lost: Vec<(Offset, Offset)> = Vec::new();
+    for (at, segment) in position.segments.iter().enumerate() {
+        let end = position.segments.get(at + 1).map_or(position.log_end, |next| next.base);
+        let path = names::segment(tp, segment.base);
+        let span = Span { path, base: segment.base, end, bytes: segment.bytes };
+        let found = match disk.open(&span.path, OpenMode::Read) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => vec![(span.base, span.end)],
+            opened => {
+                let index = SegmentIndex::complete();
+                index.load(read_index(disk, tp, &span)?.map(|index| index.entries).unwrap_or_default());
+                match holes::all(&*opened?, &span, &epochs, &index) {
+                    Err(ReadError::Corrupt(_)) => vec![(span.base, span.end)],
+                    found => found.map_err(|error| io::Error::other(error.to_string()))?,
+                }
+            }
+        };
+        let seen = found.into_iter().map(|(from, to)| (from.max(position.log_start), to));
+        for (from, to) in seen.filter(|(from, to)| from < to) {
+            match lost.last_mut() {
+                Some(last) if last.1 == from => last.1 = to,
+                _ => lost.push((from, to)),
+            }
+        }
+    }
+    Ok(lost)
+}
+
+/// What a segment's index file holds, if it has one.
+fn read_index(disk: &dyn Disk, tp: TopicPartition, span: &Span) -> io::Result<Option<index::Decoded>> {
+    let file = match disk.open(&names::index(tp, span.base), OpenMode::Read) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        opened => opened?,
+    };
+    let bytes = index::read_file(&*file, span.bytes)?;
+    Ok(Some(index::decode(span.base, &bytes, span.bytes)))
+}
+
 struct Part {
     base: Offset,
     end: Offset,
@@ -226,12 +272,7 @@ impl Scan<'_> {
 
     fn index(&mut self, span: &Span) -> io::Result<()> {
         let path = names::index(self.tp, span.base);
-        let file = match self.disk.open(&path, OpenMode::Read) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            opened => opened?,
-        };
-        let bytes = index::read_file(&*file, span.bytes)?;
-        for position in index::decode(span.base, &bytes, span.bytes).damaged {
+        for position in read_index(self.disk, self.tp, span)?.map(|index| index.damaged).unwrap_or_default() {
             let reason = "an index entry is damaged".to_owned();
             (self.sink)(Finding::IndexDamage(Damage { file: path.clone(), position, reason }));
         }

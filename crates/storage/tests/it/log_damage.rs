@@ -96,6 +96,9 @@ fn check(written: &Written, disk: &MemoryDisk, file: &str, what: &str) -> usize 
     let changed = disk.bytes(file).ok() != written.disk.bytes(file).ok();
     let (summary, index_damages) = scanned(written, disk);
     let lost = read_everywhere(written, disk, file);
+    let taken = scan::lost(disk, tp(0), &written.position).unwrap();
+    let is_taken = |at: Offset| taken.iter().any(|(from, to)| (*from..*to).contains(&at));
+    assert_eq!(written.model.batches.iter().filter(|stored| is_taken(stored.base)).count(), lost, "{what}");
     if file.ends_with(".index") {
         assert_eq!((lost, summary.damages), (0, 0), "{what}: an index is only a help");
         assert!(!changed || index_damages > 0 || disk.bytes(file).is_err() || what.contains("cut"), "{what}");
@@ -144,6 +147,15 @@ fn unreadable(written: &Written, disk: &MemoryDisk) -> Vec<(usize, u64)> {
     }
     found.sort_unstable();
     found.dedup();
+    // Looking at the files of a stopped log says the same.
+    let lost = scan::lost(disk, tp(0), &written.position).unwrap();
+    let is_lost = |at: Offset| lost.iter().any(|(from, to)| (*from..*to).contains(&at));
+    for (number, stored) in written.model.batches.iter().enumerate() {
+        let is_unreadable = found.iter().any(|(unreadable, _)| *unreadable == number);
+        for offset in stored.base.0..stored.next.0 {
+            assert_eq!(is_lost(Offset(offset)), is_unreadable, "offset {offset} in {lost:?}");
+        }
+    }
     found
 }
 
