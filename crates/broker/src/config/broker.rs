@@ -26,7 +26,7 @@ pub static BROKER_KEYS: &[ConfigKey] = &[
     ConfigKey::int("fetch.max.bytes", "57671680").at_least(1024).doc("The most bytes that one fetch is answered with."),
     ConfigKey::int("max.connection.creation.rate", "2147483647")
         .at_least(0)
-        .stored("Connections are bounded by max.connections and max.connections.per.ip.")
+        .only(&["2147483647"], "connections are bounded in number (max.connections, max.connections.per.ip), not in rate")
         .doc("How many connections are accepted per second."),
     ConfigKey::int("max.connections", "10000")
         .at_least(0)

@@ -4,13 +4,13 @@ use super::check::Rule;
 use super::key::ConfigKey;
 
 const NO_TOPIC: &str = "Groups and positions are state of the data groups, not records of a topic.";
-const NO_TRANSACTIONS: &str = "It concerns transactions, which are not served yet.";
+const NO_TRANSACTIONS: &str = "it concerns transactions, which are not served yet, so only the default works";
 
 /// Broker keys about groups, positions, producers and transactions, by name.
 pub static COORDINATION_KEYS: &[ConfigKey] = &[
     ConfigKey::list("group.consumer.assignors", "uniform,range")
         .rule(Rule::ListOf(&["uniform", "range"]))
-        .doc("The server-side assignors of consumer groups; the first is used when the members name none."),
+        .doc("The server-side assignors that members of consumer groups may name; the first is used when they name none."),
     ConfigKey::int("group.consumer.heartbeat.interval.ms", "5000")
         .at_least(1)
         .doc("The heartbeat interval given to the members of consumer groups."),
@@ -42,9 +42,9 @@ pub static COORDINATION_KEYS: &[ConfigKey] = &[
         .at_least(1)
         .doc("After which silence a member of a consumer group counts as gone."),
     ConfigKey::list("group.coordinator.rebalance.protocols", "classic,consumer")
-        .rule(Rule::ListOf(&["classic", "consumer", "share", "streams"]))
+        .rule(Rule::ListWith(&["classic", "consumer", "share", "streams"], "classic"))
         .only(&["classic", "consumer"], "only the protocols 'classic' and 'consumer' are served yet")
-        .doc("Which group protocols are served."),
+        .doc("Which group protocols are served; without 'consumer', its requests answer UNSUPPORTED_VERSION."),
     ConfigKey::int("group.initial.rebalance.delay.ms", "3000")
         .at_least(0)
         .doc("How long an empty classic group waits for more members before its first rebalance."),
@@ -99,7 +99,7 @@ pub static COORDINATION_KEYS: &[ConfigKey] = &[
         .doc("For how long the sequences of an idle idempotent producer are remembered."),
     ConfigKey::int("transaction.max.timeout.ms", "900000")
         .at_least(1)
-        .stored(NO_TRANSACTIONS)
+        .only(&["900000"], NO_TRANSACTIONS)
         .doc("The longest transaction timeout that a producer may ask for."),
     ConfigKey::int("transaction.state.log.min.isr", "2")
         .at_least(1)
@@ -115,6 +115,6 @@ pub static COORDINATION_KEYS: &[ConfigKey] = &[
         .doc("Replicas of the transaction topic."),
     ConfigKey::int("transactional.id.expiration.ms", "604800000")
         .at_least(1)
-        .stored(NO_TRANSACTIONS)
+        .only(&["604800000"], NO_TRANSACTIONS)
         .doc("For how long an idle transactional id is remembered."),
 ];

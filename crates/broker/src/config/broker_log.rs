@@ -2,11 +2,11 @@
 
 use super::check::Rule;
 use super::key::{ConfigKey, ConfigType};
-use super::topic::{AS_SENT, FLUSH, NO_COMPACTION, RETENTION, ROLL, ROLL_JITTER, SYNCED};
+use super::topic::{AS_SENT, FLUSH, NO_COMPACTION, NO_TIERS, RETENTION, ROLL, ROLL_JITTER, SYNCED};
 
-const COMPACTION_ONLY: &str = "It concerns log compaction, which is not available yet.";
 const LEVEL_ONLY: &str = "The broker never compresses, so no level is ever used.";
-const TIERING_ONLY: &str = "It concerns tiered storage, which is not available yet.";
+const NO_COMPACTION_YET: &str =
+    "it concerns log compaction, which is not available yet, so only the default works";
 const DEFAULT_FOR: &str = "The default of the topic key of the same meaning.";
 
 /// Broker keys about logs, by name.
@@ -34,22 +34,22 @@ pub static LOG_KEYS: &[ConfigKey] = &[
     ConfigKey::long("log.cleaner.delete.retention.ms", "86400000")
         .at_least(0)
         .anytime()
-        .stored(COMPACTION_ONLY)
+        .only(&["86400000"], NO_COMPACTION_YET)
         .doc(DEFAULT_FOR),
     ConfigKey::long("log.cleaner.max.compaction.lag.ms", "9223372036854775807")
         .at_least(1)
         .anytime()
-        .stored(COMPACTION_ONLY)
+        .only(&["9223372036854775807"], NO_COMPACTION_YET)
         .doc(DEFAULT_FOR),
     ConfigKey::double("log.cleaner.min.cleanable.ratio", "0.5")
         .rule(Rule::Fraction)
         .anytime()
-        .stored(COMPACTION_ONLY)
+        .only(&["0.5"], NO_COMPACTION_YET)
         .doc(DEFAULT_FOR),
     ConfigKey::long("log.cleaner.min.compaction.lag.ms", "0")
         .at_least(0)
         .anytime()
-        .stored(COMPACTION_ONLY)
+        .only(&["0"], NO_COMPACTION_YET)
         .doc(DEFAULT_FOR),
     ConfigKey::list("log.cleanup.policy", "delete")
         .rule(Rule::ListOf(&["compact", "delete"]))
@@ -82,12 +82,12 @@ pub static LOG_KEYS: &[ConfigKey] = &[
     ConfigKey::long("log.local.retention.bytes", "-2")
         .at_least(-2)
         .anytime()
-        .stored(TIERING_ONLY)
+        .only(&["-2"], NO_TIERS)
         .doc(DEFAULT_FOR),
     ConfigKey::long("log.local.retention.ms", "-2")
         .at_least(-2)
         .anytime()
-        .stored(TIERING_ONLY)
+        .only(&["-2"], NO_TIERS)
         .doc(DEFAULT_FOR),
     ConfigKey::long("log.message.timestamp.after.max.ms", "3600000").at_least(0).anytime().doc(DEFAULT_FOR),
     ConfigKey::long("log.message.timestamp.before.max.ms", "9223372036854775807")

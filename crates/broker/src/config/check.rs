@@ -20,6 +20,8 @@ pub enum Rule {
     OneOf(&'static [&'static str]),
     /// A list of these texts, at least one.
     ListOf(&'static [&'static str]),
+    /// The same, with one that is always in it.
+    ListWith(&'static [&'static str], &'static str),
     /// Text that is not empty.
     NotEmpty,
     /// A list of `partition:broker` pairs, or `*` (throttled replicas, KIP-73).
@@ -97,10 +99,12 @@ impl ConfigKey {
             },
             Rule::OneOf(values) if values.contains(&value) => Ok(()),
             Rule::OneOf(values) => Err(format!("String must be one of: {}", values.join(", "))),
-            Rule::ListOf(values) => match parts(value).find(|part| !values.contains(part)) {
-                Some(_) => Err(format!("List must consist of: {}", values.join(", "))),
-                None if parts(value).next().is_none() => Err("List must not be empty".to_owned()),
-                None => Ok(()),
+            Rule::ListOf(values) => judge_list(value, values),
+            Rule::ListWith(values, always) => match judge_list(value, values) {
+                Ok(()) if parts(value).all(|part| part != always) => {
+                    Err(format!("Leaving out '{always}' is not supported"))
+                }
+                judged => judged,
             },
             Rule::NotEmpty if value.trim().is_empty() => Err("String must be non-empty".to_owned()),
             Rule::NotEmpty => Ok(()),
@@ -116,6 +120,14 @@ impl ConfigKey {
                 }
             }
         }
+    }
+}
+
+fn judge_list(value: &str, values: &[&str]) -> Result<(), String> {
+    match parts(value).find(|part| !values.contains(part)) {
+        Some(_) => Err(format!("List must consist of: {}", values.join(", "))),
+        None if parts(value).next().is_none() => Err("List must not be empty".to_owned()),
+        None => Ok(()),
     }
 }
 

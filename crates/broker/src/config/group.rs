@@ -5,7 +5,7 @@ use super::key::{ConfigKey, Synonym, Unit};
 use super::layers::BrokerLayers;
 use crate::metadata::ConfigSet;
 
-const SHARE_ONLY: &str = "It concerns share groups, which are not served yet.";
+const SHARE_ONLY: &str = "it concerns share groups, which are not served yet, so only the default works";
 
 const SESSION_TIMEOUT: &[Synonym] =
     &[Synonym { name: "group.consumer.session.timeout.ms", unit: Unit::Same }];

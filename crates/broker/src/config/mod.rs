@@ -1,6 +1,7 @@
-//! Configuration: tables of every key, and pure functions over them. Settings that do not work yet are refused by the
-//! tables, never accepted and ignored. Reads no file and no environment; that is the server's loader, which uses the
-//! same tables.
+//! Configuration: tables of every key, and pure functions over them. A key works; or it takes only the values that do
+//! (`Support::Only`); or, where what it asks for is always met or cannot matter here, it is kept without effect and says
+//! why (`Support::Stored`). What would change something and does not is refused. Reads no file and no environment; that is
+//! the server's loader, which uses the same tables.
 
 mod broker;
 mod broker_group;

@@ -24,11 +24,13 @@ pub(super) const FLUSH: &[Synonym] =
 
 pub(super) const NO_COMPACTION: &str = "log compaction is not available in this version, only 'delete' works";
 pub(super) const NO_TIERING: &str = "tiered storage is not available in this version, only 'false' works";
+pub(super) const NO_TIERS: &str =
+    "it concerns tiered storage, which is not available yet, so only the default works";
 pub(super) const AS_SENT: &str =
     "batches are stored as the producer compressed them and never compressed again, so only 'producer' works";
-const COMPACTION_ONLY: &str = "It concerns log compaction, which is not available yet.";
+/// Tools set such keys for every topic that they make, and refusing them would refuse the topic.
+const COMPACTION_ONLY: &str = "It concerns log compaction; with cleanup.policy=delete, the only one that works, it means nothing in Kafka either.";
 const LEVEL_ONLY: &str = "The broker never compresses, so no level is ever used.";
-const TIERING_ONLY: &str = "It concerns tiered storage, which is not available yet.";
 const ONE_VOTER: &str =
     "It concerns replication between nodes; on one node there is nothing to throttle or to choose.";
 pub(super) const SYNCED: &str = "Under flush=sync every acknowledged record is already synced, which is stronger than any value; under flush=async it promises nothing.";
@@ -108,13 +110,13 @@ pub static TOPIC_KEYS: &[ConfigKey] = &[
     ConfigKey::long("local.retention.bytes", "-2")
         .anytime()
         .at_least(-2)
-        .stored(TIERING_ONLY)
+        .only(&["-2"], NO_TIERS)
         .synonyms(&[same("log.local.retention.bytes")])
         .doc("How much of a tiered partition is kept on the local disk."),
     ConfigKey::long("local.retention.ms", "-2")
         .anytime()
         .at_least(-2)
-        .stored(TIERING_ONLY)
+        .only(&["-2"], NO_TIERS)
         .synonyms(&[same("log.local.retention.ms")])
         .doc("How long records of a tiered partition are kept on the local disk."),
     ConfigKey::long("max.compaction.lag.ms", "9223372036854775807")

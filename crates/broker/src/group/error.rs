@@ -73,4 +73,7 @@ pub enum GroupError {
     /// The member's protocol needs a newer version of the request.
     #[error("unsupported version")]
     UnsupportedVersion,
+    /// The settings leave the consumer protocol out.
+    #[error("group.coordinator.rebalance.protocols leaves 'consumer' out")]
+    ProtocolNotServed,
 }

@@ -56,8 +56,9 @@ pub struct CoordinatorOptions {
     pub consumer_session_timeout_ms: u32,
     /// `group.consumer.heartbeat.interval.ms`.
     pub consumer_heartbeat_interval_ms: u32,
-    /// The assignor of groups whose members name none.
-    pub consumer_assignor: Assignor,
+    /// `group.consumer.assignors`: those that members may name. The first is that of groups whose members name none, and
+    /// there is a first.
+    pub consumer_assignors: Vec<Assignor>,
     /// `group.consumer.migration.policy`.
     pub migration: MigrationPolicy,
     /// `group.max.count`, of which this coordinator alone may keep all.
@@ -72,6 +73,18 @@ pub struct CoordinatorOptions {
     pub regex_bytes_max: usize,
 }
 
+impl CoordinatorOptions {
+    /// The assignor of this name, if members may name it.
+    pub fn assignor(&self, name: &str) -> Option<Assignor> {
+        Assignor::named(name).filter(|assignor| self.consumer_assignors.contains(assignor))
+    }
+
+    /// The assignor of groups whose members name none.
+    pub fn default_assignor(&self) -> Assignor {
+        self.consumer_assignors.first().copied().unwrap_or(Assignor::Uniform)
+    }
+}
+
 impl Default for CoordinatorOptions {
     fn default() -> CoordinatorOptions {
         CoordinatorOptions {
@@ -83,7 +96,7 @@ impl Default for CoordinatorOptions {
             consumer_members_max: 10_000,
             consumer_session_timeout_ms: 45_000,
             consumer_heartbeat_interval_ms: 5_000,
-            consumer_assignor: Assignor::Uniform,
+            consumer_assignors: vec![Assignor::Uniform, Assignor::Range],
             migration: MigrationPolicy::Bidirectional,
             groups_max: 100_000,
             waiting_requests_max: 20_000,

@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 
 use tallymq_broker::config::{
     BROKER_TABLE, BrokerLayers, ConfigEdit, ConfigKey, ConfigSource, EditError, EditOperation, GROUP_KEYS,
-    GROUP_TABLE, TOPIC_KEYS, TOPIC_TABLE, TopicSettings, broker_keys, check_group_bounds, describe_broker,
-    describe_cluster_default, describe_group, describe_topic, find_broker_key, find_topic_key,
+    GROUP_TABLE, Support, TOPIC_KEYS, TOPIC_TABLE, TopicSettings, broker_keys, check_group_bounds,
+    describe_broker, describe_cluster_default, describe_group, describe_topic, find_broker_key,
+    find_topic_key,
 };
 use tallymq_broker::metadata::ConfigSet;
 use tallymq_model::TimestampType;
@@ -63,8 +64,37 @@ fn what_does_not_work_yet_is_refused_with_a_reason() {
         let error = TOPIC_TABLE.check_set(&set(&[(key, value)])).unwrap_err().to_string();
         assert!(error.contains(reason) && error.contains(key), "{error}");
     }
-    for (key, value) in [("flush.messages", "1"), ("flush.ms", "5"), ("min.insync.replicas", "2")] {
+    // What tools set for every topic that they make, and what changes nothing.
+    for (key, value) in [
+        ("flush.messages", "1"),
+        ("flush.ms", "5"),
+        ("min.insync.replicas", "2"),
+        ("min.cleanable.dirty.ratio", "0.1"),
+        ("delete.retention.ms", "100"),
+    ] {
         TOPIC_TABLE.check_set(&set(&[(key, value)])).unwrap();
+    }
+    for (key, value) in [
+        ("log.cleaner.min.cleanable.ratio", "0.1"),
+        ("log.local.retention.ms", "5"),
+        ("max.connection.creation.rate", "100"),
+        ("transaction.max.timeout.ms", "5"),
+    ] {
+        let error = find_broker_key(key).unwrap().check(value).unwrap_err().to_string();
+        assert!(error.contains(key), "{error}");
+    }
+    let protocols = find_broker_key("group.coordinator.rebalance.protocols").unwrap();
+    assert!(protocols.check("consumer").is_err() && protocols.check("classic,streams").is_err());
+    protocols.check("classic").unwrap();
+}
+
+/// A text that says that something is missing goes with a refusal, not with a setting that is kept.
+#[test]
+fn nothing_is_kept_that_would_work_one_day() {
+    for key in all_keys() {
+        if let Support::Stored(why) = key.support {
+            assert!(!why.contains("yet"), "{}: {why}", key.name);
+        }
     }
 }
 

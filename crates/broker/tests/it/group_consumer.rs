@@ -304,6 +304,24 @@ fn after_a_kill_members_go_on_at_their_epochs_and_a_handover_is_finished() {
 }
 
 #[test]
+fn an_assignor_that_the_settings_leave_out_is_refused_and_not_used_any_more() {
+    let only = |assignors: &[Assignor]| CoordinatorOptions {
+        initial_rebalance_delay_ms: 0,
+        consumer_assignors: assignors.to_vec(),
+        ..CoordinatorOptions::default()
+    };
+    let mut world = World::new(only(&[Assignor::Range]));
+    let uniform = |request: &mut ConsumerHeartbeat| request.assignor = Some("uniform".into());
+    assert_eq!(heartbeat_error(join_with(&mut world, "m1", uniform)), GroupError::UnsupportedAssignor);
+    done(join_with(&mut world, "m1", |request| request.assignor = Some("range".into())));
+    assert_eq!(described(&mut world).assignor, "range");
+    // A start later the settings name another one, and the member is still there with the one that it named.
+    world.options = only(&[Assignor::Uniform]);
+    world.crash();
+    assert_eq!(described(&mut world).assignor, "uniform");
+}
+
+#[test]
 fn the_assignor_that_most_members_prefer_is_used() {
     let mut world = World::quick();
     let range = |request: &mut ConsumerHeartbeat| {

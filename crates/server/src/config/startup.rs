@@ -66,6 +66,8 @@ pub struct Startup {
     pub key_index_bytes_per_second: u64,
     /// `max.incremental.fetch.session.cache.slots`.
     pub fetch_sessions_max: usize,
+    /// Whether `group.coordinator.rebalance.protocols` names the consumer protocol (KIP-848).
+    pub consumer_protocol: bool,
     /// `account.enabled`.
     pub account_enabled: bool,
     /// `account.journal.bytes`.
@@ -140,6 +142,9 @@ impl Startup {
             key_index: key_indexing(&layers),
             key_index_bytes_per_second: bytes("key.index.bytes.per.second"),
             fetch_sessions_max: bytes("max.incremental.fetch.session.cache.slots") as usize,
+            consumer_protocol: list("group.coordinator.rebalance.protocols")
+                .iter()
+                .any(|one| one == "consumer"),
             account_enabled: layers.flag("account.enabled"),
             account_journal_bytes: bytes("account.journal.bytes"),
             connection: connection(&layers),

@@ -43,16 +43,25 @@ pub async fn handle(node: &Node, mut request: ConsumerGroupDescribeRequest) -> C
 }
 
 async fn describe(node: &Node, group_id: String) -> DescribedGroup {
-    let error = match node.ask_group(Request::ConsumerDescribe(group_id.as_str().into()), false).await {
-        Response::ConsumerDescribe(Ok(described)) => return group(node, group_id, described),
-        Response::ConsumerDescribe(Err(error)) => error,
-        _ => GroupError::CoordinatorNotAvailable,
+    let error = match ask(node, &group_id).await {
+        Ok(described) => return group(node, group_id, described),
+        Err(error) => error,
     };
     DescribedGroup {
         error_code: group_refusal(&error),
         error_message: Some(group_message(&error, &group_id)),
         group_id,
         ..Default::default()
+    }
+}
+
+async fn ask(node: &Node, group_id: &str) -> Result<ConsumerDescribed, GroupError> {
+    if !node.startup.consumer_protocol {
+        return Err(GroupError::ProtocolNotServed);
+    }
+    match node.ask_group(Request::ConsumerDescribe(group_id.into()), false).await {
+        Response::ConsumerDescribe(described) => described,
+        _ => Err(GroupError::CoordinatorNotAvailable),
     }
 }
 

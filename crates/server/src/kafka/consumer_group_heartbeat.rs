@@ -27,6 +27,9 @@ pub async fn handle(
     context: &CallContext,
     request: ConsumerGroupHeartbeatRequest,
 ) -> ConsumerGroupHeartbeatResponse {
+    if !node.startup.consumer_protocol {
+        return refused(node, &GroupError::ProtocolNotServed);
+    }
     let may_create = request.member_epoch == JOINING && !request.group_id.is_empty();
     if context.version >= CLIENT_MAKES_ID_VERSION && request.member_id.is_empty() {
         return refused(node, &GroupError::InvalidRequest("MemberId can't be empty."));

@@ -106,7 +106,7 @@ pub fn group_refusal(error: &GroupError) -> ErrorCode {
         GroupError::StaleMemberEpoch => ErrorCode::StaleMemberEpoch,
         GroupError::UnsupportedAssignor => ErrorCode::UnsupportedAssignor,
         GroupError::InvalidRegularExpression => ErrorCode::InvalidRegularExpression,
-        GroupError::UnsupportedVersion => ErrorCode::UnsupportedVersion,
+        GroupError::UnsupportedVersion | GroupError::ProtocolNotServed => ErrorCode::UnsupportedVersion,
     }
 }
 

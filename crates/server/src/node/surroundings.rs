@@ -113,10 +113,11 @@ fn options(layers: &BrokerLayers<'_>) -> CoordinatorOptions {
             Some("disabled") => MigrationPolicy::Disabled,
             _ => MigrationPolicy::Bidirectional,
         },
-        consumer_assignor: match layers.text("group.consumer.assignors").as_deref().map(str::trim_start) {
-            Some(first) if first.starts_with("range") => Assignor::Range,
-            _ => Assignor::Uniform,
-        },
+        consumer_assignors: assignors(&layers.text("group.consumer.assignors").unwrap_or_default()),
         ..CoordinatorOptions::default()
     }
+}
+
+fn assignors(list: &str) -> Vec<Assignor> {
+    list.split(',').filter_map(|name| Assignor::named(name.trim())).collect()
 }

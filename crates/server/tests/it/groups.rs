@@ -4,6 +4,7 @@ use tallymq_broker::{data::DataCommand, group::GroupCommand};
 use tallymq_gateway::kafka::{
     ErrorCode,
     messages::{
+        consumer_group_describe::ConsumerGroupDescribeRequest,
         consumer_group_heartbeat::ConsumerGroupHeartbeatRequest,
         delete_groups::DeleteGroupsRequest,
         describe_groups::DescribeGroupsRequest,
@@ -226,6 +227,50 @@ async fn a_groups_own_settings_count_until_they_are_taken_back() {
         assert_eq!(beaten.error_code, ErrorCode::None, "{:?}", beaten.error_message);
         assert_eq!(beaten.heartbeat_interval_ms, expected);
         epoch = beaten.member_epoch;
+    }
+    broker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_the_consumer_protocol_only_classic_groups_are_served() {
+    let disk = TestDisk::new();
+    let broker = start_on(&disk, &[("group.coordinator.rebalance.protocols", "classic")]).await;
+    let mut client = broker.client().await;
+    let heartbeat = ConsumerGroupHeartbeatRequest {
+        group_id: "g".to_owned(),
+        member_id: "m".to_owned(),
+        subscribed_topic_names: Some(vec!["t".to_owned()]),
+        topic_partitions: Some(Vec::new()),
+        rebalance_timeout_ms: 30_000,
+        ..Default::default()
+    };
+    let refused = answer!(client.call(heartbeat).await, ConsumerGroupHeartbeat);
+    assert_eq!(refused.error_code, ErrorCode::UnsupportedVersion);
+    let describe = ConsumerGroupDescribeRequest { group_ids: vec!["g".to_owned()], ..Default::default() };
+    let described = answer!(client.call(describe).await, ConsumerGroupDescribe);
+    assert_eq!(described.groups[0].error_code, ErrorCode::UnsupportedVersion);
+    assert!(places(&broker).is_empty());
+    enter(&mut client, "g").await;
+    broker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_the_assignors_of_the_settings_are_served() {
+    let disk = TestDisk::new();
+    let broker = start_on(&disk, &[("group.consumer.assignors", " range")]).await;
+    let mut client = broker.client().await;
+    for (assignor, expected) in [("uniform", ErrorCode::UnsupportedAssignor), ("range", ErrorCode::None)] {
+        let heartbeat = ConsumerGroupHeartbeatRequest {
+            group_id: "g".to_owned(),
+            member_id: "m".to_owned(),
+            subscribed_topic_names: Some(vec!["t".to_owned()]),
+            topic_partitions: Some(Vec::new()),
+            rebalance_timeout_ms: 30_000,
+            server_assignor: Some(assignor.to_owned()),
+            ..Default::default()
+        };
+        let answered = answer!(client.call(heartbeat).await, ConsumerGroupHeartbeat);
+        assert_eq!(answered.error_code, expected, "{assignor}");
     }
     broker.stop().await;
 }

@@ -133,15 +133,16 @@ impl Turn<'_> {
         assignor.assign(&input, topics)
     }
 
-    /// The assignor that most members prefer, or the default.
+    /// The assignor that most members prefer, or the default. A member may have named one that is not served any more.
     pub(in crate::group::coordinator) fn assignor(&self, members: &Members) -> Assignor {
         let mut votes: BTreeMap<Assignor, usize> = BTreeMap::new();
         for member in members.values() {
-            if let Some(assignor) = member.assignor.as_deref().and_then(Assignor::named) {
+            let named = member.assignor.as_deref().and_then(|name| self.core.options.assignor(name));
+            if let Some(assignor) = named {
                 *votes.entry(assignor).or_default() += 1;
             }
         }
-        let default = self.core.options.consumer_assignor;
+        let default = self.core.options.default_assignor();
         votes
             .into_iter()
             .max_by_key(|&(assignor, count)| (count, assignor == default))

@@ -2,7 +2,6 @@
 
 use super::advance::Update;
 use super::subscription::compile;
-use crate::group::assignor::Assignor;
 use crate::group::coordinator::slot::{ConsumerChange, Then};
 use crate::group::coordinator::timers::Timer;
 use crate::group::coordinator::turn::Turn;
@@ -108,7 +107,7 @@ impl Turn<'_> {
             }
             _ => {}
         }
-        if request.assignor.as_deref().is_some_and(|name| Assignor::named(name).is_none()) {
+        if request.assignor.as_deref().is_some_and(|name| self.core.options.assignor(name).is_none()) {
             return Err(GroupError::UnsupportedAssignor);
         }
         self.check_subscription(request)
