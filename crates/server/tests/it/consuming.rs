@@ -64,6 +64,53 @@ async fn an_answers_memory_is_given_back_when_it_has_left_although_the_next_requ
     broker.stop().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fetch_does_not_wait_for_more_than_one_fetch_takes() {
+    let disk = TestDisk::new();
+    let broker = start_on(&disk, &[("fetch.max.bytes", "1024")]).await;
+    let mut client = broker.client().await;
+    client.create("t", 1).await;
+    for _ in 0..2 {
+        client.produce("t", batch(&"x".repeat(600))).await;
+    }
+    let greedy = |bytes: i32, most: i32| FetchRequest {
+        max_wait_ms: FIVE_MINUTES_MS,
+        min_bytes: bytes,
+        max_bytes: most,
+        ..fetch("t", 0)
+    };
+    // Both are more than the broker gives, and only one whole batch is.
+    assert_eq!(values_of(&client.fetch(greedy(1 << 20, i32::MAX)).await).len(), 1);
+    assert_eq!(values_of(&client.fetch(greedy(i32::MAX, 1 << 20)).await).len(), 1);
+    // More than the client itself takes.
+    let all = client.fetch(FetchRequest { max_wait_ms: 0, ..greedy(1, 1 << 20) }).await;
+    let bytes = all.responses[0].partitions[0].records.clone().unwrap_or_default().into_contiguous().len();
+    assert_eq!(values_of(&client.fetch(greedy(1 << 20, bytes as i32)).await).len(), 1);
+    broker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fetch_takes_sixteen_mebibytes_at_most_and_waits_for_no_more() {
+    const TAKEN: i32 = 16 << 20;
+    let disk = TestDisk::new();
+    let broker = start_on(&disk, &[("message.max.bytes", "8388608"), ("wal.bytes", "134217728")]).await;
+    let mut client = broker.client().await;
+    client.create("t", 1).await;
+    for _ in 0..5 {
+        let stored = client.produce("t", batch(&"x".repeat(5 << 20))).await;
+        assert_eq!(stored.error_code, ErrorCode::None);
+    }
+    let mut greedy = FetchRequest {
+        max_wait_ms: FIVE_MINUTES_MS,
+        min_bytes: TAKEN + 1,
+        max_bytes: i32::MAX,
+        ..fetch("t", 0)
+    };
+    greedy.topics[0].partitions[0].partition_max_bytes = i32::MAX;
+    assert_eq!(values_of(&client.fetch(greedy).await).len(), 3);
+    broker.stop().await;
+}
+
 fn session(id: i32, epoch: i32, partitions: &[(i32, i64)]) -> FetchRequest {
     let mut request =
         FetchRequest { session_id: id, session_epoch: epoch, ..fetch_partitions("t", partitions) };

@@ -38,7 +38,8 @@ pub async fn handle(calls: &Arc<KafkaCalls>, context: &CallContext, request: Fet
     let reads = Reads::plan(node, &fetch, bytes_max.max(0) as usize);
     let reader = (context.connection, context.client);
     let accepted = node.accounting.asked(reader, &context.client_id, node.now(), reads.partitions());
-    let bytes_min = request.min_bytes.max(0) as usize;
+    // More than a fetch may have it need not wait for.
+    let bytes_min = i64::from(request.min_bytes).min(bytes_max).max(0) as usize;
     let (mut partitions, held) = reads.run_until(node, bytes_min, deadline).await;
     node.metrics.requests.fetched_bytes.inc_by(partitions.iter().map(|read| read.bytes as u64).sum());
     let ranges = ranges(node, &mut fetch, &mut partitions);

@@ -31,6 +31,8 @@ pub(super) struct PartitionRead {
     pub(super) log_start: i64,
     pub(super) records: Vec<Bytes>,
     pub(super) bytes: usize,
+    /// There is more, and the bounds of the whole fetch leave no room for it.
+    pub(super) is_cut: bool,
     /// What that is, for the account; None if there is nothing to be read. Empty where it is damaged.
     pub(super) range: Option<FetchedRange>,
     /// The log, if what is read there is damaged.
@@ -78,7 +80,7 @@ impl Reads {
         logs.map(|(_, log)| log.topic_partition())
     }
 
-    /// Reads until there are `bytes_min` bytes, an error, or `deadline`. What is large holds memory of the budget.
+    /// Reads until there are `bytes_min` bytes, or as many as one fetch takes, or an error, or until `deadline`. What is large holds memory of the budget.
     pub(super) async fn run_until(
         self,
         node: &Node,
@@ -132,10 +134,11 @@ impl Reads {
     }
 }
 
+/// Whether waiting is of no use. Where records were left out because one fetch takes no more, it would bring nothing.
 fn is_enough(reads: &[PartitionRead], bytes_min: usize) -> bool {
     let mut bytes = 0;
     for read in reads {
-        if read.error != ErrorCode::None {
+        if read.error != ErrorCode::None || read.is_cut {
             return true;
         }
         bytes += read.bytes;
@@ -184,6 +187,7 @@ fn read_one(planned: &Planned, left: usize, at_least_one: bool) -> PartitionRead
         log_start: -1,
         records: Vec::new(),
         bytes: 0,
+        is_cut: false,
         range: None,
         damaged: None,
     };
@@ -201,6 +205,7 @@ fn read_one(planned: &Planned, left: usize, at_least_one: bool) -> PartitionRead
                 log_start: log_start.0,
                 records: batches.pieces,
                 bytes: batches.bytes,
+                is_cut: to < log_end && left <= planned.bytes_max,
                 ..nothing(ErrorCode::None)
             }
         }
