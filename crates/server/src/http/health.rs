@@ -33,11 +33,9 @@ pub(super) async fn metrics(
     State(shared): State<Arc<Shared>>,
 ) -> ([(&'static str, &'static str); 1], String) {
     let node = &shared.node;
-    node.metrics.observe_storage(&node.storage_reading());
-    node.metrics.observe_books(&books::summary(node));
     (
         [("content-type", "application/openmetrics-text; version=1.0.0; charset=utf-8")],
-        node.metrics.exposition(),
+        node.metrics.exposition(&node.storage_reading(), &books::summary(node)),
     )
 }
 

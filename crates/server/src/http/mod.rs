@@ -4,21 +4,26 @@
 mod account;
 mod alarms;
 mod health;
+mod listener;
 mod query;
 mod refusal;
 mod routes;
 mod trace;
 
-use std::net::SocketAddr;
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use tokio::{
     net::TcpListener,
     sync::{Semaphore, watch},
 };
 
-use crate::{node::Node, stop::stopped};
+use crate::node::Node;
+use listener::Limits;
 
+/// Scrapers, dashboards and people are few; others wait. Not of `max.connections`, so that health is told while that is used
+/// up.
+const LIMITS: Limits =
+    Limits { connections_max: 64, silence_max: Duration::from_secs(10), stop_grace: Duration::from_secs(5) };
 /// Readings of all accounts or alarms at a time; further ones wait.
 const READINGS_MAX: usize = 2;
 /// Searches through the logs and journals at a time; further ones wait.
@@ -32,12 +37,8 @@ struct Shared {
 }
 
 /// Serves until `stop` turns true.
-pub async fn serve(listener: TcpListener, node: Arc<Node>, mut stop: watch::Receiver<bool>) {
+pub async fn serve(listener: TcpListener, node: Arc<Node>, stop: watch::Receiver<bool>) {
     let (readings, searches) = (Semaphore::new(READINGS_MAX), Semaphore::new(SEARCHES_MAX));
     let shared = Arc::new(Shared { node, readings, searches });
-    let service = routes::router(shared).into_make_service_with_connect_info::<SocketAddr>();
-    let stopped = async move { stopped(&mut stop).await };
-    if let Err(error) = axum::serve(listener, service).with_graceful_shutdown(stopped).await {
-        tracing::error!(%error, "the HTTP listener failed");
-    }
+    listener::run(listener, routes::router(shared), LIMITS, stop).await;
 }

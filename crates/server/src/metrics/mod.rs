@@ -31,7 +31,7 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// A fresh registry with every metric at zero. `facts` become the labels of `tallymq_info`.
+    /// A fresh registry with every metric at zero. `facts` become the labels of `tallymq_broker_info`.
     pub fn new(facts: Vec<(String, String)>) -> Metrics {
         let mut registry = Registry::with_prefix("tallymq");
         let requests = RequestMetrics::register(&mut registry);
@@ -47,20 +47,14 @@ impl Metrics {
         Metrics { requests, commit, account, storage, books, registry: Mutex::new(registry) }
     }
 
-    /// Takes over the gauges that are read only when somebody asks.
-    pub fn observe_storage(&self, reading: &StorageReading) {
-        self.storage.set(reading);
-    }
-
-    /// The same for the accounts.
-    pub fn observe_books(&self, summary: &AccountSummary) {
-        self.books.set(summary);
-    }
-
-    /// The Prometheus text exposition of everything.
-    pub fn exposition(&self) -> String {
+    /// The Prometheus text exposition of everything, with what is read only when somebody asks. One at a time: those are
+    /// cleared and filled anew, and another exposition in between would lack some.
+    pub fn exposition(&self, storage: &StorageReading, books: &AccountSummary) -> String {
+        let registry = self.registry.lock();
+        self.storage.set(storage);
+        self.books.set(books);
         let mut text = String::new();
-        encode(&mut text, &self.registry.lock()).expect("writing to a string cannot fail");
+        encode(&mut text, &registry).expect("writing to a string cannot fail");
         text
     }
 }
@@ -68,4 +62,29 @@ impl Metrics {
 /// Bucket bounds in seconds for latencies: 50 µs to 26 s, doubling.
 fn latency_buckets() -> impl Iterator<Item = f64> {
     prometheus_client::metrics::histogram::exponential_buckets(50e-6, 2.0, 20)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn expositions_beside_each_other_lack_no_series() {
+        const GROUPS: usize = 300;
+        let metrics = Metrics::new(Vec::new());
+        let lag = |number: usize| GroupLag { group: format!("g{number}"), topic: "t".to_owned(), records: 7 };
+        let reading = StorageReading { lag: (0..GROUPS).map(lag).collect(), ..StorageReading::default() };
+        let books = AccountSummary::default();
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for _ in 0..20 {
+                        let text = metrics.exposition(&reading, &books);
+                        let series = text.lines().filter(|line| line.starts_with("tallymq_group_lag{"));
+                        assert_eq!(series.count(), GROUPS);
+                    }
+                });
+            }
+        });
+    }
 }

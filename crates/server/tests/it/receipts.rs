@@ -4,6 +4,7 @@
 use tallymq_broker::account::{AccountView, Happening, JournalEvent, ReceiptOutcome, journal};
 use tallymq_broker::group::GroupId;
 use tallymq_gateway::kafka::{ErrorCode, messages::offset_fetch::OffsetFetchRequest};
+use tallymq_server::books::AccountSummary;
 
 use crate::{
     accounts::{classic, filled},
@@ -84,7 +85,8 @@ async fn an_applications_own_metadata_says_nothing_and_comes_back() {
         assert_eq!(metadata(&mut member.speaker).await, (position, Some(text.to_owned())));
     }
     assert_eq!(account(&broker), (vec![("in flight", 4), ("processed", 6)], 0));
-    let metrics = broker.0.node().metrics.exposition();
+    let node = broker.0.node();
+    let metrics = node.metrics.exposition(&node.storage_reading(), &AccountSummary::default());
     assert!(metrics.contains("tallymq_account_unreadable_receipts_total 3"), "{metrics}");
     broker.stop().await;
 }
