@@ -129,6 +129,10 @@ impl Calls for KafkaCalls {
         self.node.accounting.disconnected(connection);
     }
 
+    fn waits_for_others(&self, call: &Call) -> bool {
+        waits_for_others(&call.request)
+    }
+
     fn begin(self: &Arc<Self>, peer: Peer, gone: &watch::Receiver<bool>, call: Call) -> Pending<Step> {
         let began = Instant::now();
         let api = call.header.api.name();

@@ -118,14 +118,19 @@ impl<C: Calls> Drop for Open<C> {
 #[cfg(test)]
 mod tests {
     use parking_lot::Mutex;
-    use tallymq_gateway::kafka::session::{Call, SessionLimits};
+    use tallymq_gateway::kafka::{
+        messages::api_versions::ApiVersionsResponse,
+        session::{Call, SessionLimits},
+    };
     use tokio::{
         io::{AsyncReadExt, AsyncWriteExt},
         net::TcpStream,
+        sync::Notify,
+        time::sleep,
     };
 
     use super::{
-        super::connection::{Pending, Step},
+        super::connection::{Answer, Pending, Step},
         *,
     };
     use crate::{memory::Budget, metrics::Metrics};
@@ -144,6 +149,10 @@ mod tests {
             self.0.lock().retain(|open| *open != connection);
         }
 
+        fn waits_for_others(&self, _: &Call) -> bool {
+            false
+        }
+
         fn begin(self: &Arc<Self>, _: Peer, _: &watch::Receiver<bool>, _: Call) -> Pending<Step> {
             assert_eq!(*self.0.lock(), [7]);
             Box::pin(async { panic!("planted") })
@@ -152,12 +161,39 @@ mod tests {
         fn moved(&self, _: usize, _: usize) {}
     }
 
-    #[tokio::test]
-    async fn a_connection_that_panics_leaves_nothing_behind() {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let (calls, metrics) = (Arc::new(Fragile::default()), Metrics::new(Vec::new()).requests);
-        let (stop, stopped) = watch::channel(false);
+    /// Answers each call after `SLOW`, and tells that it has begun.
+    struct Slow(Notify);
+
+    const SLOW: Duration = Duration::from_secs(20);
+
+    impl Calls for Slow {
+        fn connected(&self) -> u64 {
+            1
+        }
+
+        fn disconnected(&self, _: u64) {}
+
+        fn waits_for_others(&self, _: &Call) -> bool {
+            false
+        }
+
+        fn begin(self: &Arc<Self>, _: Peer, _: &watch::Receiver<bool>, _: Call) -> Pending<Step> {
+            self.0.notify_one();
+            let answer = async {
+                sleep(SLOW).await;
+                Answer::Response(ApiVersionsResponse::default().into())
+            };
+            Box::pin(async { Step::Waiting(Box::pin(answer)) })
+        }
+
+        fn moved(&self, _: usize, _: usize) {}
+    }
+
+    /// ApiVersions, version 0, without a client id.
+    const REQUEST: [u8; 14] = [0, 0, 0, 10, 0, 18, 0, 0, 0, 0, 0, 1, 0xff, 0xff];
+
+    fn acceptor<C: Calls>(calls: Arc<C>, metrics: RequestMetrics) -> (Acceptor<C>, watch::Sender<bool>) {
+        let (sender, stop) = watch::channel(false);
         let session = SessionLimits {
             frame_bytes_max: 1 << 20,
             requests_in_flight_max: 5,
@@ -165,19 +201,39 @@ mod tests {
         };
         let limits =
             ConnectionLimits { session, idle_max: Duration::from_secs(600), budget: Budget::new(1 << 20) };
-        let acceptor = Acceptor {
-            calls: calls.clone(),
-            metrics: metrics.clone(),
-            limits,
-            room: Arc::new(Semaphore::new(2)),
-            per_address: PerAddress::new(10),
-            stop: stopped,
-        };
+        let (room, per_address) = (Arc::new(Semaphore::new(2)), PerAddress::new(10));
+        (Acceptor { calls, metrics, limits, room, per_address, stop }, sender)
+    }
+
+    #[tokio::test]
+    async fn a_stop_waits_for_what_waits_for_the_disk() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let calls = Arc::new(Slow(Notify::new()));
+        let (acceptor, stop) = acceptor(calls.clone(), Metrics::new(Vec::new()).requests);
+        let accepting = tokio::spawn(acceptor.run(listener));
+        let mut client = TcpStream::connect(address).await.unwrap();
+        client.write_all(&REQUEST).await.unwrap();
+        calls.0.notified().await;
+        // From here on time jumps to the next moment at which something is due.
+        tokio::time::pause();
+        stop.send_replace(true);
+        let mut answer = Vec::new();
+        client.read_to_end(&mut answer).await.unwrap();
+        assert_eq!(answer.get(4..8), Some(&[0, 0, 0, 1][..]), "the answer to request 1: {answer:?}");
+        accepting.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_panics_leaves_nothing_behind() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (calls, metrics) = (Arc::new(Fragile::default()), Metrics::new(Vec::new()).requests);
+        let (acceptor, stop) = acceptor(calls.clone(), metrics.clone());
         let accepting = tokio::spawn(acceptor.run(listener));
         for _ in 0..2 {
             let mut client = TcpStream::connect(address).await.unwrap();
-            // ApiVersions, version 0, without a client id.
-            client.write_all(&[0, 0, 0, 10, 0, 18, 0, 0, 0, 0, 0, 1, 0xff, 0xff]).await.unwrap();
+            client.write_all(&REQUEST).await.unwrap();
             assert_eq!(client.read(&mut [0; 8]).await.unwrap_or(0), 0, "nobody answers");
         }
         stop.send_replace(true);

@@ -20,7 +20,10 @@ use tokio::{
     time::{Instant, sleep_until, timeout},
 };
 
-use super::output::{Output, WRITE_PIECES_MAX, write};
+use super::{
+    ending::{Ending, STOP_GRACE},
+    output::{Output, WRITE_PIECES_MAX, write},
+};
 use crate::{
     memory::{Budget, Held},
     stop::stopped,
@@ -30,8 +33,6 @@ use crate::{
 const READ_BYTES: usize = 64 * 1024;
 /// How far to read ahead while a call is being handled that nothing may overtake.
 const READ_AHEAD_BYTES: usize = 256 * 1024;
-/// How long calls may take to finish once the broker stops; a waiting join would take minutes.
-const STOP_GRACE: Duration = Duration::from_secs(2);
 /// Memory that every connection may use for what it reads; more comes from the budget.
 const OWN_BYTES: usize = 1 << 20;
 /// How long a connection that holds memory of the budget may be silent, and how much ends a silence then, unless it is all
@@ -76,6 +77,8 @@ pub trait Calls: Send + Sync + 'static {
     fn connected(&self) -> u64;
     /// Its connection ended.
     fn disconnected(&self, connection: u64);
+    /// Whether a call may wait for what other clients do.
+    fn waits_for_others(&self, call: &Call) -> bool;
     /// Begins a call. The next one of the same connection begins when the returned future is ready. `gone` turns true once
     /// nobody is there to take the answer.
     fn begin(self: &Arc<Self>, peer: Peer, gone: &watch::Receiver<bool>, call: Call) -> Pending<Step>;
@@ -143,10 +146,9 @@ async fn converse<C: Calls>(
     let (mut reader, mut writer) = stream.split();
     let idle_max = connection.limits.idle_max;
     let mut idle_at = Instant::now() + idle_max;
-    // What is answered meanwhile does not put the end off.
-    let mut stop_at = stop.borrow().then(|| Instant::now() + STOP_GRACE);
+    let mut ending = stop.borrow().then(Ending::begin);
     loop {
-        let stopping = stop_at.is_some();
+        let stopping = ending.is_some();
         let had_output = !connection.output.is_empty();
         // Before calls begin, since answers that are silence make room without a byte being written; and behind that, since
         // the session answers some by itself.
@@ -162,7 +164,8 @@ async fn converse<C: Calls>(
         let soon = Instant::now() + connection.patience();
         // An answer may have taken long: its time to leave begins now.
         idle_at = if had_output || connection.output.is_empty() { idle_at.min(soon) } else { soon };
-        let ends_at = stop_at.unwrap_or(idle_at);
+        let waits_for_disk = connection.waits_for_disk();
+        let ends_at = ending.as_mut().map_or(idle_at, |ending| ending.at(waits_for_disk));
         let is_idle = connection.is_idle();
         // Whoever has closed a connection gets nothing over it any more, and may have asked elsewhere since. Looked at before an
         // answer is written: behind that, the client may have read it first.
@@ -186,7 +189,7 @@ async fn converse<C: Calls>(
                 idle_at = Instant::now() + idle_max;
             }
             () = stopped(&mut stop), if !stopping => {
-                stop_at = Some(Instant::now() + STOP_GRACE);
+                ending = Some(Ending::begin());
             }
             () = sleep_until(ends_at), if is_idle || stopping => return Ok(()),
         }
@@ -213,8 +216,9 @@ struct Connection<C> {
     session: Session,
     input: BytesMut,
     output: Output,
-    /// The call that later ones wait for.
+    /// The call that later ones wait for, and whether it waits for other clients itself.
     serial: Option<(CallId, Pending<Step>)>,
+    serial_waits_for_others: bool,
     /// Calls that later ones need not wait for.
     waiting: FuturesUnordered<Pending<(CallId, Answer)>>,
     limits: ConnectionLimits,
@@ -242,6 +246,7 @@ impl<C: Calls> Connection<C> {
             input: BytesMut::new(),
             output: Output::default(),
             serial: None,
+            serial_waits_for_others: false,
             waiting: FuturesUnordered::new(),
             limits,
             held: None,
@@ -261,9 +266,15 @@ impl<C: Calls> Connection<C> {
             && let Some(call) = self.session.handle_input(&mut self.input)?
         {
             let id = call.id;
+            self.serial_waits_for_others = self.calls.waits_for_others(&call);
             self.serial = Some((id, self.calls.begin(self.peer, &self.is_gone, call)));
         }
         Ok(())
+    }
+
+    /// What has begun comes to its end without anybody else's help.
+    fn waits_for_disk(&self) -> bool {
+        !self.waiting.is_empty() || (self.serial.is_some() && !self.serial_waits_for_others)
     }
 
     /// Nobody takes answers any more. Whoever waits for something is told so, and what has begun comes to its end: half of a

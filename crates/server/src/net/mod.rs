@@ -2,6 +2,7 @@
 
 pub mod accept;
 pub mod connection;
+mod ending;
 pub mod listener;
 mod output;
 pub mod per_address;
