@@ -79,7 +79,10 @@ fn describe(
         Resource::Topic(_) => node.with_layers(|layers| describe_topic(&overrides, layers)),
         Resource::Broker(Some(_)) => {
             let mut configs = node.with_layers(describe_broker);
-            configs.iter_mut().for_each(|config| show_advertised(config, node, context));
+            configs.iter_mut().for_each(|config| {
+                show_advertised(config, node, context);
+                show_identity(config, node);
+            });
             configs
         }
         Resource::Broker(None) => describe_cluster_default(&overrides),
@@ -100,7 +103,23 @@ fn show_advertised(config: &mut ConfigDescription, node: &Node, context: &CallCo
     }
     let (host, port) = endpoint(node, context);
     let host = if host.contains(':') { format!("[{host}]") } else { host };
-    config.value = Some(format!("PLAINTEXT://{host}:{port}"));
+    show_fixed(config, format!("PLAINTEXT://{host}:{port}"));
+}
+
+/// What is fixed when the data directory is made counts as it is there, whatever was set at this start.
+fn show_identity(config: &mut ConfigDescription, node: &Node) {
+    let fixed = match config.name {
+        "node.id" => node.identity.node_id.to_string(),
+        "data.groups" => node.identity.data_groups.to_string(),
+        _ => return,
+    };
+    if config.value.as_deref().map(str::trim) != Some(&fixed) {
+        show_fixed(config, fixed);
+    }
+}
+
+fn show_fixed(config: &mut ConfigDescription, value: String) {
+    config.value = Some(value);
     config.source = ConfigSource::Static;
     config.synonyms =
         vec![SourcedValue { name: config.name, value: config.value.clone(), source: ConfigSource::Static }];

@@ -15,6 +15,7 @@ mod consuming;
 mod coordinating;
 mod damage;
 mod damaged_start;
+mod describing;
 mod disks;
 mod ended;
 mod groups;
