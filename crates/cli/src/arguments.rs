@@ -87,7 +87,7 @@ pub struct ServeArguments {
     /// TOML file with settings.
     #[arg(long, value_name = "FILE", env = "TALLYMQ_CONFIG")]
     pub config: Option<PathBuf>,
-    /// Set any setting, as in the file; the strongest source. May be given more than once.
+    /// Set any setting, as in the file; the strongest source, also over the flags above. May be given more than once.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub settings: Vec<String>,
     /// Print the effective settings with where each comes from, as TOML (as JSON with `--json`), and exit.

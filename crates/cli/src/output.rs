@@ -34,6 +34,11 @@ pub fn print_line(text: &str) -> io::Result<()> {
     print_raw(&format!("{}\n", harmless(text)))
 }
 
+/// A line for each.
+pub fn print_warnings(warnings: &[String]) -> io::Result<()> {
+    warnings.iter().try_for_each(|warning| print_line(&format!("WARNING {warning}")))
+}
+
 /// Line breaks, tabs and colors stay; other control characters are shown as `\u{1b}`.
 fn harmless(text: &str) -> Cow<'_, str> {
     let is_obeyed = |char: char| char.is_control() && !matches!(char, '\n' | '\t');

@@ -14,6 +14,7 @@ mod partitioner;
 mod peeking;
 mod producer;
 mod topics;
+mod weakened;
 
 use std::{collections::HashMap, time::Duration};
 

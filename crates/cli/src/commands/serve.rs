@@ -3,11 +3,13 @@
 use std::{
     fmt::Write as _,
     io::{self, Write as _},
+    net::SocketAddr,
     process::ExitCode,
     sync::Arc,
 };
 
-use tallymq_server::{Config, ConfigError, Server, Sources, logging};
+use serde_json::{Value, json};
+use tallymq_server::{Config, ConfigError, Server, Sources, config::Startup, logging};
 use tallymq_storage::disk::{OpenDiskError, RealDisk, VolatileDisk};
 use tokio::{
     signal::unix::{SignalKind, signal},
@@ -30,6 +32,10 @@ pub fn run(arguments: ServeArguments, json: bool) -> ExitCode {
         Ok(config) => config,
         Err(error) => return fail(EXIT_USAGE, &error),
     };
+    // What contradicts itself is refused before anything is printed or opened.
+    if let Err(error) = Startup::from_config(&config) {
+        return fail(EXIT_USAGE, &error);
+    }
     if print_config {
         return match show(&config, json) {
             Ok(()) => ExitCode::SUCCESS,
@@ -53,7 +59,7 @@ pub fn run(arguments: ServeArguments, json: bool) -> ExitCode {
         .enable_all()
         .build();
     match runtime {
-        Ok(runtime) => runtime.block_on(serve(config, volatile)),
+        Ok(runtime) => runtime.block_on(serve(config, volatile, json)),
         Err(error) => fail(EXIT_FAILED, &error),
     }
 }
@@ -77,8 +83,7 @@ fn load(arguments: ServeArguments) -> Result<Config, ConfigError> {
         }
         None => None,
     };
-    let mut flags =
-        arguments.settings.iter().map(|pair| Config::pair(pair)).collect::<Result<Vec<_>, _>>()?;
+    let mut flags = Vec::new();
     if let Some(path) = arguments.data_dir {
         flags.push(("data.dir".to_owned(), path.display().to_string()));
     }
@@ -88,10 +93,14 @@ fn load(arguments: ServeArguments) -> Result<Config, ConfigError> {
     if !arguments.http_listen.is_empty() {
         flags.push(("http.listen".to_owned(), arguments.http_listen.join(",")));
     }
+    // Behind the others, and so stronger.
+    for pair in &arguments.settings {
+        flags.push(Config::pair(pair)?);
+    }
     Config::load(Sources { file, environment: std::env::vars().collect(), flags })
 }
 
-async fn serve(config: Config, volatile: bool) -> ExitCode {
+async fn serve(config: Config, volatile: bool, json: bool) -> ExitCode {
     let (Ok(mut terminate), Ok(mut interrupt)) =
         (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
     else {
@@ -108,7 +117,7 @@ async fn serve(config: Config, volatile: bool) -> ExitCode {
         Ok(server) => server,
         Err(error) => return fail(EXIT_FAILED, &error),
     };
-    announce(&server);
+    announce(&server, json);
     let input_ended = volatile.then(input_ended);
     tokio::select! {
         _ = terminate.recv() => {}
@@ -139,8 +148,11 @@ fn input_ended() -> oneshot::Receiver<()> {
 }
 
 /// The first lines that a person or a script reads; scripts wait for `ready`. Whoever stops reading them stops no broker.
-fn announce(server: &Server) {
-    let text = announcement(server).expect("writing to a string cannot fail");
+fn announce(server: &Server, json: bool) {
+    let text = match json {
+        true => format!("{}\n", facts(server)),
+        false => announcement(server).expect("writing to a string cannot fail"),
+    };
     let mut out = io::stdout().lock();
     drop(out.write_all(text.as_bytes()).and_then(|()| out.flush()));
 }
@@ -168,6 +180,25 @@ fn announcement(server: &Server) -> Result<String, std::fmt::Error> {
     }
     writeln!(text, "ready")?;
     Ok(text)
+}
+
+/// The same in one line.
+fn facts(server: &Server) -> Value {
+    let node = server.node();
+    let texts = |addresses: &[SocketAddr]| addresses.iter().map(SocketAddr::to_string).collect::<Vec<_>>();
+    json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "data_dir": node.startup.data_dir,
+        "cluster_id": node.identity.cluster_id,
+        "node_id": node.identity.node_id,
+        "durability": node.durability(),
+        "recovery": node.recovered(),
+        "commit_thread": node.scheduling(),
+        "warnings": node.warnings(),
+        "kafka": texts(server.kafka_addresses()),
+        "http": texts(server.http_addresses()),
+        "ready": true,
+    })
 }
 
 fn fail(code: u8, error: &dyn std::fmt::Display) -> ExitCode {

@@ -58,13 +58,12 @@ impl Process {
     /// Starts the binary.
     pub fn start(arguments: &[&str]) -> Process {
         let mut command = tallymq();
-        let mut child = command
-            .args(arguments)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
+        let command = command.args(arguments).stdin(Stdio::null());
+        Process::of(command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap())
+    }
+
+    /// A child whose standard output is a pipe.
+    pub fn of(mut child: Child) -> Process {
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
         Process { child, lines }
     }
@@ -155,6 +154,12 @@ impl Broker {
         let http = process.line_after("http listening on ");
         process.line_after("ready");
         Broker { process, address, http }
+    }
+
+    /// One that has said these lines and is ready.
+    pub fn of(process: Process, lines: &[String]) -> Broker {
+        let after = |start| lines.iter().find_map(|line| line.strip_prefix(start)).unwrap().to_owned();
+        Broker { address: after("kafka listening on "), http: after("http listening on "), process }
     }
 
     /// Runs a command against it.

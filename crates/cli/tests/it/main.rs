@@ -13,6 +13,7 @@ mod dlq;
 mod doctor;
 mod older_brokers;
 mod openapi;
+mod operating;
 mod recorded;
 mod serving;
 mod swallowing;

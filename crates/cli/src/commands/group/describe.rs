@@ -24,11 +24,22 @@ impl Line {
     }
 }
 
+/// What is shown of a group.
+struct Shown<'a> {
+    name: &'a str,
+    group: GroupInfo,
+    lines: Vec<Line>,
+    /// About the broker that coordinates it.
+    warnings: Vec<String>,
+}
+
 /// Shows one group.
 pub async fn run(client: &mut Client, name: &str, json: bool) -> Result<(), Failure> {
     let group = client.group(name).await?;
     let lines = lines(client, name, &group).await?;
-    if json { print_json(name, &group, &lines) } else { print_tables(name, &group, &lines) }
+    let warnings = client.weakened_coordinator(name).await;
+    let shown = Shown { name, group, lines, warnings };
+    if json { print_json(&shown) } else { print_tables(&shown) }
 }
 
 async fn lines(client: &mut Client, name: &str, group: &GroupInfo) -> Result<Vec<Line>, Failure> {
@@ -59,7 +70,8 @@ async fn lines(client: &mut Client, name: &str, group: &GroupInfo) -> Result<Vec
     Ok(places.into_iter().map(line).collect())
 }
 
-fn print_json(name: &str, group: &GroupInfo, lines: &[Line]) -> Result<(), Failure> {
+fn print_json(shown: &Shown<'_>) -> Result<(), Failure> {
+    let Shown { name, group, lines, warnings } = shown;
     let members: Vec<Value> = group
         .members
         .iter()
@@ -81,12 +93,13 @@ fn print_json(name: &str, group: &GroupInfo, lines: &[Line]) -> Result<(), Failu
         .collect();
     let shown = json!({
         "group": name, "state": group.state, "type": group.protocol, "assignor": group.assignor,
-        "members": members, "positions": positions,
+        "members": members, "positions": positions, "warnings": warnings,
     });
     Ok(output::print_json(&shown)?)
 }
 
-fn print_tables(name: &str, group: &GroupInfo, lines: &[Line]) -> Result<(), Failure> {
+fn print_tables(shown: &Shown<'_>) -> Result<(), Failure> {
+    let Shown { name, group, lines, warnings } = shown;
     let lag: i64 = lines.iter().filter_map(Line::lag).sum();
     output::print_line(&format!(
         "{name} · {} · {} protocol · {} · lag {lag}",
@@ -94,6 +107,7 @@ fn print_tables(name: &str, group: &GroupInfo, lines: &[Line]) -> Result<(), Fai
         group.protocol,
         counted(group.members.len() as u64, "member")
     ))?;
+    output::print_warnings(warnings)?;
     let number = |value: Option<i64>| value.map_or_else(|| "-".to_owned(), |value| value.to_string());
     let mut table = output::table(&["topic", "partition", "position", "log end", "lag", "member"]);
     for line in lines {

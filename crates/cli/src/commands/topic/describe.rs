@@ -19,6 +19,16 @@ pub(super) const RESOURCE_TOPIC: i8 = 2;
 /// Config source "default".
 const SOURCE_DEFAULT: i8 = 5;
 
+/// What is shown of a topic.
+struct Shown {
+    topic: TopicInfo,
+    starts: BTreeMap<i32, i64>,
+    ends: BTreeMap<i32, i64>,
+    configs: Vec<DescribeConfigsResourceResult>,
+    /// About the brokers that lead it.
+    warnings: Vec<String>,
+}
+
 /// Shows one topic.
 pub async fn run(client: &mut Client, name: &str, all: bool, json: bool) -> Result<(), Failure> {
     let topic = client.topic(name, false).await?;
@@ -29,11 +39,10 @@ pub async fn run(client: &mut Client, name: &str, all: bool, json: bool) -> Resu
     let mut configs = configs(client, name).await?;
     configs.retain(|config| all || config.config_source != SOURCE_DEFAULT);
     configs.sort_by(|a, b| a.name.cmp(&b.name));
-    if json {
-        print_json(&topic, &starts, &ends, &configs)
-    } else {
-        print_tables(&topic, &starts, &ends, &configs)
-    }
+    let leaders = topic.partitions.iter().filter_map(|known| known.address.clone()).collect();
+    let warnings = client.weakened(leaders).await;
+    let shown = Shown { topic, starts, ends, configs, warnings };
+    if json { print_json(&shown) } else { print_tables(&shown) }
 }
 
 async fn configs(client: &mut Client, name: &str) -> Result<Vec<DescribeConfigsResourceResult>, ClientError> {
@@ -64,12 +73,8 @@ fn source(config: &DescribeConfigsResourceResult) -> &'static str {
     }
 }
 
-fn print_json(
-    topic: &TopicInfo,
-    starts: &BTreeMap<i32, i64>,
-    ends: &BTreeMap<i32, i64>,
-    configs: &[DescribeConfigsResourceResult],
-) -> Result<(), Failure> {
+fn print_json(shown: &Shown) -> Result<(), Failure> {
+    let Shown { topic, starts, ends, configs, warnings } = shown;
     let partitions: Vec<Value> = topic
         .partitions
         .iter()
@@ -86,19 +91,18 @@ fn print_json(
         .map(|config| json!({ "name": config.name, "value": config.value, "source": source(config) }))
         .collect();
     let id = topic.id.to_string();
-    let shown = json!({ "topic": topic.name, "id": id, "partitions": partitions, "configs": configs });
+    let shown = json!({
+        "topic": topic.name, "id": id, "partitions": partitions, "configs": configs, "warnings": warnings,
+    });
     Ok(output::print_json(&shown)?)
 }
 
-fn print_tables(
-    topic: &TopicInfo,
-    starts: &BTreeMap<i32, i64>,
-    ends: &BTreeMap<i32, i64>,
-    configs: &[DescribeConfigsResourceResult],
-) -> Result<(), Failure> {
+fn print_tables(shown: &Shown) -> Result<(), Failure> {
+    let Shown { topic, starts, ends, configs, warnings } = shown;
     let number = |found: Option<&i64>| found.map_or_else(|| "-".to_owned(), i64::to_string);
     let partitions = counted(topic.partitions.len() as u64, "partition");
     output::print_line(&format!("{} · id {} · {partitions}", topic.name, topic.id))?;
+    output::print_warnings(warnings)?;
     let mut table =
         output::table(&["partition", "leader", "epoch", "log start", "log end", "replicas", "in sync"]);
     for known in &topic.partitions {
