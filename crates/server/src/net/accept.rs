@@ -164,7 +164,7 @@ mod tests {
     /// Answers each call after `SLOW`, and tells that it has begun.
     struct Slow(Notify);
 
-    const SLOW: Duration = Duration::from_secs(20);
+    const SLOW: Duration = Duration::from_secs(15);
 
     impl Calls for Slow {
         fn connected(&self) -> u64 {

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 /// leave.
 pub(super) const STOP_GRACE: Duration = Duration::from_secs(2);
 /// How long all other calls may take: they wait for the disk at most.
-const STOP_DISK_GRACE: Duration = Duration::from_secs(30);
+const STOP_DISK_GRACE: Duration = Duration::from_secs(20);
 
 /// When a connection ends although something is left, once the broker stops.
 pub(super) struct Ending {
