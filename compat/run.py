@@ -18,7 +18,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from harness import brokers, clients, console_tools, differential, doctor, install, own_suite, scenario  # noqa: E402
-from harness.account import suite as account  # noqa: E402
+from harness.account import printed, suite as account  # noqa: E402
 
 # Names for --only: one per client, and the suites that came with a client. The long ones first.
 SUITES = {
@@ -27,8 +27,9 @@ SUITES = {
     "differential": differential.play,
     "doctor": doctor.play,
     "account": account.play,
+    "account-page": printed.play,
 }
-ONLY_TALLYMQ = {"account"}  # no other broker keeps one
+ONLY_TALLYMQ = {"account", "account-page"}  # no other broker keeps one
 ALL = ["java", "rdkafka", "confluent", *SUITES, "kafka-python", "kafkajs", "franz"]
 assert set(ALL) == {*clients.ALL, *SUITES}
 

@@ -4,7 +4,7 @@ import copy
 import time
 import unittest
 
-from . import cuts, damage, healthy, planted, storm
+from . import cuts, damage, healthy, planted, printed, storm
 from .books import Expected, differences, plain
 from .journal import zigzag
 from .play import ALL, NAMES
@@ -88,6 +88,30 @@ class Coverage(unittest.TestCase):
     def test_languages_by_their_names(self):
         self.assertEqual(names(("confluent", "java + franz")), "Python, Java, Go")
         self.assertEqual(set(NAMES), set(ALL))
+
+
+class Printed(unittest.TestCase):
+    """What docs/account.md prints for planting losses, all of which the suite `account-page` runs."""
+
+    def setUp(self):
+        self.page = printed.Page(printed.PAGE.read_text())
+
+    def test_every_scenario_of_the_page_is_run_and_has_its_row(self):
+        numbers = list(range(1, len(self.page.rows) + 1))
+        self.assertGreaterEqual(len(numbers), 14)
+        self.assertEqual(sorted(self.page.scenarios), numbers)
+        self.assertEqual(sorted(printed.PLAYS), numbers)
+        for number, (expected, settings, _) in printed.PLAYS.items():
+            self.assertEqual(self.page.rows[number][1], expected)
+            self.assertEqual(list(printed.settings_of(self.page, settings)), list(settings))
+
+    def test_what_is_printed_is_python(self):
+        self.assertIn(printed.ADDRESS, self.page.prelude)
+        compile(self.page.prelude, "prelude", "exec")
+        for number, scenario in self.page.scenarios.items():
+            for code in scenario.blocks + scenario.calls:
+                compile(code, f"scenario {number}", "exec")
+        self.assertTrue(self.page.begun.rstrip().endswith('send("orders", 40)'))
 
 
 class Journal(unittest.TestCase):
