@@ -16,16 +16,25 @@ SUITE = "kafka-python's own suite"
 KAFKA_VERSION = "4.3.0"  # what the suite takes the broker for
 
 
-def not_served():
+def listed_in(name):
     """Test id -> reason."""
     listed = {}
-    for line in (install.CLIENTS / "kafka-python" / "not-served.txt").read_text().splitlines():
+    for line in (install.CLIENTS / "kafka-python" / name).read_text().splitlines():
         if line and not line.startswith("#"):
             test, _, reason = line.partition("\t")
             if not reason:
-                raise RuntimeError(f"not-served.txt: no reason for {test}")
+                raise RuntimeError(f"{name}: no reason for {test}")
             listed[test] = reason
     return listed
+
+
+def not_served():
+    return listed_in("not-served.txt")
+
+
+def may_be_run_again():
+    """Tests by their functions: whatever their parameters are."""
+    return listed_in("second-try.txt")
 
 
 def _copy_of_suite(version, directory):
@@ -80,23 +89,32 @@ def play(broker, directory, quick):
     everything = ["test/integration"]
     known = {f"test/integration/{test}" for test in listed}
     served = everything + [f"--deselect={test}" for test in sorted(known)]
-    failed = []
-    for test, outcome, message, seconds in _pytest(client.argv[0], suite, broker, served, 120):
-        if outcome == "failure":
-            failed.append(test)
-            continue
-        problem = None if outcome == "passed" else f"{outcome}: {message}"
-        yield SUITE, client.version, test, problem, seconds
-    yield from _once_more(client, suite, broker, failed)
+    outcomes = _pytest(client.argv[0], suite, broker, served, 120)
+    rows, again = judged(outcomes, may_be_run_again())
+    for row in rows:
+        yield SUITE, client.version, *row
+    yield from _once_more(client, suite, broker, again)
     if broker.name == "tallymq":
         yield from _still_not_served(client, suite, broker, listed, known)
 
 
-def _once_more(client, suite, broker, failed):
-    """kafka-python forgets a subscription that comes while its first metadata is on its way, against any broker
-    (clients/kafka-python/lost_subscription.py), and a busy machine makes that way long: what failed has to pass alone, and
-    its row says so."""
-    for test in failed:
+def judged(outcomes, racy):
+    """Rows (test, problem or None, seconds), and the tests that are run once more: those of `racy` that failed, and no others."""
+    rows, again = [], []
+    for test, outcome, message, seconds in outcomes:
+        if outcome == "failure" and test.partition("[")[0] in racy:
+            again.append(test)
+        else:
+            rows.append((test, None if outcome == "passed" else f"{outcome}: {message}", seconds))
+    gone = sorted(set(racy) - {test.partition("[")[0] for test, *_ in outcomes})
+    if gone:
+        rows.append(("second-try.txt", f"the suite does not have {gone}", 0))
+    return rows, again
+
+
+def _once_more(client, suite, broker, again):
+    """They have to pass alone, and their row says so."""
+    for test in again:
         [(_, outcome, message, seconds)] = _pytest(client.argv[0], suite, broker, [f"test/integration/{test}"], 120)
         problem = None if outcome == "passed" else f"{outcome}, twice: {message}"
         yield SUITE, client.version, f"{test} (second try)", problem, seconds
