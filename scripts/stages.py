@@ -4,6 +4,7 @@ after it unless they stand on it. Nothing is skipped: what a stage needs is inst
 import collections
 import glob
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -29,6 +30,37 @@ DEBIAN_PACKAGES = {
     "redis-server": "redis-server",
     "mariadbd": "mariadb-server",
     "/usr/lib/postgresql/*/bin/postgres": "postgresql",
+}
+
+GO_MODULE = os.path.join(ROOT, "compat", "clients", "franz")
+JDK_HELPS = "install a JDK 17 or newer, and put it first on the path or into `update-alternatives --config java`"
+NODE_HELPS = "install Node.js 18 or newer from https://nodejs.org, and put it first on the path"
+GO_HELPS = (
+    "install it from https://go.dev/dl and put it first on the path; any Go from 1.21 on fetches the version that a module "
+    "wants by itself, unless GOTOOLCHAIN=local forbids it"
+)
+
+
+def go_of_module(directory=GO_MODULE):
+    """The least Go that a module builds with, as its go.mod says."""
+    with open(os.path.join(directory, "go.mod"), encoding="utf-8") as module:
+        return version_in(module.read(), r"^go (\S+)$")
+
+
+def version_in(text, pattern):
+    """The numbers of a version, or None."""
+    found = re.search(pattern, text, re.M)
+    return tuple(int(number) for number in re.findall(r"\d+", found.group(1))) if found else None
+
+
+# Stage -> what may be there and be too old, and would fail late: (program, where its version is asked for, how, what the
+# answer looks like, the least version, what helps). A Go asked inside of a module is the one that would build it.
+VERSIONS = {
+    "clients": [
+        ("go", GO_MODULE, ["go", "version"], r"go version go(\S+)", go_of_module, GO_HELPS),
+        ("java", ROOT, ["java", "-version"], r'version "([\d.]+)', lambda: (17,), JDK_HELPS),
+        ("node", ROOT, ["node", "--version"], r"^v(\S+)", lambda: (18,), NODE_HELPS),
+    ],
 }
 
 # name -> (what it needs to have passed, commands)
@@ -77,6 +109,27 @@ def install_tools():
     subprocess.run([*root, "apt-get", "install", "-y", "-qq", *missing], check=True, env=quiet)
 
 
+def asked(command, directory):
+    """What a program says of itself."""
+    try:
+        done = subprocess.run(command, cwd=directory, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    except OSError as error:
+        return str(error)
+    return done.stdout
+
+
+def too_old(wanted, ask=asked):
+    """Sentences about programs that the stages `wanted` have no use for; none if all will do."""
+    found = []
+    for program, directory, command, pattern, least, helps in (each for name in wanted for each in VERSIONS.get(name, ())):
+        said = ask(command, directory)
+        version, needed = version_in(said, pattern), least()
+        if version is None or version < needed:
+            has = f"it says {said.strip()[:200]!r}" if version is None else "it is " + ".".join(map(str, version))
+            found.append(f"{program} {'.'.join(map(str, needed))} or newer is needed, and {has}: {helps}")
+    return found
+
+
 def run(name, commands):
     """Runs a stage's commands until one fails. Returns None, or the end of what the failed one printed."""
     for command in commands:
@@ -99,6 +152,9 @@ def main():
     if unknown:
         sys.exit(f"unknown stage {unknown[0]}; there are: {' '.join(STAGES)}")
     install_tools()
+    # Now, and not after an hour.
+    if old := too_old(wanted):
+        sys.exit("\n".join(old))
     failures, passed = {}, []
     for name in wanted:
         needs, commands = STAGES[name]

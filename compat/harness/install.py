@@ -11,6 +11,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -101,7 +102,8 @@ def source_distribution(package, version, pins):
         pip = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "--no-binary", ":all:"]
         _run(pip + [f"{package}=={version}", "-d", directory], cwd=directory, env=_pip_cache())
         archive = next(directory.glob("*.tar.gz"))
-        shutil.unpack_archive(archive, directory, filter="data")
+        # Filters came with Python 3.11.4.
+        shutil.unpack_archive(archive, directory, **({"filter": "data"} if hasattr(tarfile, "data_filter") else {}))
 
     directory = _once(f"{package}-source", pins, install)
     return next(path for path in directory.iterdir() if path.is_dir())
