@@ -8,26 +8,39 @@ from .scenario import Client
 BOTH_GROUP_PROTOCOLS = ("classic", "consumer")
 
 
-def _pinned(path, pattern):
+# Where each client's version is pinned.
+PINS = {
+    "confluent": ("confluent/requirements.txt", r"confluent-kafka==(\S+)"),
+    "kafka-python": ("kafka-python/requirements.txt", r"kafka-python==(\S+)"),
+    "kafkajs": ("kafkajs/package.json", r'"kafkajs": "(\S+)"'),
+    "java": ("java/pom.xml", r"kafka-clients</artifactId>\s*<version>(.+?)<"),
+    "franz": ("franz/go.mod", r"twmb/franz-go v(\S+)"),
+    "rdkafka": ("rdkafka/Cargo.toml", r'rdkafka = \{ version = "=?([^"]+)"'),
+}
+
+
+def pinned(name):
+    path, pattern = PINS[name]
     return re.search(pattern, (install.CLIENTS / path).read_text()).group(1)
 
 
 def confluent():
     python = install.python("confluent")
-    version = _pinned("confluent/requirements.txt", r"confluent-kafka==(\S+)")
+    version = pinned("confluent")
     worker = install.CLIENTS / "confluent" / "worker.py"
-    return Client("confluent-kafka", version, [python, worker], group_protocols=BOTH_GROUP_PROTOCOLS)
+    return Client("confluent-kafka", version, [python, worker], group_protocols=BOTH_GROUP_PROTOCOLS, broker_killed_in_rebalance=True)
 
 
 def kafka_python():
     python = install.python("kafka-python")
-    version = _pinned("kafka-python/requirements.txt", r"kafka-python==(\S+)")
-    return Client("kafka-python", version, [python, install.CLIENTS / "kafka-python" / "worker.py"])
+    version = pinned("kafka-python")
+    worker = install.CLIENTS / "kafka-python" / "worker.py"
+    return Client("kafka-python", version, [python, worker], broker_killed_in_rebalance=True)
 
 
 def kafkajs():
     directory = install.node("kafkajs")
-    version = _pinned("kafkajs/package.json", r'"kafkajs": "(\S+)"')
+    version = pinned("kafkajs")
     worker = install.CLIENTS / "kafkajs" / "worker.js"
     env = install.environment(NODE_PATH=directory / "node_modules", KAFKAJS_NO_PARTITIONER_WARNING="1")
     return Client("kafkajs", version, ["node", worker], env=env)
@@ -35,18 +48,18 @@ def kafkajs():
 
 def java():
     classpath = install.java("java")
-    version = _pinned("java/pom.xml", r"kafka-clients</artifactId>\s*<version>(.+?)<")
+    version = pinned("java")
     argv = ["java", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", classpath, "Worker"]
     return Client("kafka-clients (Java)", version, argv, group_protocols=BOTH_GROUP_PROTOCOLS)
 
 
 def franz():
-    version = _pinned("franz/go.mod", r"twmb/franz-go v(\S+)")
+    version = pinned("franz")
     return Client("franz-go", version, [install.go("franz")], group_protocols=BOTH_GROUP_PROTOCOLS)
 
 
 def rdkafka():
-    version = _pinned("rdkafka/Cargo.toml", r'rdkafka = \{ version = "=?([^"]+)"')
+    version = pinned("rdkafka")
     binary = install.cargo(install.CLIENTS / "rdkafka") / "compat-rdkafka"
     return Client("rust-rdkafka", version, [binary], group_protocols=BOTH_GROUP_PROTOCOLS)
 

@@ -28,6 +28,7 @@ class Client:
     argv: list
     compressions: tuple = ("none", "gzip", "snappy", "lz4", "zstd")
     group_protocols: tuple = ("classic",)
+    broker_killed_in_rebalance: bool = False  # kill -9 in the middle of one, too
     env: dict = field(default_factory=dict)
 
 
@@ -115,6 +116,7 @@ class Tail:
         self.stage, self.topic = stage, topic
         self.position, self.rest = {}, {}
         self.assigned = {}  # process -> set of partitions
+        self.revoked = set()  # processes that had to give something up
         self.acked, self.polled = set(), set()
 
     def read(self):
@@ -133,6 +135,7 @@ class Tail:
         if op == "assign":
             self.assigned.setdefault(process, set()).update(operation["partitions"])
         elif op == "revoke":
+            self.revoked.add(process)
             self.assigned.setdefault(process, set()).difference_update(operation["partitions"])
         elif op == "send" and operation["type"] == "ok":
             self.acked.add(operation["value"])
@@ -149,6 +152,10 @@ class Tail:
 
         wait(shared, timeout_s, lambda: f"partitions shared by {members}: {self.assigned}")
 
+    def await_revoked(self, member):
+        """Waits until a member has to give up partitions: a rebalance has begun, and is not over."""
+        wait(lambda: member in self.read().revoked, 60, lambda: f"nothing was taken from {member}", step_s=0.01)
+
     def await_seen(self, count, timeout_s=90):
         def seen():
             self.read()
@@ -157,9 +164,9 @@ class Tail:
         wait(seen, timeout_s, lambda: f"{len(self.acked)} acked, {len(self.acked - self.polled)} unseen of {count}")
 
 
-def wait(condition, timeout_s, what):
+def wait(condition, timeout_s, what, step_s=0.1):
     try:
-        processes.until(condition, timeout_s, "", step_s=0.1)
+        processes.until(condition, timeout_s, "", step_s)
     except TimeoutError:
         raise Failed(f"after {timeout_s} s: {what()}") from None
 
@@ -180,6 +187,10 @@ def rebalance(protocol):
         first = join(11)
         tail.await_shared([11])
         second, third = join(12), join(13)
+        if stage.client.broker_killed_in_rebalance:
+            tail.await_revoked(11)
+            stage.broker.kill()
+            stage.broker.start()
         tail.await_shared([11, 12, 13])
         first.ask_to_stop()
         stage.finish(first, 30)
