@@ -129,10 +129,10 @@ pub struct TraceArguments {
     /// In this partition only.
     #[arg(long, short, conflicts_with = "offset")]
     pub partition: Option<i32>,
-    /// Records from this time on (RFC 3339, or milliseconds since 1970 as `@N`).
+    /// Search records from this time on (RFC 3339, or milliseconds since 1970 as `@N`). With --offset it bounds nothing.
     #[arg(long, value_name = "TIME")]
     pub since: Option<String>,
-    /// Records before this time.
+    /// Search records before this time.
     #[arg(long, value_name = "TIME")]
     pub until: Option<String>,
     /// Records at most, newest first.

@@ -36,7 +36,8 @@ fn of(pairs: &[(&str, u64)]) -> Vec<(String, u64)> {
     pairs.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect()
 }
 
-fn produce(broker: &Broker, lines: std::ops::Range<u32>) {
+/// Records `keyN` and `value N` to topic t, each with the header h=v.
+pub fn produce(broker: &Broker, lines: std::ops::Range<u32>) {
     let input: String = lines.map(|number| format!("key{number}:value {number}\n")).collect();
     let produced = broker.run_with_input(&["produce", "t", "-q", "-k", ":", "-H", "h=v"], input.as_bytes());
     assert_eq!(code(&produced), 0, "{}", stderr(&produced));
@@ -249,9 +250,38 @@ fn an_account_opens_when_a_person_asks_for_it() {
     let opened = broker.books(&[&open[..], &["--topic", "t"]].concat());
     assert_eq!(stdout(&opened), "opened 2 accounts of group later\n", "{}", stderr(&opened));
     assert_eq!(classes(&account(&broker, "later")), of(&[("pending", 10)]));
+    let answer =
+        json_lines(&broker.books(&["account", "open", "-g", "other", "-t", "t", "--json"])).remove(0);
+    openapi::check("post", "/v1/account/open", &answer);
+    assert_eq!(answer["opened"], json!(2));
     assert_eq!(stdout(&broker.books(&open)), "opened 0 accounts of group later\n", "they are open");
     let wrong = broker.books(&["account", "open", "--group", "later", "--from", "soon"]);
     assert_eq!(code(&wrong), 2, "{}", stderr(&wrong));
+    broker.stop();
+}
+
+#[test]
+fn a_watched_account_is_shown_again_and_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let broker = Broker::start(dir.path());
+    broker.ok(&["topic", "create", "t", "-p", "1"]);
+    let mut watch = broker.watch(&["account", "--watch", "--interval", "1", "--group", "g", "--json"]);
+    let mut until = |wanted: &[(&str, u64)]| {
+        loop {
+            let report: Value = serde_json::from_str(&watch.line().expect("it goes on")).unwrap();
+            openapi::check("get", "/v1/account", &report);
+            let shown = report["accounts"].as_array().unwrap().first().map(classes).unwrap_or_default();
+            if shown == of(wanted) {
+                return;
+            }
+        }
+    };
+    until(&[]);
+    produce(&broker, 0..10);
+    broker.ok(&["consume", "t", "-g", "g"]);
+    until(&[("processed", 10)]);
+    produce(&broker, 10..15);
+    until(&[("pending", 5), ("processed", 10)]);
     broker.stop();
 }
 

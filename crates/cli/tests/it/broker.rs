@@ -213,6 +213,11 @@ impl Broker {
         Process::start(&[arguments, &["-b", &self.address]].concat())
     }
 
+    /// Starts a command that goes on at its HTTP listener.
+    pub fn watch(&self, arguments: &[&str]) -> Process {
+        Process::start(&[arguments, &["--http", &self.http]].concat())
+    }
+
     /// SIGTERM; must end well.
     pub fn stop(self) {
         assert!(self.process.terminate().success());

@@ -18,4 +18,5 @@ mod recorded;
 mod serving;
 mod swallowing;
 mod tidy;
+mod trace;
 mod verify;

@@ -1,5 +1,7 @@
 //! A trace as a person reads it. Pure.
 
+use std::iter;
+
 use serde_json::Value;
 
 use crate::count_text::{counted, counted_are};
@@ -15,6 +17,7 @@ pub fn text(trace: &Value) -> String {
             lines.push("  the client that stored it is not known (any more)".to_owned());
         }
         lines.extend(happened(record));
+        lines.extend(items(&record["groups"]).flat_map(|group| tried_again(group, &record["offset"])));
     }
     let not_here = &trace["not_here"];
     if let Some(why) = not_here["why"].as_str() {
@@ -59,6 +62,9 @@ fn stored(topic: &str, record: &Value) -> String {
     if let Some(producer) = stored["label_producer"].as_str() {
         parts.push(format!("tally-producer {producer} tally-seq {}", stored["label_sequence"]));
     }
+    if let Some(original) = stored["copy_of"].as_str() {
+        parts.push(format!("a copy of {original}"));
+    }
     let headers: Vec<&str> = items(&stored["headers"]).filter_map(Value::as_str).collect();
     if !headers.is_empty() {
         parts.push(format!("headers {}", headers.join(", ")));
@@ -82,6 +88,18 @@ fn happened(record: &Value) -> Vec<String> {
         }
     }
     lines
+}
+
+/// Where the story of a record goes on that was put off to be tried again.
+fn tried_again(group: &Value, offset: &Value) -> Vec<String> {
+    let name = group["group"].as_str().unwrap_or_default();
+    let topics: Vec<&str> = items(&group["retry_topics"]).filter_map(Value::as_str).collect();
+    let search =
+        |topic: &&str| format!("    tallymq trace --topic {topic} --header tally-origin-offset={offset}");
+    let head = format!(
+        "  acknowledged by group {name} without a receipt of its handler; if it was put off, its copy is found by"
+    );
+    if topics.is_empty() { Vec::new() } else { iter::once(head).chain(topics.iter().map(search)).collect() }
 }
 
 fn event(event: &Value) -> String {
@@ -180,6 +198,12 @@ fn journal(journal: &Value) -> Vec<String> {
         (false, false) => Some("the journal was not read to its end: --seconds gives it more time"),
     };
     lines.extend(remark.map(str::to_owned));
+    if journal["since"].is_i64() {
+        let since = time(&journal["since"]);
+        lines.push(format!(
+            "what the broker's clock has before {since} (--since) is not told: --offset tells a record whole"
+        ));
+    }
     if journal["trimmed"].as_bool() == Some(true) {
         lines.push(
             "older events were trimmed from the journal: what is older than it is not shown".to_owned(),

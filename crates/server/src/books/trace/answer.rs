@@ -115,6 +115,9 @@ pub struct JournalRead {
     pub complete: bool,
     /// Older events were trimmed: deliveries may be missing.
     pub trimmed: bool,
+    /// Events from before this time, in milliseconds by the broker's clock, were not looked at, since a search was bounded so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub since: Option<i64>,
     /// Events that damage took: they are missing, and what is behind them was read.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub unreadable: Vec<String>,

@@ -8,6 +8,10 @@ use tallymq_model::{BatchHeader, Offset, ProducerId, Sequence};
 const LABEL_PRODUCER: &str = "tally-producer";
 /// The record's number there, as ASCII digits.
 const LABEL_SEQUENCE: &str = "tally-seq";
+/// What the SDK's copies of failed records say of their original.
+const ORIGIN_TOPIC: &str = "tally-origin-topic";
+const ORIGIN_PARTITION: &str = "tally-origin-partition";
+const ORIGIN_OFFSET: &str = "tally-origin-offset";
 
 /// Which record.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -89,6 +93,12 @@ pub fn label(record: &Record) -> Option<(&str, u64)> {
     Some((producer, number.parse().ok()?))
 }
 
+/// Where a copy for retry or dead-letter topics says that it comes from: topic, partition, offset.
+pub fn origin(record: &Record) -> Option<(&str, i32, i64)> {
+    let last = |wanted: &str| str::from_utf8(last(&record.headers, wanted)?).ok();
+    Some((last(ORIGIN_TOPIC)?, last(ORIGIN_PARTITION)?.parse().ok()?, last(ORIGIN_OFFSET)?.parse().ok()?))
+}
+
 fn last<'a>(headers: &'a [Header], wanted: &str) -> Option<&'a [u8]> {
     headers.iter().rev().find(|(name, _)| name == wanted)?.1.as_deref()
 }
@@ -145,5 +155,10 @@ mod tests {
             value: Bytes::from_static(value),
         };
         assert!(header_is(b"8").is(&header, &record) && !header_is(b"7").is(&header, &record));
+        assert_eq!(origin(&record), None);
+        let says = |name: &str, value| (format!("tally-origin-{name}"), text(value));
+        let headers = vec![says("topic", "orders"), says("partition", "2"), says("offset", "17")];
+        let copy = Record { headers, ..Record::default() };
+        assert_eq!(origin(&copy), Some(("orders", 2, 17)));
     }
 }

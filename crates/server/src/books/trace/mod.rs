@@ -103,14 +103,17 @@ pub async fn trace(node: &Arc<Node>, question: &Question) -> Result<Trace, Trace
     // Who stored the newest records is not in the journal yet.
     crate::account::stored::write_down(node).await;
     let mut stories = Stories::new(node, &topic, &places);
-    let journal = stories.read(node, question.since, deadline).await?;
+    // A record that is named by its place may be of any age, and so may what became of it.
+    let since = question.since.filter(|_| !matches!(question.wanted, Wanted::Place(_)));
+    let journal = stories.read(node, since, deadline).await?;
     let not_here = hits.is_empty().then(|| search.not_here(question, stories.take_first()));
-    let records = hits.iter().map(|hit| traced(&mut stories, hit)).collect();
+    let records = hits.iter().map(|hit| traced(node, &topic, &mut stories, hit)).collect();
     Ok(Trace { topic: topic.name.clone(), records, not_here, searched: search.searched, journal })
 }
 
-fn traced(stories: &mut Stories, hit: &Hit) -> TracedRecord {
-    let (log, groups) = stories.take(hit.tp, hit.record.offset);
+fn traced(node: &Node, topic: &Topic, stories: &mut Stories, hit: &Hit) -> TracedRecord {
+    let (log, mut groups) = stories.take(hit.tp, hit.record.offset);
+    groups.iter_mut().for_each(|group| group.retry_topics = retry_topics(node, topic, group));
     TracedRecord {
         partition: hit.tp.partition.0,
         offset: hit.record.offset.0,
@@ -118,6 +121,17 @@ fn traced(stories: &mut Stories, hit: &Hit) -> TracedRecord {
         log,
         groups,
     }
+}
+
+/// Where a copy of the record may be that is to be tried again: the SDK then acknowledges the original without a receipt. Its names:
+/// `orders.billing.retry-1` and so on.
+fn retry_topics(node: &Node, topic: &Topic, story: &GroupStory) -> Vec<String> {
+    let has = |wanted: &str| story.events.iter().any(|event| event.what == wanted);
+    if !has("acknowledged") || has("handled") || has("dead_lettered") {
+        return Vec::new();
+    }
+    let names = (1..).map(|level| format!("{}.{}.retry-{level}", topic.name, story.group));
+    names.take_while(|name| node.topic(name).is_some()).collect()
 }
 
 /// The partitions to look into, the likeliest first; not empty.

@@ -4,7 +4,7 @@ use serde::Serialize;
 use tallymq_gateway::kafka::records::Record;
 use tallymq_model::{BatchHeader, TimestampType};
 
-use super::matching::label;
+use super::matching::{label, origin};
 
 /// Bytes of a key that are shown.
 const KEY_BYTES_MAX: usize = 256;
@@ -37,6 +37,9 @@ pub struct StoredRecord {
     /// The number there.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub label_sequence: Option<u64>,
+    /// Where the record was stored first that this is a copy of, for retry or as a dead letter: `orders-0@17`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub copy_of: Option<String>,
     /// The key as text, cut to 256 bytes; bytes that are not UTF-8 are replaced.
     pub key: Option<String>,
     /// Bytes of the value; absent if it is null.
@@ -70,6 +73,7 @@ impl StoredRecord {
             sequence: sequence.filter(|_| has_producer),
             label_producer: label.map(|(producer, _)| producer.to_owned()),
             label_sequence: label.map(|(_, number)| number),
+            copy_of: origin(record).map(|(topic, partition, offset)| format!("{topic}-{partition}@{offset}")),
             key: record.key.as_ref().map(key),
             value_bytes: record.value.as_ref().map(bytes::Bytes::len),
             headers: record.headers.iter().map(|(name, _)| name.clone()).collect(),

@@ -73,7 +73,7 @@ impl Stories {
         since: Option<i64>,
         deadline: Instant,
     ) -> Result<JournalRead, TraceError> {
-        let mut read = JournalRead { complete: true, ..JournalRead::default() };
+        let mut read = JournalRead { complete: true, since, ..JournalRead::default() };
         for group in self.data_groups.keys().copied().collect::<Vec<_>>() {
             let Some(handle) = node.data(group) else { continue };
             if let Some(journal) = handle.view.journal() {

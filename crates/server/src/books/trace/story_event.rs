@@ -55,6 +55,9 @@ pub struct GroupStory {
     pub events: Vec<StoryEvent>,
     /// Further events that are not shown.
     pub more: u64,
+    /// The group's retry topics, where it acknowledged the record without a receipt of its handler: a copy of it may be there.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub retry_topics: Vec<String>,
 }
 
 impl StoryEvent {
