@@ -4,6 +4,8 @@ A scenario is a generator: it yields where it wants the broker to go, and goes o
 expects as those of planted.py do.
 """
 
+import random
+
 from .books import Expected
 from .play import BOTH_PROTOCOLS, WITH_ASSIGN, plantings, until, workloads
 
@@ -12,6 +14,7 @@ planted, healthy = plantings(PLANTED), workloads(WORKLOADS)
 LIVE = 12_000  # records, some hundred a second: about 20 s of traffic, in which the broker goes three times
 
 LAG = 150  # records, a quarter of a second of them
+SEED = 1  # of the random moments
 
 
 @planted("the broker is killed, then a position passes records that it does not know to be delivered",
@@ -41,7 +44,7 @@ def between_delivery_and_commit(play):
     member.close()
 
 
-def live(play, members=2, **settings):
+def live(play, members=2, parts=(0.15, 0.4, 0.65), lag_max=LAG, expected="under 1 %", **settings):
     play.create(4)
     sending = play.sending(LIVE, rate=600)
     settings = {"session_ms": 10_000} | settings
@@ -49,12 +52,12 @@ def live(play, members=2, **settings):
     for number in range(members):
         member = play.consumer(client_id=f"{play.client}-{number}", **settings)
         working.append(member.subscribe().work())
-    for part in (0.15, 0.4, 0.65):
-        # And has caught up: of a burst that is on its way a crash takes more marks than of a stream.
-        until(lambda wanted=part: play.has_processed(wanted * LIVE, lag_max=LAG), f"{part} of the records")
+    for part in parts:
+        # And has caught up, if there is a bound: of a burst that is on its way a crash takes more marks than of a stream.
+        until(lambda wanted=part: play.has_processed(wanted * LIVE, lag_max=lag_max), f"{part} of the records")
         yield
     sending.result()
-    play.healthy()
+    play.healthy(unwitnessed=expected)
     for member in working:
         member.close()
 
@@ -62,6 +65,14 @@ def live(play, members=2, **settings):
 @healthy("broker killed twice and restarted while records flow")
 def killed(play):
     yield from live(play)
+
+
+@healthy("broker killed at random moments while records flow (may be *unwitnessed*)", ("confluent", "java"))
+def killed_at_random(play):
+    """Also while a backlog is read. How much is unwitnessed then stands in the row; there is no bound for it."""
+    moments = random.Random(f"{SEED} {play.name}")
+    parts = sorted(moments.uniform(0.05, 0.7) for _ in range(3))
+    yield from live(play, parts=parts, lag_max=LIVE, expected="any")
 
 
 @healthy("broker killed and restarted, new group protocol (KIP-848)", BOTH_PROTOCOLS)
