@@ -135,7 +135,8 @@ class Tail:
         if op == "assign":
             self.assigned.setdefault(process, set()).update(operation["partitions"])
         elif op == "revoke":
-            self.revoked.add(process)
+            if operation["partitions"]:
+                self.revoked.add(process)
             self.assigned.setdefault(process, set()).difference_update(operation["partitions"])
         elif op == "send" and operation["type"] == "ok":
             self.acked.add(operation["value"])
