@@ -138,8 +138,9 @@ fn named(tally: &Tally, without: Option<Part>) -> Vec<String> {
     let mut lines = Vec::new();
     if without == Some(Part::AckAfter) {
         let without = counted(tally.class("processed").saturating_sub(tally.handled()), "message");
-        lines.push(format!("What the account can show is that nobody vouched for them: {without} processed, without a receipt of"));
-        lines.push("their handler. In a run with every part each has one.".to_owned());
+        lines.push(format!("The account has not found this out: it has {without} processed without a receipt, the lost ones and the done"));
+        lines.push("ones alike. This run's service sends no receipts at all: when it acknowledges there is nothing to vouch for.".to_owned());
+        lines.push("In a run with every part each message has the receipt of its handler.".to_owned());
     }
     let acknowledged = tally.orders + tally.done.repeated;
     if without == Some(Part::Sync) && tally.stored() < acknowledged {
@@ -270,6 +271,14 @@ mod tests {
         assert!(colored.contains("tallymq verify --data-dir d/broker"), "{colored}");
         let broken = text(&doubled, &asked(None, None), false);
         assert!(broken.contains("THE PROMISE DID NOT HOLD:\n  1 order with more than one"), "{broken}");
+    }
+
+    #[test]
+    fn the_account_is_not_said_to_know_what_it_was_not_told() {
+        let missing = tally(2, &[(2, 1)], json!({ "processed": 3 }));
+        let text = text(&missing, &asked(Some(Part::AckAfter), None), false);
+        let told = "The account has not found this out: it has 3 messages processed without a receipt";
+        assert!(text.contains(told) && text.contains("sends no receipts at all"), "{text}");
     }
 
     #[test]
