@@ -28,14 +28,14 @@ def confluent():
     python = install.python("confluent")
     version = pinned("confluent")
     worker = install.CLIENTS / "confluent" / "worker.py"
-    return Client("confluent-kafka", version, [python, worker], group_protocols=BOTH_GROUP_PROTOCOLS, broker_killed_in_rebalance=True)
+    return Client("confluent-kafka", version, [python, worker], group_protocols=BOTH_GROUP_PROTOCOLS, killed_in_rebalance=("consumer",))
 
 
 def kafka_python():
     python = install.python("kafka-python")
     version = pinned("kafka-python")
     worker = install.CLIENTS / "kafka-python" / "worker.py"
-    return Client("kafka-python", version, [python, worker], broker_killed_in_rebalance=True)
+    return Client("kafka-python", version, [python, worker], killed_in_rebalance=("classic",))
 
 
 def kafkajs():

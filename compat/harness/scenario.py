@@ -28,7 +28,7 @@ class Client:
     argv: list
     compressions: tuple = ("none", "gzip", "snappy", "lz4", "zstd")
     group_protocols: tuple = ("classic",)
-    broker_killed_in_rebalance: bool = False  # kill -9 in the middle of one, too
+    killed_in_rebalance: tuple = ()  # group protocols with which the broker is killed in the middle of a rebalance
     env: dict = field(default_factory=dict)
 
 
@@ -188,7 +188,7 @@ def rebalance(protocol):
         first = join(11)
         tail.await_shared([11])
         second, third = join(12), join(13)
-        if stage.client.broker_killed_in_rebalance:
+        if protocol in stage.client.killed_in_rebalance:
             tail.await_revoked(11)
             stage.broker.kill()
             stage.broker.start()
