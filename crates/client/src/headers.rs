@@ -7,6 +7,8 @@ use bytes::Bytes;
 pub const PRODUCER: &str = "tally-producer";
 /// The record's number: per producer instance, topic and partition, from 0, plus 1.
 pub const SEQUENCE: &str = "tally-seq";
+/// Which message this is, however often it is stored: what an outbox writes, and an inbox goes by.
+pub const ID: &str = "tally-id";
 /// How often handlers have tried the record so far.
 pub const ATTEMPTS: &str = "tally-attempts";
 /// Why the last attempt failed.

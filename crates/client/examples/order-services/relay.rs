@@ -23,15 +23,13 @@ pub async fn run<DB: Store>(arguments: &Arguments) -> Result<(), Failure> {
     let producer = Producer::builder(cluster).deadline(Duration::from_secs(5)).start().await?;
     let destination =
         Recorded { producer, history: History::open(arguments, "")?, progress: Progress::default() };
-    let settings = RelaySettings {
-        batch_rows_max: 2048,
-        lanes_max: 32,
-        lease: Duration::from_secs(1),
-        poll: Duration::from_millis(20),
-        back_off_first: Duration::from_millis(20),
-        back_off_max: Duration::from_millis(500),
-        ..RelaySettings::default()
-    };
+    let settings = RelaySettings::default()
+        .batch_rows_max(2048)
+        .lanes_max(32)
+        .lease(Duration::from_secs(1))
+        .poll(Duration::from_millis(20))
+        .back_off_first(Duration::from_millis(20))
+        .back_off_max(Duration::from_millis(500));
     Outbox::new(pool).relay(destination).settings(settings).run(std::future::pending()).await;
     Ok(())
 }
@@ -44,7 +42,7 @@ struct Recorded {
 }
 
 impl Destination for Recorded {
-    async fn send(&self, record: Record) -> Result<(), outbox::SendError> {
+    async fn send(&self, record: Record) -> Result<(), outbox::DestinationError> {
         let value = self.history.new_value();
         let record = record.header(SEND_HEADER, value.clone());
         self.history.sending(&value, true);
@@ -53,12 +51,12 @@ impl Destination for Recorded {
                 (SendEnd::Stored(Some((partition, offset))), Ok(()))
             }
             Ok(elsewhere) => {
-                (SendEnd::Unknown, Err(outbox::SendError::retry(format!("it is in {elsewhere:?}"))))
+                (SendEnd::Unknown, Err(outbox::DestinationError::retry(format!("it is in {elsewhere:?}"))))
             }
             Err(error @ SendError::Refused { .. }) => {
-                (SendEnd::Refused, Err(outbox::SendError::retry(error.to_string())))
+                (SendEnd::Refused, Err(outbox::DestinationError::retry(error.to_string())))
             }
-            Err(error) => (SendEnd::Unknown, Err(outbox::SendError::retry(error.to_string()))),
+            Err(error) => (SendEnd::Unknown, Err(outbox::DestinationError::retry(error.to_string()))),
         };
         self.history.sent(&value, true, end);
         if answer.is_ok() {

@@ -32,9 +32,9 @@ pub struct ConsumerCounts {
 }
 
 impl ConsumerCounts {
-    /// All of it under the names of metrics, as Prometheus would have them.
-    pub fn metrics(&self) -> [(&'static str, u64); 11] {
-        [
+    /// All of it under the names of metrics, as Prometheus would have them. Later versions may add some.
+    pub fn metrics(&self) -> Vec<(&'static str, u64)> {
+        vec![
             ("tallymq_consumer_received_total", self.received),
             ("tallymq_consumer_handled_total", self.handled),
             ("tallymq_consumer_failed_attempts_total", self.failed),

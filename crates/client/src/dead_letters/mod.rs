@@ -64,7 +64,10 @@ pub enum DeadLetterError {
         source: SendError,
     },
     /// The broker did not answer, or refused.
-    #[error("{0}")]
+    #[error(
+        "the broker was not reached, or refused: {0}; see that it is there and allows this, then do it again: \
+         what is settled stays settled"
+    )]
     Broker(String),
 }
 
@@ -76,6 +79,7 @@ impl From<KafkaError> for DeadLetterError {
 
 /// Which letters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Letters {
     /// All that are there now.
     All,

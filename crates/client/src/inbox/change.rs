@@ -81,7 +81,7 @@ impl<T: Into<Value>> From<Option<T>> for Value {
     }
 }
 
-/// Whether a change was made.
+/// Whether a change was made: there is no third answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use = "a stale change was not made"]
 pub enum Applied {

@@ -2,9 +2,6 @@
 
 use crate::{Received, headers, sequence::SequenceId};
 
-/// The header in which the outbox's relay sends a message's id.
-pub const ID_HEADER: &str = "tally-id";
-
 /// The longest id, in bytes: room for the longest topic name, a partition and an offset.
 const ID_BYTES_MAX: usize = 300;
 
@@ -94,7 +91,7 @@ pub enum IdSource {
     Position,
     /// The headers `tally-producer` and `tally-seq`, with topic and partition, within which they count.
     Sequence,
-    /// The text of the header of this name, such as [`ID_HEADER`].
+    /// The text of the header of this name, such as [`headers::ID`].
     Header(String),
 }
 
@@ -106,14 +103,14 @@ impl IdSource {
     ///
     /// ```
     /// use tallymq_client::{
-    ///     Header, Position, Received,
-    ///     inbox::{ID_HEADER, IdSource},
+    ///     Header, Position, Received, headers,
+    ///     inbox::IdSource,
     /// };
     ///
     /// let position = Position { topic: "orders".into(), partition: 3, offset: 1077 };
-    /// let record = Received::for_test(position, None, None, vec![Header::new(ID_HEADER, "order-42")]);
+    /// let record = Received::for_test(position, None, None, vec![Header::new(headers::ID, "order-42")]);
     /// assert_eq!(IdSource::Position.id(&record)?.as_str(), "orders/3/1077");
-    /// assert_eq!(IdSource::Header(ID_HEADER.into()).id(&record)?.as_str(), "order-42");
+    /// assert_eq!(IdSource::Header(headers::ID.into()).id(&record)?.as_str(), "order-42");
     /// # Ok::<(), tallymq_client::inbox::MessageIdError>(())
     /// ```
     pub fn id(&self, record: &Received) -> Result<MessageId, MessageIdError> {

@@ -6,7 +6,7 @@
 //!
 //! | | work and memory | after a crash in the middle |
 //! |---|---|---|
-//! | `Inbox`: PostgreSQL, MySQL, MariaDB, SQLite | one transaction: both or neither | exactly as if it had never begun |
+//! | `Inbox`: PostgreSQL, MariaDB (and MySQL, untested), SQLite | one transaction: both or neither | exactly as if it had never begun |
 //! | `RedisInbox` | apart | done again when the claim has expired: for work that may be repeated, or that checks a version |
 //! | `Change` with a version | the row itself remembers | nothing to remember |
 //!
@@ -39,9 +39,11 @@
 //! # Ok(()) }
 //! ```
 //!
+//! With a consumer around it: `examples/inbox.rs`.
+//!
 //! # Which id
 //! One that is the same in every delivery of a message: see [`IdSource`]. If the sender used the
-//! outbox, take its header: `IdSource::Header(ID_HEADER.into())` recognises also what the relay sent twice.
+//! outbox, take its header: `IdSource::Header(headers::ID.into())` recognises also what the relay sent twice.
 
 #[cfg(any(feature = "postgres", feature = "mysql", feature = "sqlite"))]
 mod change;
@@ -55,7 +57,7 @@ mod store;
 
 #[cfg(any(feature = "postgres", feature = "mysql", feature = "sqlite"))]
 pub use change::{Applied, Change, ChangeError, Value};
-pub use id::{ID_HEADER, IdSource, MessageId, MessageIdError};
+pub use id::{IdSource, MessageId, MessageIdError};
 #[cfg(feature = "redis")]
 pub use redis_inbox::{RedisInbox, RedisInboxError, RedisInboxSettings};
 #[cfg(any(feature = "postgres", feature = "mysql", feature = "sqlite"))]
@@ -75,7 +77,7 @@ pub enum Concurrent {
     Skip,
 }
 
-/// What became of a message.
+/// What became of a message. Each answer asks for something else, so that a match has to name them all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use = "a message that is Busy must not be acknowledged"]
 pub enum Once<T> {

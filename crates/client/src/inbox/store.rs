@@ -10,8 +10,8 @@ use super::{
 };
 use crate::planted::planted;
 
-/// A database that can hold an inbox: `sqlx::Postgres`, `sqlx::MySql` (also MariaDB) and `sqlx::Sqlite`, each behind the
-/// feature of its name.
+/// A database that can hold an inbox: `sqlx::Postgres`, `sqlx::MySql` (MariaDB, MySQL) and `sqlx::Sqlite`, each behind the
+/// feature of its name. Tested on PostgreSQL, MariaDB and SQLite; on MySQL itself it is not.
 pub trait InboxDatabase: Statements {}
 
 #[cfg(feature = "mysql")]

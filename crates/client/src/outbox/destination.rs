@@ -13,15 +13,15 @@ pub trait Destination: Send + Sync {
     /// Sends one record. `Ok` says that it is durable: the relay will never send it again.
     ///
     /// # Errors
-    /// [`SendError::Retry`] if it is not stored, or nobody knows; the relay backs off and sends it again.
-    /// [`SendError::Refused`] if it cannot be stored as it is.
-    fn send(&self, record: Record) -> impl Future<Output = Result<(), SendError>> + Send;
+    /// [`DestinationError::Retry`] if it is not stored, or nobody knows; the relay backs off and sends it again.
+    /// [`DestinationError::Refused`] if it cannot be stored as it is.
+    fn send(&self, record: Record) -> impl Future<Output = Result<(), DestinationError>> + Send;
 }
 
 /// Why a destination did not store a record.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum SendError {
+pub enum DestinationError {
     /// Not stored, or not known to be. A later attempt may succeed.
     #[error("not stored, or nobody knows: {reason}; it will be sent again")]
     Retry {
@@ -36,20 +36,20 @@ pub enum SendError {
     },
 }
 
-impl SendError {
+impl DestinationError {
     /// An attempt that may succeed later.
-    pub fn retry(reason: impl Into<String>) -> SendError {
-        SendError::Retry { reason: reason.into() }
+    pub fn retry(reason: impl Into<String>) -> DestinationError {
+        DestinationError::Retry { reason: reason.into() }
     }
 
     /// A refusal.
-    pub fn refused(reason: impl Into<String>) -> SendError {
-        SendError::Refused { reason: reason.into() }
+    pub fn refused(reason: impl Into<String>) -> DestinationError {
+        DestinationError::Refused { reason: reason.into() }
     }
 }
 
 impl<D: Destination> Destination for Arc<D> {
-    fn send(&self, record: Record) -> impl Future<Output = Result<(), SendError>> + Send {
+    fn send(&self, record: Record) -> impl Future<Output = Result<(), DestinationError>> + Send {
         D::send(self, record)
     }
 }
@@ -57,17 +57,17 @@ impl<D: Destination> Destination for Arc<D> {
 /// What a broker acknowledged is sent, also if it is the broker of a fallback. What is only in the producer's spool is not:
 /// that disk may be lost, the outbox is not.
 impl Destination for Producer {
-    async fn send(&self, record: Record) -> Result<(), SendError> {
+    async fn send(&self, record: Record) -> Result<(), DestinationError> {
         match Producer::send(self, record).await {
             Ok(stored) if stored.by_broker() => Ok(()),
-            Ok(_) => {
-                Err(SendError::retry("it is only in the local spool; give the relay a producer without one"))
-            }
+            Ok(_) => Err(DestinationError::retry(
+                "it is only in the local spool; give the relay a producer without one",
+            )),
             Err(crate::SendError::Refused {
                 cause: cause @ (Refusal::Rejected(_) | Refusal::NoTopic(_)),
                 ..
-            }) => Err(SendError::refused(cause.to_string())),
-            Err(error) => Err(SendError::retry(error.to_string())),
+            }) => Err(DestinationError::refused(cause.to_string())),
+            Err(error) => Err(DestinationError::retry(error.to_string())),
         }
     }
 }

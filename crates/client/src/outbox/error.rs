@@ -42,4 +42,11 @@ pub enum PutError {
 #[error(
     "the outbox's tables cannot be used: {0}; check the connection and the schema (Outbox::create_schema)"
 )]
-pub struct StoreError(#[from] pub sqlx::Error);
+pub struct StoreError(#[from] pub(super) sqlx::Error);
+
+impl StoreError {
+    /// What the database said.
+    pub fn into_database_error(self) -> sqlx::Error {
+        self.0
+    }
+}

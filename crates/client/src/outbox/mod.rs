@@ -26,13 +26,13 @@
 //! use sqlx::sqlite::SqlitePoolOptions;
 //! use tallymq_client::{
 //!     Record,
-//!     outbox::{Destination, Outbox, SendError},
+//!     outbox::{Destination, DestinationError, Outbox},
 //! };
 //!
-//! /// In a real program this is a `tallymq_client::Producer`.
+//! /// In a real program this is a `tallymq_client::Producer`: see `examples/outbox.rs`.
 //! struct Printer;
 //! impl Destination for Printer {
-//!     async fn send(&self, record: Record) -> Result<(), SendError> {
+//!     async fn send(&self, record: Record) -> Result<(), DestinationError> {
 //!         println!("{record:?}");
 //!         Ok(())
 //!     }
@@ -73,7 +73,7 @@ mod store;
 pub use check_back::{
     Ask, CheckBack, CheckBackError, CheckBackProgress, CheckBackSettings, Half, HalfMessage, Verdict,
 };
-pub use destination::{Destination, SendError};
+pub use destination::{Destination, DestinationError};
 pub use error::{PutError, StoreError};
 pub use progress::{HeldKey, ParkedMessage, Progress};
 pub use relay::{OnRefused, Relay, RelaySettings, RelayStatus, Round, Step};

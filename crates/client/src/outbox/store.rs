@@ -9,13 +9,10 @@ use super::{
     Destination, HeldKey, ParkedMessage, Progress, PutError, Relay, StoreError, header_block, order,
     statements::{NewRow, Statements},
 };
-use crate::{
-    Record, headers,
-    inbox::{self, MessageId},
-};
+use crate::{Record, headers, inbox::MessageId};
 
-/// A database that can hold an outbox: `sqlx::Postgres`, `sqlx::MySql` (also MariaDB) and `sqlx::Sqlite`, each behind the
-/// feature of its name.
+/// A database that can hold an outbox: `sqlx::Postgres`, `sqlx::MySql` (MariaDB, MySQL) and `sqlx::Sqlite`, each behind the
+/// feature of its name. Tested on PostgreSQL, MariaDB and SQLite; on MySQL itself it is not.
 ///
 /// MySQL 8 without TLS also wants sqlx's feature `mysql-rsa`.
 pub trait OutboxDatabase: Statements {}
@@ -109,7 +106,7 @@ impl<DB: OutboxDatabase> Outbox<DB> {
 
     /// The id in the record's own header, or a new one.
     pub(super) fn id_of(record: &Record) -> Result<MessageId, PutError> {
-        match headers::text(record.headers(), inbox::ID_HEADER) {
+        match headers::text(record.headers(), headers::ID) {
             Some(given) => Ok(MessageId::new(given)?),
             None => Ok(MessageId::unique()),
         }

@@ -27,9 +27,9 @@ pub struct ProducerCounts {
 }
 
 impl ProducerCounts {
-    /// All of it under the names of metrics, as Prometheus would have them.
-    pub fn metrics(&self) -> [(&'static str, u64); 8] {
-        [
+    /// All of it under the names of metrics, as Prometheus would have them. Later versions may add some.
+    pub fn metrics(&self) -> Vec<(&'static str, u64)> {
+        vec![
             ("tallymq_producer_sent_total", self.sent),
             ("tallymq_producer_stored_total", self.stored),
             ("tallymq_producer_in_fallback_total", self.in_fallback),

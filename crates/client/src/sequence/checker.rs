@@ -13,15 +13,29 @@ use super::{Ranges, SequenceId};
 /// What a checker remembers at most.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SequenceLimits {
-    /// Producers per partition; the one idle for longest is dropped first, and counted.
-    pub producers_max: usize,
-    /// Ranges of missing numbers per producer and partition; the lowest is dropped first, and counted.
-    pub ranges_max: usize,
+    producers_max: usize,
+    ranges_max: usize,
 }
 
 impl Default for SequenceLimits {
     fn default() -> Self {
         SequenceLimits { producers_max: 10_000, ranges_max: 64 }
+    }
+}
+
+impl SequenceLimits {
+    /// Producers per partition, 10,000; the one idle for longest is dropped first, and counted.
+    #[must_use]
+    pub fn producers_max(mut self, producers_max: usize) -> SequenceLimits {
+        self.producers_max = producers_max;
+        self
+    }
+
+    /// Ranges of missing numbers per producer and partition, 64; the lowest is dropped first, and counted.
+    #[must_use]
+    pub fn ranges_max(mut self, ranges_max: usize) -> SequenceLimits {
+        self.ranges_max = ranges_max;
+        self
     }
 }
 
@@ -105,6 +119,7 @@ impl fmt::Display for Finding {
 
 /// What a checker saw so far, over all partitions.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct SequenceCounts {
     /// Records with a number, redeliveries not counted.
     pub checked: u64,
@@ -125,9 +140,9 @@ pub struct SequenceCounts {
 }
 
 impl SequenceCounts {
-    /// All of it under the names of metrics, as Prometheus would have them.
-    pub fn metrics(&self) -> [(&'static str, u64); 8] {
-        [
+    /// All of it under the names of metrics, as Prometheus would have them. Later versions may add some.
+    pub fn metrics(&self) -> Vec<(&'static str, u64)> {
+        vec![
             ("tallymq_sequence_checked_total", self.checked),
             ("tallymq_sequence_unnumbered_total", self.unnumbered),
             ("tallymq_sequence_missing_total", self.missing),

@@ -59,7 +59,9 @@ pub enum OpenError {
     #[error("{0} is in use by another producer; give each producer a directory of its own")]
     InUse(PathBuf),
     /// The file system refused.
-    #[error("{directory}: {source}")]
+    #[error(
+        "{directory}: {source}; see that the process may write there and that the disk has room, or choose another directory"
+    )]
     Io {
         /// The spool's directory.
         directory: PathBuf,
@@ -73,7 +75,10 @@ pub enum OpenError {
 #[non_exhaustive]
 pub enum SpoolError {
     /// It holds as many bytes as it may.
-    #[error("the spool is full: {bytes} of {bytes_max} bytes")]
+    #[error(
+        "the spool is full: {bytes} of {bytes_max} bytes; it empties itself once the broker takes records again, or may grow \
+         with SpoolSettings::bytes_max"
+    )]
     Full {
         /// What it holds.
         bytes: u64,
@@ -82,10 +87,10 @@ pub enum SpoolError {
     },
     /// A write or sync failed. The spool takes nothing more until the process starts again: after a failed sync, nobody
     /// knows what is on the disk.
-    #[error("the spool failed: {0}")]
+    #[error("the spool failed: {0}; mend the disk, then start the process again")]
     Failed(Arc<io::Error>),
     /// The spool's thread ended.
-    #[error("the spool is closed")]
+    #[error("the spool is closed; start another producer")]
     Closed,
 }
 
@@ -112,9 +117,9 @@ pub struct SpoolStatus {
 }
 
 impl SpoolStatus {
-    /// All of it under the names of metrics, as Prometheus would have them.
-    pub fn metrics(&self) -> [(&'static str, u64); 8] {
-        [
+    /// All of it under the names of metrics, as Prometheus would have them. Later versions may add some.
+    pub fn metrics(&self) -> Vec<(&'static str, u64)> {
+        vec![
             ("tallymq_spool_waiting", self.waiting),
             ("tallymq_spool_taken_total", self.taken),
             ("tallymq_spool_resent_total", self.resent),

@@ -35,7 +35,7 @@ impl Opened {
     }
 
     async fn inbox(&self, concurrent: Concurrent) -> RedisInbox<ConnectionManager> {
-        let settings = RedisInboxSettings { lease: LEASE, concurrent, ..RedisInboxSettings::default() };
+        let settings = RedisInboxSettings::default().lease(LEASE).concurrent(concurrent);
         RedisInbox::new(self.connect().await, &self.consumer).settings(settings)
     }
 }
@@ -94,8 +94,7 @@ async fn one_works_and_the_other_skips_or_waits() {
 #[tokio::test]
 async fn waiting_has_an_end() {
     let redis = open();
-    let settings =
-        RedisInboxSettings { wait_max: Duration::from_millis(30), ..RedisInboxSettings::default() };
+    let settings = RedisInboxSettings::default().wait_max(Duration::from_millis(30));
     let inbox = RedisInbox::new(redis.connect().await, "waiting").settings(settings);
     let message = id(&redis.consumer);
     let within = inbox.once(&message, async {
@@ -199,7 +198,7 @@ async fn who_overslept_alone_still_finishes() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_noted_survives_a_crash_of_redis() {
     let redis = Opened { server: Arc::new(Server::start(Kind::Redis)), consumer: "tests".into() };
-    let settings = RedisInboxSettings { lease: Duration::from_secs(20), ..RedisInboxSettings::default() };
+    let settings = RedisInboxSettings::default().lease(Duration::from_secs(20));
     let inbox = RedisInbox::new(redis.connect().await, "tests").settings(settings);
     assert_eq!(inbox.once(&id("before"), async { Ok(()) }).await.unwrap(), Once::Done(()));
     // A crash during the work: the claim is still there, and the note is written when Redis is back.

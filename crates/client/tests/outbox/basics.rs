@@ -6,9 +6,9 @@ use std::{
 };
 
 use tallymq_client::{
-    Header, Record,
-    inbox::{ID_HEADER, Inbox, MessageId},
-    outbox::{Destination, Outbox, PutError, RelaySettings, SendError, Step},
+    Header, Record, headers,
+    inbox::{Inbox, MessageId},
+    outbox::{Destination, DestinationError, Outbox, PutError, Step},
 };
 
 use super::{begin, commit_numbers, drain, outbox, quick};
@@ -59,7 +59,7 @@ async fn sent_if_and_only_if_committed<DB: Db>() {
 
 struct Keep(Arc<Mutex<Vec<Record>>>);
 impl Destination for Keep {
-    async fn send(&self, record: Record) -> Result<(), SendError> {
+    async fn send(&self, record: Record) -> Result<(), DestinationError> {
         self.0.lock().unwrap().push(record);
         Ok(())
     }
@@ -86,7 +86,7 @@ async fn a_record_arrives_as_it_was_put<DB: Db>() {
     for record in &records {
         let without_id = |kept: &Record| {
             let headers: Vec<Header> =
-                kept.headers().iter().filter(|h| h.name != ID_HEADER).cloned().collect();
+                kept.headers().iter().filter(|h| h.name != headers::ID).cloned().collect();
             assert_eq!(headers.len() + 1, kept.headers().len(), "one id");
             headers == record.headers()
                 && (kept.topic(), kept.key_bytes(), kept.value_bytes())
@@ -108,7 +108,7 @@ async fn a_key_keeps_its_order_whatever_fails<DB: Db>() {
     let memory = Memory::failing(move |_, _| {
         let mut calls = calls.lock().unwrap();
         *calls += 1;
-        if calls.is_multiple_of(7) { Err(SendError::retry("a seventh")) } else { Ok(()) }
+        if calls.is_multiple_of(7) { Err(DestinationError::retry("a seventh")) } else { Ok(()) }
     });
     let mut relay = outbox.relay(memory.clone()).settings(quick());
     drain(&outbox, &mut relay).await;
@@ -128,10 +128,10 @@ async fn a_batch_is_bounded_in_rows_and_bytes<DB: Db>() {
     }
     tx.commit().await.unwrap();
     for (settings, read_max) in [
-        (RelaySettings { batch_rows_max: 5, ..quick() }, 5),
-        (RelaySettings { batch_bytes_max: 10_000, ..quick() }, 10),
+        (quick().batch_rows_max(5), 5),
+        (quick().batch_bytes_max(10_000), 10),
         // A message that is larger than a batch is a batch of its own.
-        (RelaySettings { batch_bytes_max: 10, ..quick() }, 1),
+        (quick().batch_bytes_max(10), 1),
     ] {
         let reads = Arc::new(Mutex::new(Vec::new()));
         let memory = Memory::new();
@@ -165,7 +165,7 @@ async fn only_old_and_sent_messages_are_cleaned<DB: Db>() {
     assert_eq!((progress.pending, progress.sent), (2, 0));
 
     // The relay does it by itself.
-    let settings = RelaySettings { keep_sent: Duration::ZERO, clean_every: Duration::ZERO, ..quick() };
+    let settings = quick().keep_sent(Duration::ZERO).clean_every(Duration::ZERO);
     let mut relay = outbox.relay(Memory::new()).settings(settings);
     drain(&outbox, &mut relay).await;
     let _ = relay.round().await.unwrap();
@@ -183,11 +183,11 @@ async fn what_cannot_be_sent_is_refused_at_once<DB: Db>() {
         let named = outbox.put(&mut tx, Record::to(topic)).await;
         assert!(matches!(named, Err(PutError::Topic(_))), "{named:?}");
     }
-    let id = outbox.put(&mut tx, Record::to("orders").header(ID_HEADER, "order-42")).await.unwrap();
+    let id = outbox.put(&mut tx, Record::to("orders").header(headers::ID, "order-42")).await.unwrap();
     assert_eq!(id.as_str(), "order-42");
     tx.commit().await.unwrap();
     let mut tx = begin(&db).await;
-    let again = outbox.put(&mut tx, Record::to("orders").header(ID_HEADER, "order-42")).await;
+    let again = outbox.put(&mut tx, Record::to("orders").header(headers::ID, "order-42")).await;
     assert!(matches!(&again, Err(PutError::IdTaken(id)) if id == "order-42"), "{again:?}");
     drop(tx);
     assert_eq!(outbox.progress().await.unwrap().pending, 1);
@@ -197,7 +197,7 @@ async fn a_running_relay_is_woken_and_ends_when_told<DB: Db>() {
     let db = open::<DB>().await;
     let outbox = outbox(&db).await;
     let memory = Memory::new();
-    let settings = RelaySettings { poll: Duration::from_secs(3600), ..quick() };
+    let settings = quick().poll(Duration::from_secs(3600));
     let relay = outbox.relay(memory.clone()).settings(settings);
     let mut status = relay.status();
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();

@@ -10,7 +10,7 @@ use std::{
 };
 
 use tallymq_client::{
-    Record,
+    Record, headers,
     outbox::{Ask, CheckBack, CheckBackError, CheckBackSettings, HalfMessage, Verdict},
 };
 
@@ -38,13 +38,11 @@ impl Ask for Answer {
 }
 
 fn at_once() -> CheckBackSettings {
-    CheckBackSettings {
-        first_check_after: Duration::ZERO,
-        check_every: Duration::ZERO,
-        checks_max: 4,
-        relay: quick(),
-        ..CheckBackSettings::default()
-    }
+    CheckBackSettings::default()
+        .first_check_after(Duration::ZERO)
+        .check_every(Duration::ZERO)
+        .checks_max(4)
+        .relay(quick())
 }
 
 async fn open(path: &Path, settings: CheckBackSettings) -> CheckBack {
@@ -83,6 +81,20 @@ async fn only_what_was_committed_is_sent() {
     assert_eq!((progress.prepared, progress.unresolved), (1, 0));
     let never = tallymq_client::inbox::MessageId::new("never").unwrap();
     assert!(matches!(halves.commit(&never).await, Err(CheckBackError::NotFound(_))));
+}
+
+#[tokio::test]
+async fn an_id_that_has_a_half_is_named() {
+    let directory = tempfile::tempdir().unwrap();
+    let halves = open(&directory.path().join("halves"), CheckBackSettings::default()).await;
+    let named = |value: &str| record(value).header(headers::ID, "order-42");
+    let half = halves.prepare(named("first")).await.unwrap();
+    for state in ["prepared", "committed"] {
+        let again = halves.prepare(named("second")).await.unwrap_err();
+        assert!(matches!(&again, CheckBackError::IdTaken(id) if id == half.id()), "{state}: {again}");
+        halves.commit(half.id()).await.unwrap();
+    }
+    assert_eq!(sent(&halves).await, ["first"]);
 }
 
 #[tokio::test]
@@ -135,7 +147,7 @@ async fn an_application_that_does_not_answer_counts_as_unknown() {
         }
     }
     let directory = tempfile::tempdir().unwrap();
-    let settings = CheckBackSettings { ask_timeout: Duration::from_millis(5), checks_max: 2, ..at_once() };
+    let settings = at_once().ask_timeout(Duration::from_millis(5)).checks_max(2);
     let halves = open(&directory.path().join("halves"), settings).await;
     drop(halves.prepare(record("x")).await.unwrap());
     assert_eq!(halves.check(&Silent).await.unwrap(), 1);
@@ -161,8 +173,7 @@ impl Ask for InFile<'_> {
 pub async fn child(arguments: &[&str]) {
     let [path, business, die_at] = arguments else { panic!("{arguments:?}") };
     let die_at: usize = die_at.parse().unwrap();
-    let halves =
-        open(Path::new(path), CheckBackSettings { first_check_after: Duration::ZERO, ..at_once() }).await;
+    let halves = open(Path::new(path), at_once().first_check_after(Duration::ZERO)).await;
     let step = |number: usize| {
         if number == die_at {
             die();
@@ -224,7 +235,7 @@ async fn two_that_check_at_once_ask_once() {
     }
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("halves");
-    let settings = CheckBackSettings { check_every: Duration::from_secs(60), ..at_once() };
+    let settings = at_once().check_every(Duration::from_secs(60));
     let (one, other) = (open(&path, settings.clone()).await, open(&path, settings).await);
     drop(one.prepare(record("a")).await.unwrap());
     drop(one.prepare(record("b")).await.unwrap());

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use sqlx::{Sqlite, SqlitePool, Transaction};
 use tallymq_client::{
-    Consumer, HandlerError, Producer, Received,
-    inbox::{ID_HEADER, IdSource, Inbox, Once},
+    Consumer, HandlerError, Producer, Received, headers,
+    inbox::{IdSource, Inbox, Once},
     outbox::Outbox,
 };
 use tokio::task::JoinHandle;
@@ -28,7 +28,7 @@ async fn relay(broker: &Broker, outbox: &Outbox<Sqlite>) -> JoinHandle<()> {
 }
 
 async fn handle(inbox: Inbox<Sqlite>, pool: SqlitePool, record: Received) -> Result<(), HandlerError> {
-    let id = IdSource::Header(ID_HEADER.into()).id(&record)?;
+    let id = IdSource::Header(headers::ID.into()).id(&record)?;
     let text = |bytes: Option<&bytes::Bytes>| String::from_utf8_lossy(bytes.unwrap()).into_owned();
     let message = format!("{}:{}", text(record.key()), text(record.value()));
     let mut tx = pool.begin_with("BEGIN IMMEDIATE").await?;

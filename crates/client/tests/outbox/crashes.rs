@@ -30,7 +30,7 @@ pub async fn child(arguments: &[&str]) {
         _ => || {},
     };
     let at = at.parse().unwrap();
-    let settings = RelaySettings { lease: Duration::from_millis(lease_ms.parse().unwrap()), ..quick() };
+    let settings = quick().lease(Duration::from_millis(lease_ms.parse().unwrap()));
     match *database {
         "postgres" => relay::<sqlx::Postgres>(place, Path::new(file), settings, (fault, at)).await,
         "mariadb" => relay::<sqlx::MySql>(place, Path::new(file), settings, (fault, at)).await,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tallymq_client::{
     inbox::MessageId,
-    outbox::{OnRefused, RelaySettings, SendError},
+    outbox::{DestinationError, OnRefused},
 };
 
 use super::{commit_numbers, drain, outbox, quick};
@@ -25,7 +25,7 @@ async fn a_key_that_fails_holds_only_itself<DB: Db>() {
     let outbox = outbox(&db).await;
     commit_numbers(&db, &outbox, &["bad", "good", "fine"], 0..10).await;
     let memory = Memory::failing(|record, _| match record.key_bytes().unwrap().as_ref() {
-        b"bad" => Err(SendError::refused("not \0 today")),
+        b"bad" => Err(DestinationError::refused("not \0 today")),
         _ => Ok(()),
     });
     let mut relay = outbox.relay(memory.clone()).settings(quick());
@@ -48,12 +48,14 @@ async fn a_refused_message_is_parked_where_that_is_asked_for<DB: Db>() {
     let memory = Memory::failing({
         let refuse = refuse.clone();
         move |record, _| match record.value_bytes().unwrap().as_ref() {
-            b"2" if refuse.load(std::sync::atomic::Ordering::SeqCst) => Err(SendError::refused("no twos")),
+            b"2" if refuse.load(std::sync::atomic::Ordering::SeqCst) => {
+                Err(DestinationError::refused("no twos"))
+            }
             _ => Ok(()),
         }
     });
     let on_refused = OnRefused::Park { after_attempts: 3 };
-    let mut relay = outbox.relay(memory.clone()).settings(RelaySettings { on_refused, ..quick() });
+    let mut relay = outbox.relay(memory.clone()).settings(quick().on_refused(on_refused));
     drain(&outbox, &mut relay).await;
     assert_eq!(memory.values(), ["0", "1", "3", "4"]);
     assert_eq!(relay.status().borrow().failed_attempts, 3);
@@ -76,7 +78,7 @@ async fn a_send_without_an_answer_is_a_failure<DB: Db>() {
     let outbox = outbox(&db).await;
     commit_numbers(&db, &outbox, &["a"], 0..3).await;
     let memory = Memory::new().gated();
-    let settings = RelaySettings { send_timeout: Duration::from_millis(20), ..quick() };
+    let settings = quick().send_timeout(Duration::from_millis(20));
     let mut relay = outbox.relay(memory.clone()).settings(settings);
     let round = relay.round().await.unwrap();
     assert_eq!((round.read, round.sent, round.failed), (3, 0, 1), "only the first of a key is tried");
@@ -92,7 +94,7 @@ async fn what_was_acknowledged_is_marked_when_the_round_is_cut_short<DB: Db>() {
     commit_numbers(&db, &outbox, &["a"], 0..4).await;
     let memory = Memory::new().gated();
     memory.gate.add_permits(2);
-    let settings = RelaySettings { lease: Duration::from_millis(600), ..quick() };
+    let settings = quick().lease(Duration::from_millis(600));
     let mut relay = outbox.relay(memory.clone()).settings(settings.clone());
     {
         let round = relay.round();

@@ -20,13 +20,11 @@ use crate::support::database::{Db, Opened};
 
 /// Settings for impatient tests.
 pub fn quick() -> RelaySettings {
-    RelaySettings {
-        lease: Duration::from_millis(500),
-        poll: Duration::from_millis(5),
-        back_off_first: Duration::from_millis(1),
-        back_off_max: Duration::from_millis(50),
-        ..RelaySettings::default()
-    }
+    RelaySettings::default()
+        .lease(Duration::from_millis(500))
+        .poll(Duration::from_millis(5))
+        .back_off_first(Duration::from_millis(1))
+        .back_off_max(Duration::from_millis(50))
 }
 
 pub async fn outbox<DB: Db>(opened: &Opened<DB>) -> Outbox<DB> {

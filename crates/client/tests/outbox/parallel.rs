@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::{sync::watch, task::JoinSet};
 
-use tallymq_client::outbox::{Outbox, RelaySettings};
+use tallymq_client::outbox::Outbox;
 
 use super::{commit_numbers, outbox, quick};
 use crate::support::{
@@ -24,8 +24,7 @@ async fn relays_share_the_work_and_keep_the_order<DB: Db>() {
     let mut relays = JoinSet::new();
     let mut statuses = Vec::new();
     for _ in 0..4 {
-        let settings =
-            RelaySettings { lanes_max: 2, batch_rows_max: 8, lease: Duration::from_secs(20), ..quick() };
+        let settings = quick().lanes_max(2).batch_rows_max(8).lease(Duration::from_secs(20));
         let relay = outbox.relay(memory.clone()).settings(settings);
         statuses.push(relay.status());
         let mut stopped = stopped.clone();

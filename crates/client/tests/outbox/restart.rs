@@ -9,9 +9,8 @@ use std::{
 };
 
 use tallymq_client::{
-    Record,
-    inbox::ID_HEADER,
-    outbox::{Outbox, PutError, RelaySettings},
+    Record, headers,
+    outbox::{Outbox, PutError},
 };
 
 use super::{outbox, quick};
@@ -35,7 +34,7 @@ async fn the_relay_goes_on_after_the_database_crashed<DB: Db>() {
     let server = db.server.clone().unwrap();
     let outbox = outbox(&db).await;
     let memory = Memory::new();
-    let settings = RelaySettings { batch_rows_max: 16, ..quick() };
+    let settings = quick().batch_rows_max(16);
     let relay = outbox.relay(memory.clone()).settings(settings);
     let mut status = relay.status();
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
@@ -75,7 +74,7 @@ async fn write<DB: Db>(db: Arc<Opened<DB>>, outbox: Outbox<DB>, written: Arc<Ato
     let mut number = 0;
     while written.load(SeqCst) < LAST {
         let record = Record::to("orders").key("a").value(number.to_string());
-        let record = record.header(ID_HEADER, format!("number-{number}"));
+        let record = record.header(headers::ID, format!("number-{number}"));
         let put = async {
             let mut tx = db.pool.begin().await.ok()?;
             match outbox.put(&mut tx, record).await {

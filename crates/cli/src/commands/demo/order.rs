@@ -1,7 +1,7 @@
 //! An order as it stands in the database and travels in its message. Pure: everything follows from its number.
 
 use serde::{Deserialize, Serialize};
-use tallymq_client::{Record, inbox::ID_HEADER};
+use tallymq_client::{Record, headers};
 
 /// The topic of the orders.
 pub const TOPIC: &str = "orders";
@@ -39,7 +39,7 @@ impl Order {
         Record::to(TOPIC)
             .key(self.customer.clone())
             .value(value)
-            .header(ID_HEADER, format!("order-{}", self.number))
+            .header(headers::ID, format!("order-{}", self.number))
     }
 }
 

@@ -78,13 +78,11 @@ struct Relaying {
 
 impl Relaying {
     fn start(orders: &Orders, producer: &Producer, control: &Control) -> Relaying {
-        let settings = RelaySettings {
-            lanes_max: 64,
-            lease: LEASE,
-            poll: POLL,
-            back_off_max: Duration::from_secs(1),
-            ..RelaySettings::default()
-        };
+        let settings = RelaySettings::default()
+            .lanes_max(64)
+            .lease(LEASE)
+            .poll(POLL)
+            .back_off_max(Duration::from_secs(1));
         let control = control.clone();
         let relay = orders.outbox.relay(producer.clone()).settings(settings).on_step(move |step| {
             if matches!(step, Step::Sent(_)) {

@@ -6,8 +6,8 @@ use std::{sync::Arc, time::Duration};
 
 use sqlx::{Sqlite, Transaction};
 use tallymq_client::{
-    Consumer, HandlerError, Received,
-    inbox::{ID_HEADER, IdSource, Once},
+    Consumer, HandlerError, Received, headers,
+    inbox::{IdSource, Once},
     sequence::{Finding, SequenceCheck},
 };
 use tokio::{sync::mpsc, task::JoinHandle};
@@ -118,7 +118,7 @@ impl Work {
         let order: Order = serde_json::from_slice(record.value().map_or(&[][..], |value| value))?;
         let mut tx = self.packets.pool.begin_with(WRITE).await?;
         let once = if self.has_inbox {
-            let id = IdSource::Header(ID_HEADER.into()).id(record)?;
+            let id = IdSource::Header(headers::ID.into()).id(record)?;
             let work = async |tx: &mut Transaction<'_, Sqlite>| Ok(Packets::insert(tx, &order).await?);
             self.packets.inbox.once(&mut tx, &id, work).await?
         } else {

@@ -6,8 +6,8 @@ use std::{sync::Arc, time::Duration};
 
 use sqlx::{Pool, Transaction};
 use tallymq_client::{
-    Cluster, Consumer, ConsumerBuilder, Handler, HandlerError, Received, Retry,
-    inbox::{ID_HEADER, IdSource, Inbox, Once},
+    Cluster, Consumer, ConsumerBuilder, Handler, HandlerError, Received, Retry, headers,
+    inbox::{IdSource, Inbox, Once},
 };
 
 use crate::{
@@ -55,7 +55,7 @@ async fn handle<DB: Store>(
     record: &Received,
 ) -> Result<(), HandlerError> {
     let order = seen.order(record)?;
-    let id = IdSource::Header(ID_HEADER.into()).id(record)?;
+    let id = IdSource::Header(headers::ID.into()).id(record)?;
     let mut tx = pool.begin_with(DB::WRITE).await?;
     let work = async |tx: &mut Transaction<'_, DB>| {
         let Order { number, customer } = order;

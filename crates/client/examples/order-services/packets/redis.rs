@@ -8,8 +8,8 @@ use redis::{
     aio::{ConnectionManager, ConnectionManagerConfig},
 };
 use tallymq_client::{
-    HandlerError, Received,
-    inbox::{ID_HEADER, IdSource, Once, RedisInbox, RedisInboxSettings},
+    HandlerError, Received, headers,
+    inbox::{IdSource, Once, RedisInbox, RedisInboxSettings},
 };
 
 use super::{GROUP, Order, Seen, serve};
@@ -22,7 +22,7 @@ const PACKETS: &str = "red-packets";
 /// Handles orders until it is killed.
 pub async fn run(arguments: &Arguments) -> Result<(), Failure> {
     let connection = connected(arguments.text("packets")?).await;
-    let settings = RedisInboxSettings { lease: Duration::from_millis(1500), ..RedisInboxSettings::default() };
+    let settings = RedisInboxSettings::default().lease(Duration::from_millis(1500));
     let inbox = RedisInbox::new(connection.clone(), GROUP).settings(settings);
     let seen = Arc::new(Seen::open(arguments)?);
     serve(arguments, move |record: Received| {
@@ -39,7 +39,7 @@ async fn handle(
     record: &Received,
 ) -> Result<(), HandlerError> {
     let Order { number, customer } = seen.order(record)?;
-    let id = IdSource::Header(ID_HEADER.into()).id(record)?;
+    let id = IdSource::Header(headers::ID.into()).id(record)?;
     let work = async {
         let script = "if redis.call('HINCRBY', KEYS[1], ARGV[1], 1) == 1 then \
             redis.call('RPUSH', KEYS[2], ARGV[1] .. ' ' .. ARGV[2]) end";

@@ -15,15 +15,10 @@ use crate::planted::planted;
 /// How a Redis inbox works.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RedisInboxSettings {
-    /// How long a message stays claimed when its worker died. A living worker renews. Default 30 s, at least 30 ms.
-    pub lease: Duration,
-    /// How long it is remembered that a message was done. Longer than a message can come again, as for
-    /// [`Inbox::clean`](super::Inbox::clean). Default 7 days.
-    pub keep_done: Duration,
-    /// What to do while another worker has the message. Default: wait.
-    pub concurrent: Concurrent,
-    /// The longest such wait; after it the answer is [`Once::Busy`]. Default 60 s.
-    pub wait_max: Duration,
+    lease: Duration,
+    keep_done: Duration,
+    concurrent: Concurrent,
+    wait_max: Duration,
 }
 
 impl Default for RedisInboxSettings {
@@ -34,6 +29,37 @@ impl Default for RedisInboxSettings {
             concurrent: Concurrent::Wait,
             wait_max: Duration::from_secs(60),
         }
+    }
+}
+
+impl RedisInboxSettings {
+    /// How long a message stays claimed when its worker died. A living worker renews. Default 30 s, at least 30 ms.
+    #[must_use]
+    pub fn lease(mut self, lease: Duration) -> RedisInboxSettings {
+        self.lease = lease;
+        self
+    }
+
+    /// How long it is remembered that a message was done. Longer than a message can come again, as for
+    /// [`Inbox::clean`](super::Inbox::clean). Default 7 days.
+    #[must_use]
+    pub fn keep_done(mut self, keep_done: Duration) -> RedisInboxSettings {
+        self.keep_done = keep_done;
+        self
+    }
+
+    /// What to do while another worker has the message. Default: wait.
+    #[must_use]
+    pub fn concurrent(mut self, concurrent: Concurrent) -> RedisInboxSettings {
+        self.concurrent = concurrent;
+        self
+    }
+
+    /// The longest such wait; after it the answer is [`Once::Busy`]. Default 60 s.
+    #[must_use]
+    pub fn wait_max(mut self, wait_max: Duration) -> RedisInboxSettings {
+        self.wait_max = wait_max;
+        self
     }
 }
 

@@ -13,6 +13,7 @@
 
 mod progress;
 mod rows;
+mod settings;
 
 use std::{future::Future, path::Path, time::Duration};
 
@@ -28,45 +29,14 @@ use tokio::{
 
 pub use progress::CheckBackProgress;
 use rows::State;
+pub use settings::CheckBackSettings;
 
-use super::{Destination, Outbox, PutError, RelaySettings, StoreError};
-use crate::{
-    Record, headers,
-    inbox::{ID_HEADER, MessageId},
-};
-
-/// How halves are checked.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CheckBackSettings {
-    /// How long after it was prepared a half is asked about: longer than the business change takes. Default 60 s.
-    pub first_check_after: Duration,
-    /// How long after an answer of [`Verdict::Unknown`] it is asked about again. Default 60 s.
-    pub check_every: Duration,
-    /// After so many checks without a verdict it is unresolved. Default 15.
-    pub checks_max: u32,
-    /// After so long without an answer, the answer is [`Verdict::Unknown`]. Default 30 s.
-    pub ask_timeout: Duration,
-    /// How long it is remembered what became of a half. Default 7 days.
-    pub keep_settled: Duration,
-    /// How the relay of committed messages works.
-    pub relay: RelaySettings,
-}
-
-impl Default for CheckBackSettings {
-    fn default() -> Self {
-        CheckBackSettings {
-            first_check_after: Duration::from_secs(60),
-            check_every: Duration::from_secs(60),
-            checks_max: 15,
-            ask_timeout: Duration::from_secs(30),
-            keep_settled: Duration::from_secs(7 * 24 * 60 * 60),
-            relay: RelaySettings::default(),
-        }
-    }
-}
+use super::{Destination, Outbox, PutError, StoreError};
+use crate::{Record, headers, inbox::MessageId};
 
 /// What became of the business change of a half.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Verdict {
     /// It was made: send the message.
     Committed,
@@ -102,6 +72,12 @@ pub enum CheckBackError {
     /// The record cannot be put.
     #[error(transparent)]
     Put(#[from] PutError),
+    /// A half with this id was prepared before, by this process or another.
+    #[error(
+        "a half with the id \"{0}\" is there already; if it is the same one, CheckBack::commit and CheckBack::rollback take \
+         its id, else give this one an id of its own"
+    )]
+    IdTaken(MessageId),
     /// The file cannot be used.
     #[error("the check-back file cannot be used: {0}; check its path, its rights and the space on its disk")]
     File(#[from] sqlx::Error),
@@ -208,12 +184,17 @@ impl CheckBack {
     /// Writes a half: durable when this returns, and sent only after a commit. Then make the business change.
     ///
     /// # Errors
-    /// If the record cannot be put, or the file cannot be written. Do not make the change then.
+    /// If the record cannot be put, there is a half with its id, or the file cannot be written. Do not make the change then.
     pub async fn prepare(&self, record: Record) -> Result<Half, CheckBackError> {
         self.outbox.check(&record)?;
         let id = Outbox::<Sqlite>::id_of(&record)?;
-        rows::insert(&self.pool, &id, &record, self.settings.first_check_after).await?;
-        Ok(Half { halves: self.clone(), id })
+        match rows::insert(&self.pool, &id, &record, self.settings.first_check_after).await {
+            Ok(()) => Ok(Half { halves: self.clone(), id }),
+            Err(sqlx::Error::Database(error)) if error.is_unique_violation() => {
+                Err(CheckBackError::IdTaken(id))
+            }
+            Err(error) => Err(CheckBackError::File(error)),
+        }
     }
 
     /// As [`Half::commit`], for a half of which only the id is at hand. Repeating it is harmless.
@@ -231,7 +212,7 @@ impl CheckBack {
             None => return Err(CheckBackError::NotFound(id.clone())),
         }
         let mut record = rows::record(&mut tx, id).await?;
-        headers::put(&mut record.headers, ID_HEADER, Some(id.as_str().to_owned()));
+        headers::put(&mut record.headers, headers::ID, Some(id.as_str().to_owned()));
         self.outbox.put(&mut tx, record).await?;
         rows::settle(&mut tx, id, State::Committed).await?;
         tx.commit().await?;

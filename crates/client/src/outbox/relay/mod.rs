@@ -190,7 +190,7 @@ impl<DB: OutboxDatabase, D: Destination> Relay<DB, D> {
             self.status.send_if_modified(|status| std::mem::take(&mut status.database_failures) > 0);
             return Ok(None);
         }
-        let lanes = DB::claim(&mut conn, &self.owner, &wanted, milliseconds(self.settings.lease())).await?;
+        let lanes = DB::claim(&mut conn, &self.owner, &wanted, milliseconds(self.settings.lease)).await?;
         self.tell(&Step::Claimed(lanes.len()));
         Ok(Some(lanes))
     }
@@ -227,7 +227,7 @@ impl<DB: OutboxDatabase, D: Destination> Relay<DB, D> {
         lanes: usize,
         leased_at: Instant,
     ) -> Counts {
-        let lease = self.settings.lease();
+        let lease = self.settings.lease;
         let round_ends = leased_at + self.settings.round_max;
         let begin_until = Mutex::new(round_ends.min(leased_at + lease));
         let counts = Mutex::new(Counts::default());
@@ -289,7 +289,7 @@ impl<DB: OutboxDatabase, D: Destination> Relay<DB, D> {
             DB::release(&mut tx, &self.owner).await?;
             0
         } else {
-            DB::renew(&mut tx, &self.owner, milliseconds(self.settings.lease())).await?
+            DB::renew(&mut tx, &self.owner, milliseconds(self.settings.lease)).await?
         };
         tx.commit().await?;
         Ok(renewed)

@@ -10,13 +10,13 @@ use tokio::time::{Instant, timeout};
 
 use super::{
     super::{
-        Destination, SendError, header_block,
+        Destination, DestinationError, header_block,
         statements::{Picked, StoredRow},
     },
     OnStep, RelaySettings, Step,
     settle::Settled,
 };
-use crate::{Record, headers, inbox};
+use crate::{Record, headers};
 
 /// The messages of one order key, in order.
 #[derive(Debug)]
@@ -82,12 +82,12 @@ impl<D: Destination> Sending<'_, D> {
         }
     }
 
-    async fn send(&self, row: &StoredRow) -> Result<(), SendError> {
+    async fn send(&self, row: &StoredRow) -> Result<(), DestinationError> {
         let record = record_of(row)?;
         let limit: Duration = self.settings.send_timeout;
         match timeout(limit, self.destination.send(record)).await {
             Ok(outcome) => outcome,
-            Err(_) => Err(SendError::retry(format!("no answer within {limit:?}"))),
+            Err(_) => Err(DestinationError::retry(format!("no answer within {limit:?}"))),
         }
     }
 }
@@ -109,11 +109,11 @@ fn runs(rows: Vec<StoredRow>, picked: &[Picked]) -> Vec<Run> {
 }
 
 /// The record of a row, with its id in the header `tally-id`.
-fn record_of(row: &StoredRow) -> Result<Record, SendError> {
+fn record_of(row: &StoredRow) -> Result<Record, DestinationError> {
     let Some(mut list) = header_block::decode(&row.headers) else {
-        return Err(SendError::refused("its headers are damaged, or were written by a newer version"));
+        return Err(DestinationError::refused("its headers are damaged, or were written by a newer version"));
     };
-    headers::put(&mut list, inbox::ID_HEADER, Some(row.message_id.clone()));
+    headers::put(&mut list, headers::ID, Some(row.message_id.clone()));
     let mut record = Record::to(&row.topic);
     record.partition = row.partition;
     record.key = row.key.clone().map(Bytes::from);

@@ -2,43 +2,32 @@
 
 use std::time::Duration;
 
+/// Three renewals have to fit in.
+const LEASE_MIN: Duration = Duration::from_millis(100);
+
 /// How a relay works. The defaults fit most services.
 ///
 /// ```
 /// use std::time::Duration;
 /// use tallymq_client::outbox::RelaySettings;
 ///
-/// let settings = RelaySettings { poll: Duration::from_millis(50), ..RelaySettings::default() };
+/// let settings = RelaySettings::default().poll(Duration::from_millis(50));
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RelaySettings {
-    /// Most messages in memory at a time. Default 512.
-    pub batch_rows_max: u32,
-    /// Most bytes of messages in memory at a time; one message may be larger. Default 8 MiB.
-    pub batch_bytes_max: u64,
-    /// Most of the 64 lanes that it takes for one round; others are left to other relays. Default 16.
-    pub lanes_max: u32,
-    /// How long a relay that died keeps others from its lanes. A living one renews. Default 15 s, at least 100 ms.
-    pub lease: Duration,
-    /// After so long, a round begins no more sends, so that one slow key does not keep the others waiting. Default 5 s.
-    pub round_max: Duration,
-    /// After so long without an answer from the destination, a send counts as failed. Default 60 s.
-    pub send_timeout: Duration,
-    /// How often it looks for messages when there were none. Default 200 ms. [`Outbox::wake`](super::super::Outbox::wake)
-    /// makes it look at once.
-    pub poll: Duration,
-    /// How long a key waits after its first failure; doubled with each further one. Default 100 ms.
-    pub back_off_first: Duration,
-    /// The longest wait between two attempts, also between attempts to reach the database. Default 30 s.
-    pub back_off_max: Duration,
-    /// What happens to a message that the destination refuses. Default: it holds its key.
-    pub on_refused: OnRefused,
-    /// How long sent messages are kept. Default one day.
-    pub keep_sent: Duration,
-    /// How often sent messages are cleaned, and at most how many at a time: 10 s and 1,000 by default.
-    pub clean_every: Duration,
-    /// See [`clean_every`](Self::clean_every).
-    pub clean_rows_max: u32,
+    pub(super) batch_rows_max: u32,
+    pub(super) batch_bytes_max: u64,
+    pub(super) lanes_max: u32,
+    pub(super) lease: Duration,
+    pub(super) round_max: Duration,
+    pub(super) send_timeout: Duration,
+    pub(super) poll: Duration,
+    pub(super) back_off_first: Duration,
+    pub(super) back_off_max: Duration,
+    pub(super) on_refused: OnRefused,
+    pub(super) keep_sent: Duration,
+    pub(super) clean_every: Duration,
+    pub(super) clean_rows_max: u32,
 }
 
 impl Default for RelaySettings {
@@ -61,7 +50,102 @@ impl Default for RelaySettings {
     }
 }
 
-/// What happens to a message that the destination refuses ([`SendError::Refused`](super::super::SendError::Refused)).
+impl RelaySettings {
+    /// Most messages in memory at a time. Default 512.
+    #[must_use]
+    pub fn batch_rows_max(mut self, batch_rows_max: u32) -> RelaySettings {
+        self.batch_rows_max = batch_rows_max;
+        self
+    }
+
+    /// Most bytes of messages in memory at a time; one message may be larger. Default 8 MiB.
+    #[must_use]
+    pub fn batch_bytes_max(mut self, batch_bytes_max: u64) -> RelaySettings {
+        self.batch_bytes_max = batch_bytes_max;
+        self
+    }
+
+    /// Most of the 64 lanes that it takes for one round; others are left to other relays. Default 16.
+    #[must_use]
+    pub fn lanes_max(mut self, lanes_max: u32) -> RelaySettings {
+        self.lanes_max = lanes_max;
+        self
+    }
+
+    /// How long a relay that died keeps others from its lanes. A living one renews. Default 15 s, at least 100 ms.
+    #[must_use]
+    pub fn lease(mut self, lease: Duration) -> RelaySettings {
+        self.lease = lease.max(LEASE_MIN);
+        self
+    }
+
+    /// After so long, a round begins no more sends, so that one slow key does not keep the others waiting. Default 5 s.
+    #[must_use]
+    pub fn round_max(mut self, round_max: Duration) -> RelaySettings {
+        self.round_max = round_max;
+        self
+    }
+
+    /// After so long without an answer from the destination, a send counts as failed. Default 60 s.
+    #[must_use]
+    pub fn send_timeout(mut self, send_timeout: Duration) -> RelaySettings {
+        self.send_timeout = send_timeout;
+        self
+    }
+
+    /// How often it looks for messages when there were none. Default 200 ms. [`Outbox::wake`](super::super::Outbox::wake)
+    /// makes it look at once.
+    #[must_use]
+    pub fn poll(mut self, poll: Duration) -> RelaySettings {
+        self.poll = poll;
+        self
+    }
+
+    /// How long a key waits after its first failure; doubled with each further one. Default 100 ms.
+    #[must_use]
+    pub fn back_off_first(mut self, back_off_first: Duration) -> RelaySettings {
+        self.back_off_first = back_off_first;
+        self
+    }
+
+    /// The longest wait between two attempts, also between attempts to reach the database. Default 30 s.
+    #[must_use]
+    pub fn back_off_max(mut self, back_off_max: Duration) -> RelaySettings {
+        self.back_off_max = back_off_max;
+        self
+    }
+
+    /// What happens to a message that the destination refuses. Default: it holds its key.
+    #[must_use]
+    pub fn on_refused(mut self, on_refused: OnRefused) -> RelaySettings {
+        self.on_refused = on_refused;
+        self
+    }
+
+    /// How long sent messages are kept. Default one day.
+    #[must_use]
+    pub fn keep_sent(mut self, keep_sent: Duration) -> RelaySettings {
+        self.keep_sent = keep_sent;
+        self
+    }
+
+    /// How often sent messages are cleaned. Default 10 s.
+    #[must_use]
+    pub fn clean_every(mut self, clean_every: Duration) -> RelaySettings {
+        self.clean_every = clean_every;
+        self
+    }
+
+    /// Most sent messages that are cleaned at a time. Default 1,000.
+    #[must_use]
+    pub fn clean_rows_max(mut self, clean_rows_max: u32) -> RelaySettings {
+        self.clean_rows_max = clean_rows_max;
+        self
+    }
+}
+
+/// What happens to a message that the destination refuses
+/// ([`DestinationError::Refused`](super::super::DestinationError::Refused)).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OnRefused {
@@ -76,10 +160,6 @@ pub enum OnRefused {
 }
 
 impl RelaySettings {
-    pub(super) fn lease(&self) -> Duration {
-        self.lease.max(Duration::from_millis(100))
-    }
-
     /// The wait after so many failures in a row.
     pub(super) fn back_off(&self, failures: i64) -> Duration {
         let doublings = failures.saturating_sub(1).clamp(0, 30) as u32;

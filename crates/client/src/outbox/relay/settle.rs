@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use super::{
     super::{
-        SendError,
+        DestinationError,
         statements::{Failure, Statements, StoredRow},
     },
     OnRefused, RelaySettings,
@@ -40,7 +40,7 @@ impl Settled {
         &mut self,
         row: &StoredRow,
         attempts: i64,
-        error: &SendError,
+        error: &DestinationError,
         settings: &RelaySettings,
     ) -> bool {
         let failure = Failure {
@@ -53,7 +53,7 @@ impl Settled {
             hold_ms: milliseconds(settings.back_off(attempts)),
         };
         match (error, settings.on_refused) {
-            (SendError::Refused { .. }, OnRefused::Park { after_attempts })
+            (DestinationError::Refused { .. }, OnRefused::Park { after_attempts })
                 if attempts >= i64::from(after_attempts) =>
             {
                 self.freed.insert(row.order_key);

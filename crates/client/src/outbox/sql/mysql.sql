@@ -1,4 +1,4 @@
--- The outbox of tallymq-client in MySQL (8.0 or newer) and MariaDB (10.6 or newer). Running it again changes nothing.
+-- The outbox of tallymq-client in MariaDB (10.6 or newer) and MySQL (8.0 or newer; not tested there). Running it again changes nothing.
 -- Times are milliseconds since 1970 by the clock of the database.
 
 CREATE TABLE IF NOT EXISTS tally_outbox (

@@ -8,9 +8,8 @@ use std::{
 };
 
 use tallymq_client::{
-    Record,
-    inbox::ID_HEADER,
-    outbox::{Destination, SendError},
+    Record, headers,
+    outbox::{Destination, DestinationError},
 };
 use tokio::sync::Semaphore;
 
@@ -27,14 +26,14 @@ impl Arrived {
         let text = |bytes: Option<&bytes::Bytes>| {
             bytes.map_or(String::new(), |bytes| String::from_utf8_lossy(bytes).into_owned())
         };
-        let mut ids = record.headers().iter().filter(|header| header.name == ID_HEADER);
+        let mut ids = record.headers().iter().filter(|header| header.name == headers::ID);
         let id = text(ids.next().and_then(|header| header.value.as_ref()));
         assert!(ids.next().is_none(), "two ids on {record:?}");
         Arrived { key: text(record.key_bytes()), value: text(record.value_bytes()), id }
     }
 }
 
-type Fate = Box<dyn Fn(&Record, usize) -> Result<(), SendError> + Send + Sync>;
+type Fate = Box<dyn Fn(&Record, usize) -> Result<(), DestinationError> + Send + Sync>;
 
 /// Keeps what arrived. Cheap to clone.
 #[derive(Clone)]
@@ -51,7 +50,9 @@ impl Memory {
     }
 
     /// Asks for each record, with the number that arrived before, whether it is to be stored.
-    pub fn failing(fate: impl Fn(&Record, usize) -> Result<(), SendError> + Send + Sync + 'static) -> Memory {
+    pub fn failing(
+        fate: impl Fn(&Record, usize) -> Result<(), DestinationError> + Send + Sync + 'static,
+    ) -> Memory {
         let gate = Arc::new(Semaphore::new(Semaphore::MAX_PERMITS));
         Memory { arrived: Arc::default(), fate: Arc::new(Box::new(fate)), gate }
     }
@@ -72,7 +73,7 @@ impl Memory {
 }
 
 impl Destination for Memory {
-    async fn send(&self, record: Record) -> Result<(), SendError> {
+    async fn send(&self, record: Record) -> Result<(), DestinationError> {
         self.gate.acquire().await.unwrap().forget();
         let mut arrived = self.arrived.lock().unwrap();
         (self.fate)(&record, arrived.len())?;
@@ -103,7 +104,7 @@ impl Lines {
 }
 
 impl Destination for Lines {
-    async fn send(&self, record: Record) -> Result<(), SendError> {
+    async fn send(&self, record: Record) -> Result<(), DestinationError> {
         let Arrived { key, value, id } = Arrived::of(&record);
         self.0.lock().unwrap().write_all(format!("{key}\t{value}\t{id}\n").as_bytes()).unwrap();
         Ok(())
