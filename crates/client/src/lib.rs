@@ -9,30 +9,12 @@
 //! | to live with records that fail | [`Retry`], and [`DeadLetters`] for what no retry mends |
 //! | to see what is missing | [`sequence`]: every record is numbered, and gaps are named |
 //! | to send in your database's transaction | the outbox (features `postgres`, `mysql`, `sqlite`) |
-//! | to do work once | the inbox (the same, and `redis`) |
+//! | to do work once | the [`inbox`] (the same, and `redis`) |
+//!
+//! Whole programs are in `examples/` and in `docs/client.md`: this one, a spool, dead letters, an outbox and an inbox.
 //!
 //! ```no_run
-//! use std::time::Duration;
-//! use tallymq_client::{Cluster, Consumer, HandlerError, Producer, Received, Record};
-//!
-//! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
-//! let cluster = Cluster::at("127.0.0.1:9092");
-//! let producer = Producer::builder(cluster.clone()).start().await?;
-//! let stored = producer.send(Record::to("greetings").key("en").value("hello")).await?;
-//! println!("{stored:?}");
-//!
-//! let consumer = Consumer::builder(cluster, "readers")
-//!     .topic("greetings")
-//!     .start(async |record: Received| -> Result<(), HandlerError> {
-//!         println!("{}: {:?}", record.position(), record.value());
-//!         Ok(())
-//!     })
-//!     .await?;
-//! tokio::signal::ctrl_c().await?;
-//! let stopped = consumer.stop(Duration::from_secs(30)).await;
-//! println!("{} handlers were cut short", stopped.abandoned);
-//! # Ok(())
-//! # }
+#![doc = include_str!("../examples/hello.rs")]
 //! ```
 //!
 //! Everything runs on tokio. The counters ([`ProducerCounts`], [`SpoolStatus`], [`ConsumerCounts`],
@@ -41,7 +23,6 @@
 //! The feature `tls` builds librdkafka with TLS and SASL-SCRAM; it needs the headers of OpenSSL.
 
 pub mod headers;
-#[cfg(any(feature = "postgres", feature = "mysql", feature = "sqlite", feature = "redis"))]
 pub mod inbox;
 #[cfg(any(feature = "postgres", feature = "mysql", feature = "sqlite"))]
 pub mod outbox;
@@ -60,6 +41,9 @@ mod record;
 mod spool;
 mod topics;
 
+/// Its types are in this crate's signatures; so it is with the other crates here. Taken from here, they have the version
+/// that fits.
+pub use bytes;
 pub use cluster::{Cluster, StartError};
 pub use consumer::{
     Consumer, ConsumerBuilder, ConsumerCounts, Handler, HandlerError, Order, Position, Received, Retry,
@@ -70,4 +54,9 @@ pub use headers::Header;
 pub use producer::{Producer, ProducerBuilder, ProducerCounts, Refusal, SendError, Stored, Unsettled};
 pub use receipt::{CountingReceipts, Outcome, Receipt, ReceiptSink};
 pub use record::Record;
+#[cfg(feature = "redis")]
+pub use redis;
 pub use spool::{OpenError, Spool, SpoolError, SpoolSettings, SpoolStatus};
+#[cfg(any(feature = "postgres", feature = "mysql", feature = "sqlite"))]
+pub use sqlx;
+pub use uuid;

@@ -5,6 +5,7 @@
 mod broker;
 mod consuming;
 mod dead_letters;
+mod examples;
 mod process;
 mod receipts;
 mod sending;
