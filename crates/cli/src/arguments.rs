@@ -61,9 +61,9 @@ pub enum Command {
     /// Count, show, send again and remove what consumers gave up on: dead letters.
     #[command(subcommand)]
     Dlq(DlqCommand),
-    /// Look at any Kafka cluster and at clients' property files for what can lose or double messages.
+    /// Look at any Kafka cluster (plaintext) and at clients' property files for what can lose or double messages.
     Doctor(DoctorArguments),
-    /// Read a topic of any Kafka cluster and name what is missing or stored twice, by the sequence numbers in headers.
+    /// Read a topic of any Kafka cluster (plaintext) and name what is missing or stored twice, by the sequence numbers in headers.
     Audit(AuditArguments),
     /// Print a completion script for a shell.
     Completions {
