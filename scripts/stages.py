@@ -68,6 +68,11 @@ STAGES = {
     "lint": ((), [
         ["cargo", "fmt", "--check"],
         ["cargo", "clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"],
+        # References in documentation that lead nowhere.
+        ["env", "RUSTDOCFLAGS=-Dwarnings", "cargo", "doc", "--no-deps", "--workspace", "--locked"],
+        # The load of the benchmarks is a workspace of its own. It is read and not linked, so that librdkafka need not be built.
+        ["env", "CARGO_FEATURE_STATIC_EXTERNAL=1", "DEP_LIBRDKAFKA_STATIC_ROOT=.", "cargo", "clippy",
+         "--manifest-path", "bench/load/Cargo.toml", "--locked", "--target-dir", "target/lint-load", "--", "-D", "warnings"],
         # Behind clippy, which has downloaded the crates.
         [sys.executable, "-m", "unittest", "discover", "-s", "scripts"],
         [sys.executable, "scripts/dependencies.py"],

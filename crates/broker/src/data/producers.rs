@@ -162,7 +162,7 @@ impl Producers {
         (before - self.by_id.len()) as u64
     }
 
-    /// Whether [`Producers::expire`] would forget any.
+    /// Whether `Producers::expire` would forget any.
     pub fn any_idle(&self, idle_before: Timestamp) -> bool {
         self.by_id.values().any(|known| known.appended_at < idle_before)
     }
