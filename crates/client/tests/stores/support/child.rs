@@ -1,7 +1,10 @@
 //! This test program again as a process of its own, to be killed: the test `a_process` runs it with a task in its
 //! environment.
 
-use std::process::{Child, Command, Stdio};
+use std::{
+    io::{Read, Write},
+    process::{Child, Command, Stdio},
+};
 
 use rustix::process::{Pid, Signal, WaitOptions, getpid, kill_process, waitpid};
 
@@ -17,7 +20,7 @@ pub fn task() -> Option<Vec<String>> {
 pub fn start(task: &[&str]) -> Killable {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args(["a_process", "--exact", "--nocapture", "--test-threads", "1"]);
-    command.env(TASK, task.join("\u{1f}")).stdin(Stdio::null()).stdout(Stdio::piped());
+    command.env(TASK, task.join("\u{1f}")).stdin(Stdio::piped()).stdout(Stdio::piped());
     Killable(command.spawn().unwrap())
 }
 
@@ -35,6 +38,7 @@ impl Killable {
     /// Lets it go on.
     pub fn thaw(&self) {
         kill_process(Pid::from_child(&self.0), Signal::CONT).unwrap();
+        self.0.stdin.as_ref().unwrap().write_all(b"!").unwrap();
     }
 
     /// Waits until it ends by itself; answers whether it was well.
@@ -58,7 +62,9 @@ pub fn die() -> ! {
     std::process::abort()
 }
 
-/// Stops this process where it is.
+/// Stops this process where it is, until it is thawed. Another thread may take the signal, and this one would go on for a
+/// moment, perhaps into a transaction: so it waits as well.
 pub fn freeze() {
     kill_process(getpid(), Signal::STOP).unwrap();
+    std::io::stdin().read_exact(&mut [0]).unwrap();
 }
