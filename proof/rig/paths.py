@@ -22,7 +22,7 @@ def enter_client_environment():
 
 def checker():
     """The history checker; raises if it is not built."""
-    path = Path(os.environ.get("TALLYMQ_CHECK", CHECKER))
+    path = Path(CHECKER)
     if not path.exists():
         raise SystemExit(f"{path} is missing: cargo build --release -p tallymq-sim --bin tallymq-check")
     return path

@@ -6,18 +6,19 @@ both. What must be readable in them stands in `Expected`.
 
 import json
 import shutil
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import history, script
+from . import coverage, history, load, script
 from .admin import Admin
 from .broker import Broker
 
 SETTINGS = {"wal.bytes": 16 << 20, "log.segment.bytes": 1 << 20, "data.groups": 2, "auto.create.topics.enable": "false"}
 STATES = ("crashed", "stopped")
-# Longer than the WAL waits before it closes the last acknowledged group.
-CLOSED_AFTER_S = 0.3
+# How long it may take until the last acknowledged group is closed and the sealed segments have their indexes of keys.
+SETTLED_TIMEOUT_S = 60
+SETTLED_TRIES = 5
+JOURNAL_TOPIC = "74616c6c-796d-8100-8000-6a6f75726e6c"
 
 
 @dataclass
@@ -45,9 +46,9 @@ def make(binary, directory):
         broker.start()
         clients.produce(300)
         clients.commit(100)
-        time.sleep(CLOSED_AFTER_S)
-        broker.kill()
+        _kill_settled(broker)
         shutil.copytree(data, directory / "crashed")
+        _demand_no_checkpoint_since(directory / "earlier", directory / "crashed")
         broker.start()
         broker.stop()
         shutil.copytree(data, directory / "stopped")
@@ -65,6 +66,41 @@ def make(binary, directory):
     shutil.rmtree(data)
 
 
+def _kill_settled(broker):
+    """Kills the broker when nothing is on its way to the disk and every kind of file is there."""
+
+    def is_settled():
+        newest = max(broker.data.glob(KINDS["wal"]))
+        indexed = {path.parent for path in broker.data.glob(KINDS["keys"])}
+        return coverage.closed_bytes(newest.read_bytes()) is not None and len(indexed) == script.TOPICS["kept"]
+
+    for _ in range(SETTLED_TRIES):
+        load.wait_for(is_settled, SETTLED_TIMEOUT_S, "a closed log, and an index of keys for each partition")
+        broker.kill()
+        if is_settled():
+            return
+        broker.start()
+    raise AssertionError("the log is never closed")
+
+
+def _demand_no_checkpoint_since(earlier, later):
+    """What `earlier` holds of a segment is then what the checkpoints of `later` cover."""
+    one, other = (sorted(path.name for path in state.glob(KINDS["checkpoint"])) for state in (earlier, later))
+    if max(one) != max(other) or len(set(other) - set(one)):
+        raise AssertionError(f"a checkpoint came in between: {one}, {other}")
+
+
+def synced_bytes(directory, state, path):
+    """How much of a file (relative to the data directory) may not change unseen: what a checkpoint of `state` covers, and of
+    the newest file of the log all but the group that closes it."""
+    file, earlier = Path(directory) / state / path, Path(directory) / "earlier" / path
+    if file == max(file.parent.glob("*.wal"), default=None):
+        return coverage.closed_bytes(file.read_bytes())
+    if path.suffix == ".log" and state == "crashed":
+        return earlier.stat().st_size if earlier.exists() else 0
+    return file.stat().st_size
+
+
 def expected(directory):
     found = json.loads((Path(directory) / "expected.json").read_text())
     values = {int(part): {int(at): value for at, value in kept.items()} for part, kept in found["values"].items()}
@@ -75,7 +111,9 @@ KINDS = {
     "wal": "wal/*.wal",
     "spare": "wal/spare-*",
     "segment": "topics/*/*/*.log",
+    "journal": f"topics/{JOURNAL_TOPIC}/*/*.log",
     "index": "topics/*/*/*.index",
+    "keys": "keys/*/*/*.keys",
     "checkpoint": "groups/*/checkpoint-*",
     "identity": "identity.toml",
 }
@@ -84,4 +122,6 @@ KINDS = {
 def files(state_directory, kind):
     """The files of a kind that hold anything, in order."""
     found = sorted(Path(state_directory).glob(KINDS[kind]))
+    if kind == "segment":
+        found = [path for path in found if JOURNAL_TOPIC not in path.parts]
     return [path for path in found if path.read_bytes().rstrip(b"\0")]

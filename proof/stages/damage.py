@@ -1,24 +1,28 @@
 """Damages one file of a stopped broker: it is refused by file and position, or served around, never served or cut off.
 
 After the start every record is either as it was acknowledged, or answered with CORRUPT_MESSAGE. `tallymq verify` must
-say the same beforehand: nothing that a start refuses or a reader is told of may pass it.
+find the damage beforehand, whatever the start makes of it, wherever a covered byte changed (rig/coverage.py); what may
+pass it has a name, and is counted. An index that is damaged hides no record and is made again.
 """
 
+import json
 import random
 import re
 import shutil
 import subprocess
+import time
 from pathlib import Path
 
 from confluent_kafka import Consumer, TopicPartition
 
-from rig import load, mutation, parallel, payload, reader, template
+from rig import coverage, load, mutation, parallel, payload, reader, template
 from rig.broker import Broker, StartRefused
 
 CI_ROUNDS, ROUNDS = 100, 5000
-WEIGHTS = {"wal": 6, "segment": 6, "checkpoint": 3, "index": 2, "identity": 2, "spare": 1}
+WEIGHTS = {"wal": 6, "segment": 6, "checkpoint": 3, "journal": 2, "index": 2, "keys": 2, "identity": 2, "spare": 1}
 POSITION = re.compile(r"(byte|position|offset|line|column|at) ?\d+")
 VERIFY_FOUND = 4
+REMADE_TIMEOUT_S = 60
 
 
 def play(options, outcome):
@@ -56,6 +60,8 @@ def run(case):
     broker = Broker(case["binary"], data, where / "broker.log", template.SETTINGS)
     try:
         _judge(broker, case, damaged, answer)
+        if answer["kind"] == "keys":
+            _judge_lookups(broker, case, damaged, answer)
     except Exception as error:
         answer["found"].append(f"{type(error).__name__}: {error}")
     finally:
@@ -68,13 +74,17 @@ def run(case):
 
 
 def _damage(case, data, dice, answer):
-    path = dice.choice(template.files(data, case["kind"]) or template.files(data, "wal"))
-    earlier = Path(case["template"]) / "earlier" / path.relative_to(data)
+    path = dice.choice(template.files(data, case["kind"]))
+    place = path.relative_to(data)
+    earlier = Path(case["template"]) / "earlier" / place
     older = earlier.read_bytes() if earlier.exists() else b""
     how = mutation.ALL[dice.randrange(len(mutation.ALL))]
-    changed, said = how(path.read_bytes(), older, dice)
+    whole = path.read_bytes()
+    changed, said = how(whole, older, dice)
     path.write_bytes(changed)
-    answer["what"] = f"{case['state']}, {path.relative_to(data)}: {said}"
+    answer["what"] = f"{case['state']}, {place}: {said}"
+    synced_bytes = template.synced_bytes(case["template"], case["state"], place)
+    answer["excuse"] = coverage.excuse(case["kind"], whole, changed, synced_bytes)
     return path
 
 
@@ -148,5 +158,37 @@ def _judge_verify(verified, damaged, answer):
         answer["found"].append(f"verify ended with {code}: {output[-500:]}")
     elif code == 0 and answer["how"] != "unharmed":
         answer["found"].append(f"verify found nothing, but the data was {answer['how']}")
+    elif code == 0 and answer["excuse"] is None:
+        answer["found"].append("verify found nothing, but covered bytes changed")
     elif code == VERIFY_FOUND and damaged.name not in output:
         answer["found"].append(f"verify did not name {damaged.name}: {output[-500:]}")
+    elif answer["kind"] == "keys" and answer["excuse"] != coverage.SAME and damaged.name not in output:
+        answer["found"].append(f"verify said nothing of {damaged.name}: {output[-500:]}")
+    if answer["how"] == "unharmed":
+        answer["how"] = "found by verify alone" if code == VERIFY_FOUND else f"unharmed, {answer['excuse']}"
+
+
+def _judge_lookups(broker, case, damaged, answer):
+    """Each record is found by its key, and the lookups have the index made again as it was."""
+    whole = (Path(case["template"]) / case["state"] / damaged.relative_to(broker.data)).read_bytes()
+    partition = int(damaged.parent.name)
+    values = template.expected(case["template"]).values[partition]
+    deadline = time.monotonic() + REMADE_TIMEOUT_S
+    for offset, key in random.Random(case["seed"]).sample(sorted(values.items()), len(values)):
+        records = _trace(case["binary"], broker, key)
+        if [(record["partition"], record["offset"]) for record in records] != [(partition, offset)]:
+            answer["found"].append(f"a lookup of {key}, which is {partition}@{offset}, found {records}")
+            return
+        if damaged.exists() and damaged.read_bytes() == whole:
+            return
+        if time.monotonic() > deadline:
+            break
+    answer["found"].append(f"{damaged.name} was not made again")
+
+
+def _trace(binary, broker, key):
+    """The places of the records with a key."""
+    http = f"127.0.0.1:{broker.ports[b'http']}"
+    argv = [binary, "trace", "--topic", "kept", "--key", key, "--http", http, "--json"]
+    done = subprocess.run(argv, capture_output=True, text=True, errors="replace", timeout=60, check=True)
+    return json.loads(done.stdout)["records"]
