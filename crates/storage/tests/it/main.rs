@@ -9,6 +9,7 @@ mod log_damage;
 mod log_faults;
 mod log_power_cut;
 mod log_world;
+mod power_cuts;
 mod wal_commit;
 mod wal_damage;
 mod wal_faults;

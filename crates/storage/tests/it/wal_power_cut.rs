@@ -8,13 +8,12 @@ use tallymq_storage::{
     wal::{Committer, Flush, Nanos, Step, Wal, WalOpenError, WalOptions},
 };
 
-use crate::wal_model::{History, random_records, small_options};
+use crate::{
+    power_cuts,
+    wal_model::{History, random_records, small_options},
+};
 
-const POWER_CUTS: u64 = 2_000;
-
-fn setting(name: &str, default: u64) -> u64 {
-    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
-}
+const POWER_CUTS: u64 = 18_000;
 
 /// One simulated machine, from its first start through a few crashes.
 struct World {
@@ -146,13 +145,7 @@ fn run(seed: u64) -> (u64, u64) {
 
 #[test]
 fn no_power_cut_loses_what_was_acknowledged() {
-    let wanted = setting("TALLYMQ_POWER_CUTS", POWER_CUTS);
-    let mut seed = setting("TALLYMQ_SEED", 1);
-    let mut power_cuts = 0;
-    while power_cuts < wanted {
-        power_cuts += run(seed).0;
-        seed += 1;
-    }
+    power_cuts::play("TALLYMQ_POWER_CUTS", POWER_CUTS, |seed| run(seed).0);
 }
 
 #[test]
