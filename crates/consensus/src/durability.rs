@@ -21,6 +21,43 @@ use crate::EntryId;
 
 /// The outcome of a command that is committed, applied, and durable on this node's disk. An acknowledgement is built
 /// from it.
+///
+/// ```
+/// use tallymq_consensus::{Committed, EntryId};
+///
+/// fn acknowledge(committed: Committed<i64>) -> (EntryId, i64) {
+///     (committed.at(), committed.into_outcome())
+/// }
+/// ```
+/// Nobody else can make one, neither from its parts
+/// ```compile_fail,E0451
+/// use tallymq_consensus::{Committed, EntryId};
+///
+/// fn not_durable(outcome: i64, at: EntryId) -> Committed<i64> {
+///     Committed { outcome, at }
+/// }
+/// ```
+/// nor with what it is made with here:
+/// ```compile_fail,E0624
+/// use tallymq_consensus::{Committed, EntryId};
+///
+/// fn not_durable<P>(outcome: i64, at: EntryId, proof: &P) -> Committed<i64> {
+///     Committed::new(outcome, at, proof)
+/// }
+/// ```
+/// ```compile_fail,E0277
+/// fn not_durable() -> tallymq_consensus::Committed<i64> {
+///     Default::default()
+/// }
+/// ```
+/// and there is no second one of it:
+/// ```compile_fail,E0277
+/// use tallymq_consensus::Committed;
+///
+/// fn twice(committed: &Committed<i64>) -> Committed<i64> {
+///     <Committed<i64> as Clone>::clone(committed)
+/// }
+/// ```
 #[derive(Debug)]
 pub struct Committed<T> {
     outcome: T,

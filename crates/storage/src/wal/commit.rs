@@ -7,6 +7,34 @@ use thiserror::Error;
 
 /// Proof that what was submitted is as durable as the broker's flush mode promises: on disk under
 /// [`Flush::Sync`](super::Flush::Sync). Only the committer makes it, after the sync.
+///
+/// ```
+/// use tallymq_storage::wal::{Completion, Durable};
+///
+/// fn acknowledge(_: Durable) {}
+/// let done: Completion = Box::new(|told| told.map_or((), acknowledge));
+/// ```
+/// Nobody else can make one,
+/// ```compile_fail,E0423
+/// use tallymq_storage::wal::Durable;
+///
+/// fn not_synced() -> Durable {
+///     Durable(())
+/// }
+/// ```
+/// ```compile_fail,E0277
+/// fn not_synced() -> tallymq_storage::wal::Durable {
+///     Default::default()
+/// }
+/// ```
+/// and there is no second one of it:
+/// ```compile_fail,E0277
+/// use tallymq_storage::wal::Durable;
+///
+/// fn twice(durable: &Durable) -> Durable {
+///     <Durable as Clone>::clone(durable)
+/// }
+/// ```
 #[derive(Debug)]
 pub struct Durable(pub(super) ());
 
