@@ -146,18 +146,24 @@ fn read(disk: &dyn Disk) -> Result<Option<Identity>, IdentityError> {
     parse(&content).map(Some)
 }
 
+/// What every version has: whatever else a later one writes, it is refused by its format and not called damaged.
+#[derive(Deserialize)]
+struct AnyVersion {
+    format: u32,
+}
+
 fn parse(content: &[u8]) -> Result<Identity, IdentityError> {
     let text = std::str::from_utf8(content).map_err(|error| IdentityError::Damaged(error.to_string()))?;
+    let damaged = |error: toml::de::Error| IdentityError::Damaged(error.message().to_owned());
     let facts = text.rfind(CHECKSUM).map_or(text, |at| &text[..at]);
-    let identity: Identity =
-        toml::from_str(facts).map_err(|error| IdentityError::Damaged(error.message().to_owned()))?;
+    let AnyVersion { format } = toml::from_str(facts).map_err(damaged)?;
     if text != with_checksum(facts) {
         return Err(IdentityError::Damaged("its checksum does not fit its content".to_owned()));
     }
-    if identity.format != FORMAT {
-        return Err(IdentityError::Format { found: identity.format });
+    match format {
+        FORMAT => toml::from_str(facts).map_err(damaged),
+        found => Err(IdentityError::Format { found }),
     }
-    Ok(identity)
 }
 
 /// The facts and the line behind them that says their CRC32C.
@@ -214,8 +220,20 @@ mod tests {
                 assert!(parse(&damaged).is_err(), "bit {bit} of byte {at}");
             }
         }
-        let other = with_checksum(&toml::to_string(&Identity { format: 2, ..identity }).unwrap());
-        assert!(matches!(parse(other.as_bytes()), Err(IdentityError::Format { found: 2 })));
+    }
+
+    #[test]
+    fn another_format_is_refused_by_name_whatever_else_it_holds() {
+        let identity =
+            Identity { format: FORMAT, cluster_id: short_id(Uuid::nil()), node_id: 1, data_groups: 4 };
+        let facts = |format| toml::to_string(&Identity { format, ..identity.clone() }).unwrap();
+        let parsed = |facts: &str| parse(with_checksum(facts).as_bytes());
+        assert_eq!(parsed(&facts(FORMAT)).unwrap(), identity);
+        for facts in [facts(2), facts(2) + "rack = \"a\"\n", "format = 2\nnodes = [1, 2]\n".to_owned()] {
+            assert!(matches!(parsed(&facts), Err(IdentityError::Format { found: 2 })), "{facts}");
+        }
+        let unknown = facts(FORMAT) + "rack = \"a\"\n";
+        assert!(matches!(parsed(&unknown), Err(IdentityError::Damaged(_))), "{unknown}");
     }
 
     #[test]
