@@ -116,7 +116,8 @@ fn spoken_for(request: &Request) -> Option<&str> {
 
 /// Whether a call may wait for minutes, and need not be finished if its client is gone.
 fn waits_for_others(request: &Request) -> bool {
-    matches!(request, Request::Fetch(_) | Request::JoinGroup(_) | Request::SyncGroup(_))
+    let waits_for_its_turn = matches!(request, Request::ListOffsets(_));
+    waits_for_its_turn || matches!(request, Request::Fetch(_) | Request::JoinGroup(_) | Request::SyncGroup(_))
 }
 
 impl Calls for KafkaCalls {

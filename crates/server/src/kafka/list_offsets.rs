@@ -127,13 +127,24 @@ fn first_version(timestamp: i64) -> i16 {
 async fn search(
     node: &Arc<Node>,
     (data, log): (RaftGroup, Arc<PartitionLog>),
-    find: impl FnOnce(&PartitionLog) -> Result<Searched, ReadError> + Send + 'static,
+    find: impl Fn(&PartitionLog) -> Result<Searched, ReadError> + Copy + Send + 'static,
     at: Option<Timestamp>,
 ) -> Result<Found, ErrorCode> {
-    let (log_start, searched) = (log.log_start(), log.clone());
-    let searching =
-        tokio::task::spawn_blocking(move || find(&searched).map_err(|error| read_refusal(&error)));
-    let Searched { found, damaged } = searching.await.map_err(|_| ErrorCode::UnknownServerError)??;
+    let log_start = log.log_start();
+    let mut searched = look(&log, find).await?;
+    let mut turn = None;
+    if is_compressed(&searched) {
+        // A batch of a few bytes may be many when it is decompressed: few at a time. Who waits for that holds none: as many may
+        // wait as there are connections.
+        turn = node.decompressions.clone().try_acquire_owned().ok();
+        if turn.is_none() {
+            drop(searched);
+            let free = node.decompressions.clone().acquire_owned().await;
+            turn = Some(free.map_err(|_| ErrorCode::UnknownServerError)?);
+            searched = look(&log, find).await?;
+        }
+    }
+    let Searched { found, damaged } = searched;
     if let Some((offset, damage)) = &damaged {
         tracing::error!(partition = %log.topic_partition(), %offset, %damage, "a search by time met damage");
         node.found_damage(data, log, *offset);
@@ -144,13 +155,25 @@ async fn search(
         (None, None) => return Ok(NOTHING),
     };
     let at = at.unwrap_or(batch.header.max_timestamp);
-    // A batch of a few bytes may be many when it is decompressed: few at a time.
-    let _turn = match batch.header.compression() {
-        UNCOMPRESSED => None,
-        _ => Some(node.decompressions.acquire().await.map_err(|_| ErrorCode::UnknownServerError)?),
-    };
-    let placing = tokio::task::spawn_blocking(move || place(&batch, at, log_start));
+    let placing = tokio::task::spawn_blocking(move || {
+        // It goes on if nobody waits for the answer any more.
+        let _turn = turn;
+        place(&batch, at, log_start)
+    });
     placing.await.map_err(|_| ErrorCode::UnknownServerError)?
+}
+
+async fn look(
+    log: &Arc<PartitionLog>,
+    find: impl Fn(&PartitionLog) -> Result<Searched, ReadError> + Send + 'static,
+) -> Result<Searched, ErrorCode> {
+    let log = log.clone();
+    let looking = tokio::task::spawn_blocking(move || find(&log).map_err(|error| read_refusal(&error)));
+    looking.await.map_err(|_| ErrorCode::UnknownServerError)?
+}
+
+fn is_compressed(searched: &Searched) -> bool {
+    searched.found.as_ref().is_some_and(|batch| batch.header.compression() != UNCOMPRESSED)
 }
 
 /// The record inside the batch. Of a batch that is too large to be looked into, its first: whoever starts there misses

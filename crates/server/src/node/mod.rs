@@ -89,7 +89,7 @@ pub struct Node {
     /// Memory for records on their way from disk to clients.
     pub fetch_budget: Budget,
     /// Turns of those who decompress batches to look into them.
-    pub decompressions: Semaphore,
+    pub decompressions: Arc<Semaphore>,
     /// Slows reads of old records.
     pub catchup: catchup::CatchupPace,
     /// Which clients stored records, on its way into the journals.

@@ -157,7 +157,7 @@ pub async fn open_on(disk: Arc<dyn Disk>, config: Config) -> Result<NodeParts, S
         removals: AtomicU8::new(0),
         wal_full: AtomicBool::new(false),
         fetch_budget,
-        decompressions: tokio::sync::Semaphore::new(super::DECOMPRESSIONS_MAX),
+        decompressions: Arc::new(tokio::sync::Semaphore::new(super::DECOMPRESSIONS_MAX)),
         catchup: super::catchup::CatchupPace::default(),
         keys: key_indexes::Keys::new(disk.clone()),
         stored: Stored::new((1..=data_groups).map(RaftGroup)),
