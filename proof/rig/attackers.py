@@ -14,7 +14,7 @@ from collections import Counter
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from rig import hostile_frames  # noqa: E402
+from rig import bombs, hostile_frames  # noqa: E402
 
 HOSTILE, SLOW = 1000, 500
 TOPIC, READ_TOPIC = "hostile", "normal"
@@ -73,7 +73,7 @@ async def dawdle(port, kind, until, counts):
 async def main(port, seed, seconds):
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 8192), hard))
-    frames = hostile_frames.every_kind(random.Random(seed), TOPIC)
+    frames = hostile_frames.every_kind(random.Random(seed), TOPIC) + bombs.fuses()
     counts, until = Counter(), time.monotonic() + seconds
     kinds = ["silent", "drip", "stalled", "greedy"]
     attacks = [throw(port, frames, until, counts) for _ in range(HOSTILE)]

@@ -6,7 +6,7 @@ Pure: bytes out, nothing sent. Layouts: Kafka protocol guide; record batch v2.
 import struct
 import zlib
 
-PRODUCE, FETCH, METADATA, API_VERSIONS = 0, 1, 3, 18
+PRODUCE, FETCH, LIST_OFFSETS, METADATA, API_VERSIONS = 0, 1, 2, 3, 18
 HUGE = 0x7FFFFFFF
 
 
@@ -37,18 +37,18 @@ def crc32c(data):
     return value ^ 0xFFFFFFFF
 
 
-def batch(records, *, count=1, attributes=0, last_delta=0, length=None):
+def batch(records, *, count=1, attributes=0, last_delta=0, length=None, base_ms=0, max_ms=0):
     """A record batch v2 around the bytes `records`, with whatever counts one likes and a right CRC."""
-    tail = struct.pack(">hiqqqhii", attributes, last_delta, 0, 0, -1, -1, -1, count) + records
+    tail = struct.pack(">hiqqqhii", attributes, last_delta, base_ms, max_ms, -1, -1, -1, count) + records
     rest = struct.pack(">ibI", 0, 2, crc32c(tail)) + tail
     return struct.pack(">qi", 0, len(rest) if length is None else length) + rest
 
 
-def produce(topic, records, *, size=None, topics=1, partitions=1):
-    """Produce v3, acks=-1, one partition."""
+def produce(topic, records, *, partition=0, size=None, topics=1, partitions=1):
+    """Produce v7 (the first that may bring zstd), acks=-1, one partition."""
     body = struct.pack(">hhi", -1, -1, 1000) + struct.pack(">i", topics) + _string(topic)
-    body += struct.pack(">ii", partitions, 0) + struct.pack(">i", len(records) if size is None else size) + records
-    return frame(header(PRODUCE, 3) + body)
+    body += struct.pack(">ii", partitions, partition) + struct.pack(">i", len(records) if size is None else size) + records
+    return frame(header(PRODUCE, 7) + body)
 
 
 def fetch(topic, bytes_max, *, topics=1, partitions=1):
@@ -56,6 +56,13 @@ def fetch(topic, bytes_max, *, topics=1, partitions=1):
     body = struct.pack(">iiiib", -1, 100, 1, bytes_max, 0) + struct.pack(">i", topics) + _string(topic)
     body += struct.pack(">i", partitions) + struct.pack(">iqi", 0, 0, bytes_max)
     return frame(header(FETCH, 4) + body)
+
+
+def list_offsets(topic, places):
+    """ListOffsets v1: the first offset at a time, for each (partition, time in ms)."""
+    body = struct.pack(">ii", -1, 1) + _string(topic) + struct.pack(">i", len(places))
+    body += b"".join(struct.pack(">iq", partition, at_ms) for partition, at_ms in places)
+    return frame(header(LIST_OFFSETS, 1) + body)
 
 
 def gzip_bomb(megabytes=64):

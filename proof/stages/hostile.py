@@ -1,15 +1,18 @@
 """A thousand hostile connections and five hundred slow ones, while a normal client works.
 
-The broker's memory stays bounded, the normal client goes on, and all that was acknowledged to it can be read.
+The broker's memory stays bounded, the normal client goes on, and all that was acknowledged to it can be read. Among what
+they ask for are times inside of batches that are bombs: the broker decompresses them, and answers right.
 """
 
+import socket
+import struct
 import sys
 import time
 from pathlib import Path
 
 from harness import processes
 
-from rig import attackers, history, load, reader
+from rig import attackers, bombs, history, load, reader
 from rig.admin import Admin
 from rig.broker import Broker
 
@@ -35,7 +38,9 @@ def _round(options, outcome, seed):
     broker = Broker(options.binary, where / "data", where / "broker.log", SETTINGS)
     broker.start()
     try:
-        Admin(broker.address).create(TOPICS | {attackers.TOPIC: 1})
+        Admin(broker.address).create(TOPICS | {attackers.TOPIC: 1, bombs.TOPIC: len(bombs.CODECS)})
+        _plant(broker.port)
+        set_off = _set_off(broker.port)
         sender = load.Sender(1, broker.address, log, TOPICS, outstanding=50, size_bytes=1000)
         member = load.Member(11, broker.address, log, TOPICS, "readers")
         sender.start()
@@ -50,6 +55,7 @@ def _round(options, outcome, seed):
         beside, polled = _latencies(sender), member.polled
         during = log.acknowledged - acked
         load.wait_for(lambda: member.polled > polled, 30, "the normal consumer after the attack")
+        set_off += _set_off(broker.port)
         for client in (sender, member):
             client.finish()
         reader.final_phase(broker.address, TOPICS, log)
@@ -61,12 +67,44 @@ def _round(options, outcome, seed):
     outcome.check(clean, f"seed {seed}: {history.summary(report)} ({where})")
     outcome.check(not sender.problems and not member.problems, f"seed {seed}: {(sender.problems + member.problems)[:5]}")
     outcome.check(max(rss) < RSS_BYTES_MAX, f"seed {seed}: {max(rss) >> 20} MB of memory (limit {RSS_BYTES_MAX >> 20} MB)")
+    outcome.check(not set_off, f"seed {seed}: bombs: {'; '.join(set_off)}")
     outcome.check(during > 1000, f"seed {seed}: only {during} acknowledgements during the attack")
     outcome.check(alive and "panicked" not in said, f"seed {seed}: the broker: {said[-1000:]}")
     told = attack.tail(1)
     outcome.check('"thrown"' in told, f"seed {seed}: the attackers ended with {told[-500:]}")
     outcome.figures |= {"rss max": f"{max(rss) >> 20} MB", "p99 alone": alone, "p99 beside": beside, "acked beside": during}
     outcome.figures["attack"] = told.replace('"', "")
+
+
+def _plant(port):
+    """Produces the bombs; all of them are stored."""
+    with socket.create_connection(("127.0.0.1", port), 60) as connection:
+        for partition, frame in bombs.plants():
+            answer = _ask(connection, frame)
+            # Produce v7: correlation id, topics, name, partitions, index, error code.
+            error = struct.unpack_from(">h", answer, 4 + 4 + 2 + len(bombs.TOPIC) + 4 + 4)[0]
+            if error:
+                raise AssertionError(f"the bomb for partition {partition} was answered with error {error}")
+
+
+def _set_off(port):
+    """Asks for a time inside of each bomb; what was answered wrong, as sentences."""
+    wrong = []
+    with socket.create_connection(("127.0.0.1", port), 60) as connection:
+        for (name, frame), (_, _, _, expected) in zip(bombs.fuses(), bombs.questions(), strict=True):
+            answer = _ask(connection, frame)
+            # ListOffsets v1: correlation id, topics, name, partitions, index, error code, timestamp, offset.
+            error, _, offset = struct.unpack_from(">hqq", answer, 4 + 4 + 2 + len(bombs.TOPIC) + 4 + 4)
+            if (error, offset) != (0, expected):
+                wrong.append(f"{name}: error {error}, offset {offset} instead of {expected}")
+    return wrong
+
+
+def _ask(connection, frame):
+    """The answer without its length."""
+    connection.sendall(frame)
+    incoming = connection.makefile("rb")
+    return incoming.read(struct.unpack(">i", incoming.read(4))[0])
 
 
 def _is_over(broker, attack, rss):
