@@ -37,3 +37,8 @@ class Admin:
 
     def topics(self, timeout_s=10):
         return set(self.client.list_topics(timeout=timeout_s).topics)
+
+    def partitions(self, timeout_s=30):
+        """How many each topic has."""
+        topics = self.client.list_topics(timeout=timeout_s).topics
+        return {name: len(topic.partitions) for name, topic in topics.items()}

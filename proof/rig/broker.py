@@ -106,6 +106,9 @@ class Broker:
                 return int(line.split()[1]) * 1024
         return 0
 
+    def open_files(self):
+        return sum(1 for _ in Path(f"/proc/{self.child.pid}/fd").iterdir())
+
     def get(self, path, timeout_s=5):
         """An HTTP answer's text."""
         url = f"http://127.0.0.1:{self.ports[b'http']}{path}"
