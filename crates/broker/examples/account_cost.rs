@@ -1,12 +1,13 @@
-//! What accounts cost, measured: appends beside many accounts, a thousand groups on a hundred partitions, and a million
-//! interleaved deliveries. Prints figures and asserts none; run it in a build with optimization.
+//! What accounts cost, measured: appends beside many accounts, a thousand groups on a hundred partitions, a million
+//! interleaved deliveries, and deliveries, receipts and acknowledgements of handlers that end in any order. Prints figures and asserts none; run it in a build with optimization.
 #![allow(missing_docs, clippy::disallowed_methods)]
 
 use std::time::Instant;
 
 use bytes::Bytes;
 use tallymq_broker::account::{
-    AccountCommand, Committer, CommitterKind, Delivery, Reader, Who, Witness, recompute,
+    AccountCommand, Committer, CommitterKind, Delivery, Reader, Receipt, ReceiptOutcome, Who, Witness,
+    recompute,
 };
 use tallymq_broker::data::{DataCommand, DataGroup, OpenPartition, Produce};
 use tallymq_broker::group::GroupCommand;
@@ -69,6 +70,13 @@ fn commit(group: &str, partition: i32, to: i64) -> DataCommand {
     let by = Committer { kind: CommitterKind::Member, who: who() };
     let (group, positions) = (group.into(), vec![position]);
     DataCommand::Group(GroupCommand::CommitPositions { group, fence: Fence::None, positions, by })
+}
+
+fn receipt(group: &str, partition: i32, at: i64) -> DataCommand {
+    let (from, to) = (Offset(at), Offset(at + 1));
+    let (tp, group, outcome) = (tp(partition), group.into(), ReceiptOutcome::Handled);
+    let receipts = vec![Receipt { tp, group, from, to, outcome }];
+    DataCommand::Account(AccountCommand::Receipts { receipts, by: who(), at: Timestamp(3) })
 }
 
 /// Resident memory of this process in KiB.
@@ -175,9 +183,43 @@ fn interleaved() {
     println!("a commit, mostly of the same position: {:.0} ns", began.elapsed().as_nanos() as f64 / 1e6);
 }
 
+/// Records are delivered one at a time; handlers end in another order, a hundred records apart; the position follows behind.
+fn handled_in_any_order() {
+    const RECORDS: i64 = 333_300;
+    const APART: i64 = 100;
+    let mut data = opened(1);
+    (0..RECORDS / 100).for_each(|_| drop(data.apply(AT, &produce(0, 100))));
+    let began = Instant::now();
+    let mut events = Vec::new();
+    let mut note = |data: &mut DataGroup, command: DataCommand| {
+        let (_, noted) = data.apply_noting(AT, &command);
+        let Some(noted) = noted else { return };
+        events.extend((noted.base_offset.0..).map(Offset).zip(noted.events));
+    };
+    for at in 0..RECORDS {
+        note(&mut data, deliver("g", [(0, at, at + 1)].into_iter()));
+        // Of each hundred the last one first.
+        let (hundred, of_it) = (at / APART - 1, at % APART);
+        if hundred >= 0 {
+            note(&mut data, receipt("g", 0, hundred * APART + APART - 1 - of_it));
+            note(&mut data, commit("g", 0, hundred * APART + of_it));
+        }
+    }
+    let took = began.elapsed();
+    let differences = recompute::compare(&events, data.accounts(), |tp| data.ledger(tp));
+    let (_, _, view) = data.account_views(|_, _| true).next().expect("an account");
+    println!(
+        "a million deliveries, receipts and acknowledgements: {took:.2?}, {} handled, {} differences, balanced: {}",
+        view.handled,
+        differences.len(),
+        view.imbalances.is_empty()
+    );
+}
+
 fn main() {
     appends();
     healthy();
     many_accounts();
     interleaved();
+    handled_in_any_order();
 }

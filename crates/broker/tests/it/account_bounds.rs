@@ -150,14 +150,14 @@ fn a_thousand_groups_on_a_hundred_partitions_are_small() {
         world.produce(partition, 20);
     }
     let before = world.encoded().len();
-    for group in 0..100 {
+    for group in 0..1_000 {
         for partition in 0..100 {
             world.deliver(&format!("group-{group}"), partition, 0, 10);
             world.commit(&format!("group-{group}"), partition, 5);
         }
     }
-    assert_eq!(world.data.accounts().len(), 10_000);
-    let each = (world.encoded().len() - before) / 10_000;
+    assert_eq!(world.data.accounts().len(), 100_000);
+    let each = (world.encoded().len() - before) / 100_000;
     // Name and position of the group are a part of it.
     assert!(each < 100, "{each} bytes per account and position");
     world.restart();
