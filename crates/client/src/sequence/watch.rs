@@ -1,6 +1,11 @@
 //! The interceptor of a consumer: a checker per topic, and what becomes of its findings (log, callback, counters).
 
-use std::{collections::HashMap, fmt, sync::Arc};
+use std::{
+    collections::HashMap,
+    fmt,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+};
 
 use parking_lot::Mutex;
 
@@ -34,7 +39,7 @@ impl SequenceCheck {
         SequenceCheck { enabled: false, ..SequenceCheck::on() }
     }
 
-    /// Also calls this with the topic and each finding, on the thread that reads: it must be short.
+    /// Also calls this with the topic and each finding, on the thread that reads: it must be short. A panic of it is logged.
     #[must_use]
     pub fn on_finding(mut self, callback: impl Fn(&str, &Finding) + Send + Sync + 'static) -> SequenceCheck {
         self.callback = Some(Arc::new(callback));
@@ -88,9 +93,7 @@ impl SequenceWatch {
             Finding::Gap { .. } => tracing::error!(topic, %finding, "records are missing"),
             _ => tracing::warn!(topic, %finding, "a record is out of its sequence"),
         }
-        if let Some(callback) = &self.check.callback {
-            callback(topic, &finding);
-        }
+        self.call_back(topic, &finding);
     }
 
     /// Tells that the log of a partition lost its end, also if numbers are not checked, and begins anew with its numbers.
@@ -98,8 +101,15 @@ impl SequenceWatch {
         self.forget(topic, partition);
         let finding = Finding::Truncated { partition, from, to };
         tracing::error!(topic, %finding, "a log lost its end");
-        if let Some(callback) = &self.check.callback {
-            callback(topic, &finding);
+        self.call_back(topic, &finding);
+    }
+
+    /// The reading goes on, whatever the application makes of a finding.
+    fn call_back(&self, topic: &str, finding: &Finding) {
+        if let Some(callback) = &self.check.callback
+            && catch_unwind(AssertUnwindSafe(|| callback(topic, finding))).is_err()
+        {
+            tracing::error!(topic, %finding, "the callback of a sequence check panicked");
         }
     }
 

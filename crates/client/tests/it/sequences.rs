@@ -8,7 +8,7 @@ use rdkafka::{
     producer::{BaseRecord, DefaultProducerContext, Producer as _, ThreadedProducer},
 };
 use tallymq_client::{
-    Consumer, HandlerError, Received,
+    Consumer, HandlerError, Received, Stopped,
     sequence::{Finding, SequenceCheck},
 };
 use uuid::Uuid;
@@ -62,6 +62,20 @@ async fn missing_numbers_are_named_to_the_callback() {
         ]
     );
     assert!(matches!(&findings[0].1, Finding::Gap { missing, .. } if *missing == (2..=3)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_callback_that_panics_does_not_end_the_reading() {
+    let broker = Broker::start();
+    broker.create_topic("t", 1);
+    send_numbered(broker.address(), Uuid::from_u128(1), &[0, 9, 10]);
+    let check = SequenceCheck::on().on_finding(|_, finding| panic!("on purpose, for {finding}"));
+    let handler = async |_: Received| -> Result<(), HandlerError> { Ok(()) };
+    let builder = Consumer::builder(broker.cluster(), "g").topic("t").sequences(check);
+    let consumer = builder.start(handler).await.unwrap();
+    until("all are handled", || consumer.counts().handled == 3).await;
+    assert_eq!(consumer.sequence_counts().missing, 8);
+    assert_eq!(within("stop", consumer.stop(std::time::Duration::from_secs(5))).await, Stopped::default());
 }
 
 #[tokio::test(flavor = "multi_thread")]
