@@ -94,30 +94,30 @@ impl Producer {
 
     /// Sends a record and waits until it is stored, or certainly not, or nobody can say.
     ///
-    /// Records are sent in the order in which these futures are first polled. Dropping the future does not call the
-    /// record back.
+    /// Records are sent in the order in which these futures are first polled. Dropping the future does not call the record
+    /// back, unless it still waits for room in the producer's buffer: then the record is not sent, and counts as refused. A
+    /// future that was never polled has sent nothing.
     ///
     /// # Errors
     /// [`SendError::Refused`]: it is not stored. [`SendError::Unknown`]: it may be.
     pub async fn send(&self, record: Record) -> Result<Stored, SendError> {
         let bytes = self.bytes(&record);
         let (job, answer) = awaited(record);
-        let mut waiting = Some(job);
+        let mut waiting = InLine { producer: self, job: Some(job) };
         // Out of tokio's budget for a task, a lock would say "later" before it has put this send into its line, and sends
         // of one task would overtake each other.
         let in_line = unconstrained(async {
             let _turn = self.handle.line.lock().await;
             let room = self.handle.room.clone().acquire_many_owned(bytes).await;
-            if let (Ok(room), Some(job)) = (room, waiting.take()) {
+            if let Ok(room) = room
+                && let Some(job) = waiting.job.take()
+            {
                 self.submit(Job { room: Some(room), ..job });
             }
         });
-        // If time runs out first, the job is still here.
         drop(tokio::time::timeout(self.handle.core.deadline, in_line).await);
-        if let Some(job) = waiting {
-            self.handle.core.counters.took();
-            self.refuse(job, self.buffer_full());
-        }
+        // If time ran out first, the job is still there.
+        drop(waiting);
         answer_of(answer).await
     }
 
@@ -236,8 +236,7 @@ impl Producer {
         let full = room.is_none();
         let job = Job { original: record.clone(), record, reply, room };
         if full {
-            self.handle.core.counters.took();
-            return self.refuse(job, self.buffer_full());
+            return self.refuse_for_want_of_room(job);
         }
         self.submit(job);
     }
@@ -258,12 +257,27 @@ impl Producer {
         self.handle.core.settle(job, Err(error), false);
     }
 
-    fn buffer_full(&self) -> Refusal {
-        Refusal::BufferFull { buffer_bytes_max: self.handle.buffer_bytes_max }
+    fn refuse_for_want_of_room(&self, job: Job) {
+        self.handle.core.counters.took();
+        self.refuse(job, Refusal::BufferFull { buffer_bytes_max: self.handle.buffer_bytes_max });
     }
 
     fn bytes(&self, record: &Record) -> u32 {
         record.size_bytes().min(self.handle.buffer_bytes_max) as u32
+    }
+}
+
+/// A send that waits for room. However its wait ends, in time, too late or because nobody waits with it any more: it is counted.
+struct InLine<'a> {
+    producer: &'a Producer,
+    job: Option<Job>, // until there is room
+}
+
+impl Drop for InLine<'_> {
+    fn drop(&mut self) {
+        if let Some(job) = self.job.take() {
+            self.producer.refuse_for_want_of_room(job);
+        }
     }
 }
 

@@ -2,10 +2,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+mod between;
 mod broker;
 mod consuming;
 mod dead_letters;
 mod examples;
+mod fallback_topic;
 mod process;
 mod receipts;
 mod sending;

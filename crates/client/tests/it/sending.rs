@@ -3,12 +3,13 @@
 use std::{
     collections::BTreeSet,
     sync::{Arc, Mutex},
+    task::{Context, Waker},
     time::Duration,
 };
 
 use futures_util::future::join_all;
 use tallymq_client::{
-    Cluster, Producer, Record, Refusal, SendError, SpoolSettings, Stored, partition::partition_of_key,
+    Cluster, Header, Producer, Record, Refusal, SendError, SpoolSettings, Stored, partition::partition_of_key,
 };
 
 use crate::{
@@ -175,6 +176,57 @@ async fn the_fallback_cluster_takes_what_the_first_does_not() {
             break;
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_topic_of_the_fallback_cluster_takes_what_the_first_does_not() {
+    let (mut first, second) = (Broker::start(), Broker::start());
+    first.create_topic("t", 1);
+    second.create_topic("t", 1);
+    first.kill();
+    let producer = Producer::builder(first.cluster())
+        .deadline(LONG)
+        .fallback_cluster(Cluster::at(second.address()))
+        .start()
+        .await
+        .unwrap();
+    for number in 0..3 {
+        let stored = producer.send(Record::to("t").value(number.to_string())).await.unwrap();
+        assert!(
+            matches!(&stored, Stored::InFallback { fallback: 0, topic, offset, .. } if topic == "t" && *offset == number),
+            "{stored:?}"
+        );
+    }
+    let rescued = topic::read(second.address(), "t");
+    assert_eq!(rescued.iter().map(|record| record.value.as_str()).collect::<Vec<_>>(), ["0", "1", "2"]);
+    assert!(rescued.iter().all(|record| {
+        record.headers.iter().any(|header| *header == Header::new("tally-origin-topic", "t"))
+    }));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_send_that_is_dropped_while_it_waits_for_room_is_not_sent_and_counted() {
+    let mut broker = Broker::start();
+    broker.create_topic("t", 1);
+    let builder = Producer::builder(broker.cluster()).deadline(LONG).buffer_bytes_max(1000);
+    let producer = builder.start().await.unwrap();
+    let _ = producer.send(Record::to("t").value("0")).await.unwrap();
+    broker.kill();
+    // It fills the buffer until its broker comes back.
+    producer.send_with(Record::to("t").value(vec![b'1'; 1000]), |outcome| drop(outcome.unwrap()));
+    drop(producer.send(Record::to("t").value("never polled")));
+    {
+        let waiting = std::pin::pin!(producer.send(Record::to("t").value("dropped")));
+        assert!(waiting.poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    }
+    let counts = producer.counts();
+    assert_eq!((counts.sent, counts.refused, counts.unsettled), (3, 1, 1));
+    broker.start_again();
+    let stored = within("there is room again", producer.send(Record::to("t").value("last"))).await.unwrap();
+    assert!(matches!(stored, Stored::InTopic { offset: 2, .. }), "{stored:?}");
+    within("it ends", producer.close(LONG)).await.unwrap();
+    let counts = producer.counts();
+    assert_eq!((counts.sent, counts.stored, counts.refused, counts.unsettled), (4, 3, 1, 0));
 }
 
 #[tokio::test(flavor = "multi_thread")]
