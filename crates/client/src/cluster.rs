@@ -4,6 +4,9 @@ use std::{collections::BTreeMap, time::Duration};
 
 use rdkafka::{ClientConfig, config::RDKafkaLogLevel, error::KafkaError};
 
+/// The largest bound that librdkafka knows.
+const MESSAGE_BYTES_MAX: &str = "1000000000";
+
 /// A Kafka-compatible cluster: its addresses, and any [property of librdkafka][properties].
 ///
 /// ```
@@ -33,6 +36,12 @@ impl Cluster {
     pub fn set(mut self, name: impl Into<String>, value: impl Into<String>) -> Cluster {
         self.properties.insert(name.into(), value.into());
         self
+    }
+
+    /// The same for copies of records that some broker took: they have more headers, and librdkafka's own bound for a record is
+    /// below the brokers'. Theirs decides.
+    pub(crate) fn for_copies(&self) -> Cluster {
+        self.clone().set("message.max.bytes", MESSAGE_BYTES_MAX)
     }
 
     /// The properties with those on which promises rest put over them.

@@ -25,6 +25,9 @@ pub const ORIGIN_TOPIC: &str = "tally-origin-topic";
 pub const ORIGIN_PARTITION: &str = "tally-origin-partition";
 /// The offset where the record was first stored.
 pub const ORIGIN_OFFSET: &str = "tally-origin-offset";
+/// The record's time where it was first stored, in milliseconds since 1970: a copy under that time would soon be too old for
+/// its topic's retention.
+pub const ORIGIN_TIMESTAMP: &str = "tally-origin-timestamp";
 /// [`PRODUCER`] of the record where it was first stored: a copy must not look like a duplicate to sequence checkers.
 pub const ORIGIN_PRODUCER: &str = "tally-origin-producer";
 /// [`SEQUENCE`] of the record where it was first stored.

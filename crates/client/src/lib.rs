@@ -34,6 +34,7 @@ mod consumer;
 #[cfg(any(feature = "postgres", feature = "mysql", feature = "sqlite"))]
 mod database_clock;
 mod dead_letters;
+mod passing;
 mod planted;
 mod producer;
 mod receipt;

@@ -68,7 +68,7 @@ pub enum DlqCommand {
     Purge {
         /// The dead-letter topic.
         topic: String,
-        /// Which. These are marked as done with, and their records go with the topic's retention.
+        /// Which. These are marked as done with, and their records stay until all up to them are deleted.
         #[command(flatten)]
         filter: LetterFilter,
         /// Delete the records of a partition below this offset; may be given more than once.

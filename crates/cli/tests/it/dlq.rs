@@ -7,6 +7,8 @@ use serde_json::{Value, json};
 use crate::broker::{Broker, code, json_lines, run, stderr, stdout};
 
 const LETTERS: &str = "orders.billing.dead";
+/// When a letter's record was first stored, which is not when the letter was.
+const SENT: &str = "  sent:     1970-01-01T00:00:02Z";
 
 /// Lines of `key:value` as letters of one partition, as the SDK writes them.
 fn give_up(broker: &Broker, partition: &str, cause: &str, lines: &str) {
@@ -16,6 +18,7 @@ fn give_up(broker: &Broker, partition: &str, cause: &str, lines: &str) {
         "tally-origin-topic=orders",
         "tally-origin-partition=0",
         "tally-origin-offset=4",
+        "tally-origin-timestamp=2000",
         "tally-attempts=5",
         "tally-group=billing",
         "tally-failed-at=1000",
@@ -88,12 +91,17 @@ fn letters_are_counted_and_shown_with_their_story() {
     let letter = &shown[0];
     assert_eq!((shown.len(), &letter["cause"], &letter["attempts"]), (1, &json!("card refused"), &json!(5)));
     assert_eq!(letter["origin"], json!({ "topic": "orders", "partition": 0, "offset": 4 }));
+    assert_eq!(letter["timestamp"], json!(2000));
     assert_eq!((&letter["key"], &letter["value"]), (&json!("d"), &json!("four")));
     assert!(letter["headers"].as_array().unwrap().contains(&json!({ "name": "trace", "value": "t1" })));
     let text = stdout(&broker.ok(&["dlq", "show", LETTERS, "--offset", "0:0"]));
-    for line in
-        ["orders.billing.dead-0:0", "  origin:   orders-0:4", "  header:   trace: t1", "  value:    one"]
-    {
+    for line in [
+        "orders.billing.dead-0:0",
+        "  origin:   orders-0:4",
+        SENT,
+        "  header:   trace: t1",
+        "  value:    one",
+    ] {
         assert!(text.lines().any(|one| one == line), "{line} in {text}");
     }
     assert!(!text.contains("tally-"), "{text}");

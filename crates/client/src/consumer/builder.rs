@@ -8,6 +8,7 @@ use tokio::{runtime::Handle, sync::watch};
 
 use super::{
     Consumer,
+    bases::Bases,
     counts::Counters,
     handler::{self, Handler},
     policy::{self, Retry},
@@ -20,7 +21,7 @@ use crate::{
     producer::Producer,
     receipt::{CountingReceipts, ReceiptSink},
     sequence::{SequenceCheck, SequenceWatch},
-    topics,
+    topics::{self, CopyTopics},
 };
 
 /// The settings of a [`Consumer`]; each has a default.
@@ -80,7 +81,7 @@ impl ConsumerBuilder {
         self
     }
 
-    /// After so many attempts a record goes to the dead letters. 5.
+    /// After so many attempts a record goes to the dead letters; [`HandlerError::not_now`](crate::HandlerError::not_now) is none. 5.
     pub fn attempts_max(mut self, attempts_max: u32) -> ConsumerBuilder {
         self.attempts_max = attempts_max;
         self
@@ -146,12 +147,13 @@ impl ConsumerBuilder {
         let runtime = Handle::try_current().map_err(|_| StartError::NoRuntime)?;
         self.check()?;
         // Copies carry the number of their origin and none of their own.
-        let copies = Producer::builder(self.cluster.clone()).sequence_headers(false).start().await?;
+        let copies = Producer::builder(self.cluster.for_copies()).sequence_headers(false).start().await?;
         if self.create_topics {
             topics::create(&self.cluster, &self.copy_topics(), &copies).await?;
         }
         let shared = Arc::new(Shared {
             group: self.group.clone(),
+            bases: self.bases(),
             work: Mutex::new(self.work()),
             commit_turn: Mutex::new(()),
             ended: Condvar::new(),
@@ -185,6 +187,9 @@ impl ConsumerBuilder {
         if self.topics.is_empty() {
             return Err(StartError::Setting("a consumer needs a topic"));
         }
+        if self.topics.iter().any(|topic| self.bases().is_retry(topic)) {
+            return Err(StartError::Setting("a topic cannot also be the retry topic of another one"));
+        }
         if self.attempts_max == 0 {
             return Err(StartError::Setting("attempts_max must be at least 1"));
         }
@@ -216,26 +221,33 @@ impl ConsumerBuilder {
         config
     }
 
-    fn retry_topics(&self, topic: &str) -> Vec<String> {
-        let levels = match &self.retry {
-            Retry::Topics { levels } => levels.len(),
-            Retry::InPlace { .. } => 0,
-        };
-        (0..levels).map(|level| policy::retry_topic(topic, &self.group, level)).collect()
+    fn levels(&self) -> &[Duration] {
+        match &self.retry {
+            Retry::Topics { levels } => levels,
+            Retry::InPlace { .. } => &[],
+        }
+    }
+
+    fn bases(&self) -> Bases {
+        Bases::new(&self.topics, &self.group, self.levels().len())
     }
 
     fn subscription(&self) -> Vec<String> {
-        let retries = self.topics.iter().flat_map(|topic| self.retry_topics(topic));
-        self.topics.iter().cloned().chain(retries).collect()
+        let retries = self.copy_topics().into_iter().flat_map(|copies| copies.retry);
+        self.topics.iter().cloned().chain(retries.map(|(topic, _)| topic)).collect()
     }
 
     /// Each topic with those that its copies need.
-    fn copy_topics(&self) -> Vec<(String, Vec<String>)> {
-        let copies = |topic: &String| {
-            let mut copies = self.retry_topics(topic);
-            copies.push(policy::dead_letter_topic(topic, &self.group));
-            copies
+    fn copy_topics(&self) -> Vec<CopyTopics> {
+        let retry = |topic: &str| {
+            let levels = self.levels().iter().enumerate();
+            levels.map(|(level, pause)| (policy::retry_topic(topic, &self.group, level), *pause)).collect()
         };
-        self.topics.iter().map(|topic| (topic.clone(), copies(topic))).collect()
+        let copies = |topic: &String| CopyTopics {
+            topic: topic.clone(),
+            retry: retry(topic),
+            dead: policy::dead_letter_topic(topic, &self.group),
+        };
+        self.topics.iter().map(copies).collect()
     }
 }

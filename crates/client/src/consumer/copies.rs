@@ -76,6 +76,7 @@ fn plain(received: &Received, topic: String) -> Record {
         (headers::ORIGIN_TOPIC, Some(origin.topic)),
         (headers::ORIGIN_PARTITION, Some(origin.partition.to_string())),
         (headers::ORIGIN_OFFSET, Some(origin.offset.to_string())),
+        (headers::ORIGIN_TIMESTAMP, received.timestamp_ms().map(|time| time.to_string())),
     ] {
         headers::put(&mut headers, name, value);
     }
@@ -85,7 +86,8 @@ fn plain(received: &Received, topic: String) -> Record {
         key: received.key().cloned(),
         value: received.value().cloned(),
         headers,
-        timestamp_ms: received.timestamp_ms(),
+        // Its own: retention counts from when the copy was stored.
+        timestamp_ms: None,
     }
 }
 

@@ -12,10 +12,17 @@ pub struct ConsumerCounts {
     pub handled: u64,
     /// Attempts that failed.
     pub failed: u64,
+    /// How often a handler said [`HandlerError::not_now`](crate::HandlerError::not_now): one that goes on rising is an outage.
+    pub put_off: u64,
     /// Failed records that are stored in a retry topic.
     pub retried: u64,
     /// Failed records that are stored in the dead-letter topic.
     pub dead_lettered: u64,
+    /// Failed records that wait now for a retry or dead-letter topic that did not take their copies yet. While there is one that stays,
+    /// its partition is committed no further.
+    pub copies_waiting: u64,
+    /// Records of retry topics that another group put there, whose name makes the same topic: passed over, since they are for it.
+    pub passed_over: u64,
     /// Records that were not finished when their partition went or the consumer stopped: they come again, to it or
     /// another.
     pub given_back: u64,
@@ -38,8 +45,11 @@ impl ConsumerCounts {
             ("tallymq_consumer_received_total", self.received),
             ("tallymq_consumer_handled_total", self.handled),
             ("tallymq_consumer_failed_attempts_total", self.failed),
+            ("tallymq_consumer_put_off_total", self.put_off),
             ("tallymq_consumer_retried_total", self.retried),
             ("tallymq_consumer_dead_lettered_total", self.dead_lettered),
+            ("tallymq_consumer_copies_waiting", self.copies_waiting),
+            ("tallymq_consumer_passed_over_total", self.passed_over),
             ("tallymq_consumer_given_back_total", self.given_back),
             ("tallymq_consumer_commits_failed_total", self.commits_failed),
             ("tallymq_consumer_truncations_total", self.truncations),
@@ -55,8 +65,11 @@ pub(super) struct Counters {
     pub(super) received: AtomicU64,
     pub(super) handled: AtomicU64,
     pub(super) failed: AtomicU64,
+    pub(super) put_off: AtomicU64,
     pub(super) retried: AtomicU64,
     pub(super) dead_lettered: AtomicU64,
+    pub(super) copies_waiting: AtomicU64,
+    pub(super) passed_over: AtomicU64,
     pub(super) given_back: AtomicU64,
     pub(super) commits_failed: AtomicU64,
     pub(super) truncations: AtomicU64,
@@ -70,8 +83,11 @@ impl Counters {
             received: self.received.load(Relaxed),
             handled: self.handled.load(Relaxed),
             failed: self.failed.load(Relaxed),
+            put_off: self.put_off.load(Relaxed),
             retried: self.retried.load(Relaxed),
             dead_lettered: self.dead_lettered.load(Relaxed),
+            copies_waiting: self.copies_waiting.load(Relaxed),
+            passed_over: self.passed_over.load(Relaxed),
             given_back: self.given_back.load(Relaxed),
             commits_failed: self.commits_failed.load(Relaxed),
             truncations: self.truncations.load(Relaxed),
@@ -79,6 +95,22 @@ impl Counters {
             receipts: self.receipts.load(Relaxed),
             running: running as u64,
         }
+    }
+}
+
+/// Counted for as long as it lives.
+pub(super) struct Held<'a>(&'a AtomicU64);
+
+impl Held<'_> {
+    pub(super) fn by(counter: &AtomicU64) -> Held<'_> {
+        one(counter);
+        Held(counter)
+    }
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Relaxed);
     }
 }
 

@@ -10,8 +10,9 @@
 //! ```
 //!
 //! The poll thread never waits for handlers, so a slow one does not cost the partition. The core (tracker, lanes, policy,
-//! copies, seen, told, work) is pure.
+//! bases, copies, seen, told, work) is pure.
 
+mod bases;
 mod builder;
 pub(crate) mod copies;
 mod counts;

@@ -3,6 +3,11 @@
 
 use std::time::Duration;
 
+/// Between two tries of a record whose time has not come: the first pause where retry topics say nothing of one, and the longest.
+const NOT_NOW: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(30));
+/// No such pause is shorter, whatever was set: the end is not in sight.
+const NOT_NOW_MIN: Duration = Duration::from_millis(5);
+
 /// How failed records are tried again. A handler that knows that no attempt will help says so, and the record goes to the dead
 /// letters at once.
 ///
@@ -48,7 +53,7 @@ pub enum Retry {
 impl Retry {
     /// In place, from 100 ms up to 30 s.
     pub fn in_place() -> Retry {
-        Retry::InPlace { first: Duration::from_millis(100), max: Duration::from_secs(30) }
+        Retry::InPlace { first: NOT_NOW.0, max: NOT_NOW.1 }
     }
 
     /// On retry topics, with these pauses.
@@ -71,10 +76,7 @@ pub(super) fn after_failure(retry: &Retry, attempts_max: u32, attempt: u32, give
         return Next::DeadLetter;
     }
     match retry {
-        Retry::InPlace { first, max } => {
-            let doubled = first.saturating_mul(1 << (attempt.saturating_sub(1)).min(30));
-            Next::Again { after: doubled.min(*max) }
-        }
+        Retry::InPlace { first, max } => Next::Again { after: doubled(*first, *max, attempt) },
         Retry::Topics { levels } => {
             let level = (attempt as usize).saturating_sub(1).min(levels.len().saturating_sub(1));
             match levels.get(level) {
@@ -83,6 +85,19 @@ pub(super) fn after_failure(retry: &Retry, attempts_max: u32, attempt: u32, give
             }
         }
     }
+}
+
+/// The pause of a record whose handler said for the time number `times`, counted from 1, that its time has not come.
+pub(super) fn not_now_pause(retry: &Retry, times: u32) -> Duration {
+    let (first, max) = match retry {
+        Retry::InPlace { first, max } => (*first, *max),
+        Retry::Topics { .. } => NOT_NOW,
+    };
+    doubled(first.max(NOT_NOW_MIN), max.max(NOT_NOW_MIN), times)
+}
+
+fn doubled(first: Duration, max: Duration, times: u32) -> Duration {
+    first.saturating_mul(1 << (times.saturating_sub(1)).min(30)).min(max)
 }
 
 /// No record waits longer than this for its next attempt, whatever its header says: clocks differ, and anybody may write one.
@@ -116,6 +131,17 @@ mod tests {
         let again = |after| Next::Again { after };
         assert_eq!(pauses, [again(S), again(2 * S), again(4 * S), again(5 * S), Next::DeadLetter]);
         assert_eq!(after_failure(&retry, u32::MAX, 4_000_000_000, false), again(5 * S));
+    }
+
+    #[test]
+    fn what_is_put_off_waits_longer_each_time_up_to_a_bound() {
+        let in_place = Retry::InPlace { first: S, max: 3 * S };
+        let pauses = [1, 2, 3, u32::MAX].map(|times| not_now_pause(&in_place, times));
+        assert_eq!(pauses, [S, 2 * S, 3 * S, 3 * S]);
+        assert_eq!(not_now_pause(&Retry::topics([]), 1), S / 10);
+        assert_eq!(not_now_pause(&Retry::topics([S]), 99), 30 * S);
+        let never = Retry::InPlace { first: Duration::ZERO, max: Duration::ZERO };
+        assert_eq!(not_now_pause(&never, 1), NOT_NOW_MIN);
     }
 
     #[test]

@@ -12,8 +12,9 @@ use parking_lot::{Condvar, Mutex};
 use tokio::runtime::Handle;
 
 use super::{
+    bases::Bases,
     copies::{self, Failure},
-    counts::{Counters, one},
+    counts::{Counters, Held, one},
     handler::{AnyHandler, HandlerError},
     policy::{self, Next, Retry},
     received::Received,
@@ -30,10 +31,14 @@ use crate::{
 
 /// Between attempts to store a copy.
 const COPY_PAUSE: Duration = Duration::from_millis(500);
+/// Apart by so much, so that a copy that is refused does not take others of its batch along for ever: as many places, and a step.
+const COPY_PLACES: u32 = 16;
+const COPY_STEP: Duration = Duration::from_millis(35);
 
 /// What the reading thread and the handlers' tasks share.
 pub(super) struct Shared {
     pub(super) group: String,
+    pub(super) bases: Bases,
     pub(super) work: Mutex<Work>,
     /// Held by who commits, from looking at positions to the answer.
     pub(super) commit_turn: Mutex<()>,
@@ -66,9 +71,22 @@ impl Shared {
         }
     }
 
+    /// Whether the record is another group's to try again: the names of topics and groups can make the same retry topic.
+    fn is_foreign(&self, received: &Received) -> bool {
+        let group = headers::text(received.headers(), headers::GROUP);
+        self.bases.is_retry(received.topic()) && group.is_some_and(|group| group != self.group)
+    }
+
     /// Lets a job run, once it is due.
     pub(super) fn schedule(self: &Arc<Shared>, job: Job) {
-        let due_ms: i64 = headers::number(job.received.headers(), headers::RETRY_AT).unwrap_or(0);
+        if self.is_foreign(&job.received) {
+            one(&self.counters.passed_over);
+            self.work.lock().acknowledge(&job);
+            return;
+        }
+        let is_retry = self.bases.is_retry(job.received.topic());
+        let due_ms: Option<i64> = headers::number(job.received.headers(), headers::RETRY_AT);
+        let due_ms = due_ms.filter(|_| is_retry).unwrap_or(0);
         let longest_ms = policy::longest_pause(&self.retry).as_millis().min(i64::MAX as u128) as i64;
         let wait_ms = due_ms.saturating_sub(now_ms()).min(longest_ms);
         if wait_ms <= 0 {
@@ -113,6 +131,7 @@ impl Shared {
     }
 
     async fn attempts(&self, job: &mut Job) -> End {
+        let mut put_off = 0;
         loop {
             if *job.lost.borrow() {
                 return End::GivenBack;
@@ -122,20 +141,30 @@ impl Shared {
                 self.receipt(&job.received, Outcome::Handled);
                 return End::Acknowledged(Some(Outcome::Handled));
             };
-            one(&self.counters.failed);
             let attempt = job.received.attempt();
             let position = job.received.position();
+            if error.is_not_now() {
+                one(&self.counters.put_off);
+                put_off += 1;
+                tracing::warn!(%position, put_off, cause = error.cause(), "a record is put off");
+                if !pause(policy::not_now_pause(&self.retry, put_off), job).await {
+                    return End::GivenBack;
+                }
+                continue;
+            }
+            put_off = 0;
+            one(&self.counters.failed);
             tracing::warn!(%position, attempt, cause = error.cause(), "a handler failed");
             let failure = Failure { group: &self.group, cause: error.cause(), at_ms: now_ms() };
             match policy::after_failure(&self.retry, self.attempts_max, attempt, error.gives_up()) {
                 Next::Again { after } => {
-                    tokio::select! {
-                        () = tokio::time::sleep(after) => job.received = job.received.next_attempt(),
-                        _ = job.lost.wait_for(|lost| *lost) => return End::GivenBack,
+                    if !pause(after, job).await {
+                        return End::GivenBack;
                     }
+                    job.received = job.received.next_attempt();
                 }
                 Next::RetryTopic { level, after } => {
-                    let topic = policy::retry_topic(&job.received.origin().topic, &self.group, level);
+                    let topic = policy::retry_topic(self.bases.of(job.received.topic()), &self.group, level);
                     let copy = copies::for_retry(&job.received, &failure, topic, after);
                     if !self.store_copy(copy, job).await {
                         return End::GivenBack;
@@ -144,7 +173,7 @@ impl Shared {
                     return End::Acknowledged(None);
                 }
                 Next::DeadLetter => {
-                    let topic = policy::dead_letter_topic(&job.received.origin().topic, &self.group);
+                    let topic = policy::dead_letter_topic(self.bases.of(job.received.topic()), &self.group);
                     let copy = copies::for_dead_letters(&job.received, &failure, topic);
                     if !self.store_copy(copy, job).await {
                         return End::GivenBack;
@@ -168,16 +197,18 @@ impl Shared {
 
     /// Until it is stored, or the record is not ours any more: false.
     async fn store_copy(&self, copy: Record, job: &mut Job) -> bool {
+        let mut waiting = None;
         loop {
             match self.copies.send(copy.clone()).await {
                 Ok(_) => return true,
                 Err(error) => {
+                    waiting.get_or_insert_with(|| Held::by(&self.counters.copies_waiting));
                     tracing::error!(topic = copy.topic(), %error, "a failed record cannot be copied yet")
                 }
             }
-            tokio::select! {
-                () = tokio::time::sleep(COPY_PAUSE) => {}
-                _ = job.lost.wait_for(|lost| *lost) => return false,
+            let place = job.received.offset() as u32 % COPY_PLACES;
+            if !pause(COPY_PAUSE + COPY_STEP * place, job).await {
+                return false;
             }
         }
     }
@@ -199,6 +230,14 @@ impl Shared {
         if catch_unwind(AssertUnwindSafe(|| self.receipts.handled(receipt))).is_err() {
             tracing::error!(position = %received.position(), "the receipt sink panicked");
         }
+    }
+}
+
+/// False if the record is not ours any more before that time is over.
+async fn pause(time: Duration, job: &mut Job) -> bool {
+    tokio::select! {
+        () = tokio::time::sleep(time) => true,
+        _ = job.lost.wait_for(|lost| *lost) => false,
     }
 }
 

@@ -189,7 +189,11 @@ fn take(
         None => names.entry(message.topic().to_owned()).or_insert_with(|| message.topic().into()).clone(),
     };
     let place = (topic, message.partition());
-    let received = Received::from_message(message);
+    let mut received = Received::from_message(message);
+    if !shared.bases.is_retry(received.topic()) {
+        // What stands in its headers was counted elsewhere: by the consumer of a topic that this is a letter or a copy of.
+        received = received.first_attempt();
+    }
     one(&shared.counters.received);
     let (partition, offset) = (received.partition(), received.offset());
     let is_checked = settings.checked.iter().any(|checked| checked == received.topic());

@@ -89,6 +89,12 @@ impl Received {
         Received { content: Arc::new(content), attempt: tried.saturating_add(1) }
     }
 
+    /// The same, with attempts counted from here on: what its headers say is of another topic's consumer.
+    pub(crate) fn first_attempt(mut self) -> Received {
+        self.attempt = 1;
+        self
+    }
+
     pub(crate) fn next_attempt(&self) -> Received {
         Received { content: self.content.clone(), attempt: self.attempt.saturating_add(1) }
     }
@@ -133,12 +139,13 @@ impl Received {
         self.headers().iter().rev().find(|header| header.name == name)?.value.as_ref()
     }
 
-    /// The record's time in milliseconds since 1970.
+    /// The record's time in milliseconds since 1970: the same through retries, dead letters and redrives, although each copy has
+    /// its own for the broker.
     pub fn timestamp_ms(&self) -> Option<i64> {
-        self.content.timestamp_ms
+        headers::number(self.headers(), headers::ORIGIN_TIMESTAMP).or(self.content.timestamp_ms)
     }
 
-    /// The how-manieth attempt this is, from 1, those on other topics included.
+    /// The how-manieth attempt this is, from 1, those on retry topics included.
     pub fn attempt(&self) -> u32 {
         self.attempt
     }

@@ -110,17 +110,19 @@ pub enum Letters {
 pub struct DeadLetters {
     cluster: Cluster,
     topic: String,
+    group: Option<String>, // whose letters alone; other names may make the same topic
 }
 
 impl DeadLetters {
     /// Those that this group gave up on in this topic.
     pub fn of(cluster: Cluster, topic: &str, group: &str) -> DeadLetters {
-        DeadLetters::in_topic(cluster, dead_letter_topic(topic, group))
+        let letters = DeadLetters::in_topic(cluster, dead_letter_topic(topic, group));
+        DeadLetters { group: Some(group.to_owned()), ..letters }
     }
 
-    /// Those in this dead-letter topic.
+    /// Those in this dead-letter topic, whichever group gave up on them.
     pub fn in_topic(cluster: Cluster, topic: impl Into<String>) -> DeadLetters {
-        DeadLetters { cluster, topic: topic.into() }
+        DeadLetters { cluster, topic: topic.into(), group: None }
     }
 
     /// Whether a topic is called like those of dead letters: `….dead`.
@@ -161,7 +163,7 @@ impl DeadLetters {
 
     /// All unsettled letters, one by one.
     pub fn stream(&self) -> DeadLetterStream {
-        DeadLetterStream::open(self.cluster.clone(), self.topic.clone())
+        DeadLetterStream::open(self.clone())
     }
 
     /// Sends letters again, to their origin or to `to`, and settles each once its copy is stored. If that is cut short
@@ -190,8 +192,8 @@ impl DeadLetters {
         self.settle_where(wanted, Settling::Redriven(to)).await
     }
 
-    /// Removes letters for good. All: their records are deleted. One: it is settled, and its record goes with the
-    /// topic's retention.
+    /// Removes letters for good. All: their records are deleted. One, or all if there are another group's between them: they are
+    /// settled, and their records stay until all are deleted.
     ///
     /// # Errors
     /// Those of [`DeadLetters::show`], and [`DeadLetterError::Broker`] if the broker does not delete.
@@ -203,9 +205,13 @@ impl DeadLetters {
                 let below =
                     |place: &Position| ends.get(&place.partition).is_some_and(|end| place.offset < *end);
                 let mut purged = 0;
-                let mut stream = self.stream();
+                let mut stream = DeadLetters { group: None, ..self.clone() }.stream();
                 while let Some(letter) = stream.next().await {
-                    purged += u64::from(below(letter?.position()));
+                    let letter = letter?;
+                    if !self.has(&letter) {
+                        return self.settle_where(|_| true, Settling::Purged).await;
+                    }
+                    purged += u64::from(below(letter.position()));
                 }
                 self.delete(&ends).await?;
                 Ok(purged)
@@ -218,7 +224,7 @@ impl DeadLetters {
         }
     }
 
-    /// Settles those that `wanted` wants; their records go with the topic's retention.
+    /// Settles those that `wanted` wants; their records stay in the topic until all are deleted, or with its retention.
     ///
     /// # Errors
     /// Those of [`DeadLetters::redrive`].
@@ -251,10 +257,15 @@ impl DeadLetters {
     }
 
     async fn select(&self, letters: Letters, letters_max: usize) -> Result<Vec<DeadLetter>, DeadLetterError> {
-        let (cluster, topic) = (self.cluster.clone(), self.topic.clone());
-        let selected =
-            tokio::task::spawn_blocking(move || scan::unsettled(&cluster, &topic, letters, letters_max));
+        let of = self.clone();
+        let selected = tokio::task::spawn_blocking(move || scan::unsettled(&of, letters, letters_max));
         selected.await.map_err(|error| DeadLetterError::Broker(error.to_string()))?
+    }
+
+    /// Whether a letter of the topic is one of these.
+    fn has(&self, letter: &DeadLetter) -> bool {
+        let other = |group: &String| letter.group().is_some_and(|of| of != group);
+        !self.group.as_ref().is_some_and(other)
     }
 
     /// The end of each partition.

@@ -22,13 +22,12 @@ const SILENCE_MAX: Duration = Duration::from_secs(30);
 
 /// The unsettled letters among those asked for, at most so many.
 pub(super) fn unsettled(
-    cluster: &Cluster,
-    topic: &str,
+    of: &DeadLetters,
     letters: Letters,
     letters_max: usize,
 ) -> Result<Vec<DeadLetter>, DeadLetterError> {
     let mut found = Vec::new();
-    visit(cluster, topic, letters, &mut |letter| {
+    visit(of, letters, &mut |letter| {
         if found.len() < letters_max {
             found.push(letter);
         }
@@ -40,11 +39,11 @@ pub(super) fn unsettled(
 
 /// Each unsettled letter among those asked for, oldest first per partition, until `wanted` says false.
 pub(super) fn visit(
-    cluster: &Cluster,
-    topic: &str,
+    of: &DeadLetters,
     letters: Letters,
     wanted: &mut dyn FnMut(DeadLetter) -> bool,
 ) -> Result<(), DeadLetterError> {
+    let (cluster, topic) = (&of.cluster, of.topic());
     let mut bounds = bounds(cluster, topic)?;
     if let Letters::One { partition, offset } = letters {
         // Its note can only stand behind it.
@@ -65,8 +64,9 @@ pub(super) fn visit(
             Letters::All => true,
             Letters::One { offset, .. } => record.offset() == offset,
         };
-        let is_letter = asked_for && !done && settles(&record).is_none();
-        !is_letter || wanted(DeadLetter::new(record))
+        let is_note = settles(&record).is_some();
+        let letter = DeadLetter::new(record);
+        !asked_for || done || is_note || !of.has(&letter) || wanted(letter)
     })
 }
 

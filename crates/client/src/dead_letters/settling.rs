@@ -39,7 +39,8 @@ impl<'a> Settler<'a> {
         what: Settling<'a>,
     ) -> Result<Settler<'a>, DeadLetterError> {
         // Copies carry the number of their origin and none of their own.
-        let producer = Producer::builder(letters.cluster.clone()).sequence_headers(false).start().await?;
+        let producer =
+            Producer::builder(letters.cluster.for_copies()).sequence_headers(false).start().await?;
         Ok(Settler { letters, producer, what, batch: Vec::new(), settled: 0 })
     }
 

@@ -2,8 +2,7 @@
 
 use tokio::sync::mpsc;
 
-use super::{DeadLetter, DeadLetterError, Letters, scan};
-use crate::cluster::Cluster;
+use super::{DeadLetter, DeadLetterError, DeadLetters, Letters, scan};
 
 /// Letters that are read ahead.
 const AHEAD: usize = 64;
@@ -15,11 +14,11 @@ pub struct DeadLetterStream {
 }
 
 impl DeadLetterStream {
-    pub(super) fn open(cluster: Cluster, topic: String) -> DeadLetterStream {
+    pub(super) fn open(of: DeadLetters) -> DeadLetterStream {
         let (found, letters) = mpsc::channel(AHEAD);
         tokio::task::spawn_blocking(move || {
             let mut give = |letter| found.blocking_send(Ok(letter)).is_ok();
-            if let Err(error) = scan::visit(&cluster, &topic, Letters::All, &mut give) {
+            if let Err(error) = scan::visit(&of, Letters::All, &mut give) {
                 // Nobody wants it if the other side is gone.
                 drop(found.blocking_send(Err(error)));
             }

@@ -85,6 +85,7 @@ pub enum Once<T> {
     Done(T),
     /// It was done before. Acknowledge it.
     Repeated,
-    /// Another consumer works on it now, and may yet fail. Do not acknowledge it; try again later.
+    /// Another consumer works on it now, and may yet fail. Do not acknowledge it; try again later: a handler says
+    /// [`HandlerError::not_now`](crate::HandlerError::not_now).
     Busy,
 }

@@ -158,8 +158,8 @@ impl<DB: InboxDatabase> Inbox<DB> {
     }
 
     /// Forgets messages that were done longer than `age` ago, at most so many; answers how many. Call it from time to
-    /// time. `age` must be longer than a message can come again: longer than the retention of its topic, and of the
-    /// dead-letter topics from which it may be redriven.
+    /// time. `age` must be longer than a message can come again: longer than the retention of its topic, and than it may lie
+    /// in a dead-letter topic, which has none, before it is redriven.
     ///
     /// # Errors
     /// If the database fails.

@@ -162,6 +162,14 @@ impl Broker {
         self.create_topic_with(topic, partitions, &[]);
     }
 
+    /// Changes a setting of a topic.
+    pub fn set(&self, topic: &str, setting: &str) {
+        let mut command = Command::new(binary());
+        command.args(["topic", "alter", topic, "--set", setting, "-b", &self.address]);
+        let output = command.stdin(Stdio::null()).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+
     /// Makes a topic with settings.
     pub fn create_topic_with(&self, topic: &str, partitions: i32, config: &[&str]) {
         let mut command = Command::new(binary());

@@ -191,6 +191,57 @@ async fn strict_order_tries_again_in_place() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_put_off_comes_again_and_is_no_attempt() {
+    let broker = Broker::start();
+    broker.create_topic("t", 1);
+    send(&broker, "t", [("k".to_owned(), "0".to_owned()), ("k".to_owned(), "1".to_owned())]).await;
+    let log: Arc<Mutex<Vec<(String, u32)>>> = Arc::default();
+    let handler_log = log.clone();
+    let handler = move |record: Received| {
+        let log = handler_log.clone();
+        async move {
+            log.lock().unwrap().push((text(&record), record.attempt()));
+            match log.lock().unwrap().len() {
+                1..=7 => Err(HandlerError::not_now("the database is away")),
+                8 => Err(HandlerError::retry("no luck")),
+                9 => Err(HandlerError::not_now("away again")),
+                _ => Ok(()),
+            }
+        }
+    };
+    let in_place = Retry::InPlace { first: Duration::from_millis(5), max: Duration::from_millis(20) };
+    let builder = Consumer::builder(broker.cluster(), "g").topic("t").retry(in_place).attempts_max(2);
+    let consumer = builder.start(handler).await.unwrap();
+    until("both are handled", || consumer.counts().handled == 2).await;
+    let expected = [vec![("0", 1); 8], vec![("0", 2); 2], vec![("1", 1)]].concat();
+    let expected: Vec<_> = expected.into_iter().map(|(value, attempt)| (value.to_owned(), attempt)).collect();
+    assert_eq!(*log.lock().unwrap(), expected);
+    let counts = consumer.counts();
+    assert_eq!((counts.put_off, counts.failed, counts.dead_lettered), (8, 1, 0));
+    assert_eq!(within("stop", consumer.stop(WITHIN)).await, Stopped::default());
+    assert_eq!(topic::committed(broker.address(), "g", "t", 1), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_that_is_put_off_when_the_consumer_stops_comes_again() {
+    let broker = Broker::start();
+    broker.create_topic("t", 1);
+    send(&broker, "t", [("k".to_owned(), "0".to_owned())]).await;
+    let hour = Duration::from_secs(3600);
+    let builder = Consumer::builder(broker.cluster(), "g").topic("t");
+    let builder = builder.retry(Retry::InPlace { first: hour, max: hour });
+    let away = async |_: Received| -> Result<(), HandlerError> { Err(HandlerError::not_now("away")) };
+    let consumer = builder.start(away).await.unwrap();
+    until("it is put off", || consumer.counts().put_off == 1).await;
+    assert_eq!(within("stop", consumer.stop(WITHIN)).await, Stopped::default());
+    let builder = Consumer::builder(broker.cluster(), "g").topic("t");
+    let well = async |_: Received| -> Result<(), HandlerError> { Ok(()) };
+    let consumer = builder.start(well).await.unwrap();
+    until("it is handled", || consumer.counts().handled == 1).await;
+    assert_eq!(within("stop", consumer.stop(WITHIN)).await, Stopped::default());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_broker_killed_in_the_middle_costs_no_record() {
     const RECORDS: usize = 3000;
     let mut broker = Broker::start();

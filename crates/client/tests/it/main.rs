@@ -5,6 +5,7 @@
 mod between;
 mod broker;
 mod consuming;
+mod copies;
 mod dead_letters;
 mod examples;
 mod fallback_topic;

@@ -4,6 +4,8 @@ use std::{collections::BTreeSet, time::Duration};
 
 use rdkafka::{
     ClientConfig, Message, Offset, TopicPartitionList,
+    admin::{AdminClient, AdminOptions, ResourceSpecifier},
+    client::DefaultClientContext,
     consumer::{BaseConsumer, Consumer as _},
     error::KafkaError,
     message::Headers as _,
@@ -23,12 +25,22 @@ pub struct StoredRecord {
     pub key: Option<String>,
     pub value: String,
     pub headers: Vec<Header>,
+    pub timestamp_ms: i64,
 }
 
 /// How many partitions a topic has.
 pub fn partitions(address: &str, topic: &str) -> usize {
     let consumer: BaseConsumer = ClientConfig::new().set("bootstrap.servers", address).create().unwrap();
     consumer.fetch_metadata(Some(topic), LIMIT).unwrap().topics()[0].partitions().len()
+}
+
+/// What a topic's setting is.
+pub async fn setting(address: &str, topic: &str, name: &str) -> String {
+    let admin: AdminClient<DefaultClientContext> =
+        ClientConfig::new().set("bootstrap.servers", address).create().unwrap();
+    let asked = admin.describe_configs([&ResourceSpecifier::Topic(topic)], &AdminOptions::new()).await;
+    let config = asked.unwrap().remove(0).unwrap();
+    config.get(name).unwrap().value.clone().unwrap()
 }
 
 /// Everything a topic holds, in order per partition.
@@ -62,6 +74,7 @@ pub fn read(address: &str, topic: &str) -> Vec<StoredRecord> {
                     .flat_map(|headers| headers.iter())
                     .map(|header| Header::new(header.key, header.value.unwrap_or_default().to_vec()))
                     .collect(),
+                timestamp_ms: message.timestamp().to_millis().unwrap(),
             }),
             Err(KafkaError::PartitionEOF(partition)) => {
                 open.remove(&partition);

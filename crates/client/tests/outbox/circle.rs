@@ -35,7 +35,7 @@ async fn handle(inbox: Inbox<Sqlite>, pool: SqlitePool, record: Received) -> Res
     let work = async |tx: &mut Transaction<'_, Sqlite>| Ok(Sqlite::execute(tx, effect(&message)).await?);
     match inbox.once(&mut tx, &id, work).await? {
         Once::Done(()) | Once::Repeated => Ok(tx.commit().await?),
-        Once::Busy => Err(HandlerError::retry("another consumer has it")),
+        Once::Busy => Err(HandlerError::not_now("another consumer has it")),
     }
 }
 

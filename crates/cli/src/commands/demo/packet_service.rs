@@ -7,7 +7,7 @@ use std::{sync::Arc, time::Duration};
 use sqlx::{Sqlite, Transaction};
 use tallymq_client::{
     Consumer, HandlerError, Received, headers,
-    inbox::{IdSource, Once},
+    inbox::{IdSource, MessageId, Once, WorkError},
     sequence::{Finding, SequenceCheck},
 };
 use tokio::{sync::mpsc, task::JoinHandle};
@@ -26,8 +26,6 @@ use crate::{
 
 const COMMIT_INTERVAL: Duration = Duration::from_millis(100);
 const STOP: Duration = Duration::from_secs(60);
-/// A database that is busy is no reason for dead letters.
-const ATTEMPTS_MAX: u32 = 100;
 
 /// Runs until the demo says that it is over.
 pub async fn run(arguments: ServiceArguments) -> Result<(), Failure> {
@@ -80,7 +78,6 @@ async fn start(
         .set("session.timeout.ms", "10000");
     let consumer = Consumer::builder(cluster, GROUP)
         .topic(TOPIC)
-        .attempts_max(ATTEMPTS_MAX)
         .commit_interval(COMMIT_INTERVAL)
         // Who acknowledges first has no handler that could give a receipt.
         .tell_account(arguments.without != Some(Part::AckAfter))
@@ -116,20 +113,25 @@ impl Work {
     /// Makes the order's red packet, unless it was made.
     async fn once(&self, record: &Received) -> Result<(), HandlerError> {
         let order: Order = serde_json::from_slice(record.value().map_or(&[][..], |value| value))?;
+        let id = self.has_inbox.then(|| IdSource::Header(headers::ID.into()).id(record)).transpose()?;
+        // A database that is busy is no reason for dead letters.
+        let place = format!("{} {}", record.partition(), record.offset());
+        self.pack(&order, id.as_ref(), place).await.map_err(HandlerError::not_now)
+    }
+
+    async fn pack(&self, order: &Order, id: Option<&MessageId>, place: String) -> Result<(), WorkError> {
         let mut tx = self.packets.pool.begin_with(WRITE).await?;
-        let once = if self.has_inbox {
-            let id = IdSource::Header(headers::ID.into()).id(record)?;
-            let work = async |tx: &mut Transaction<'_, Sqlite>| Ok(Packets::insert(tx, &order).await?);
-            self.packets.inbox.once(&mut tx, &id, work).await?
+        let once = if let Some(id) = id {
+            let work = async |tx: &mut Transaction<'_, Sqlite>| Ok(Packets::insert(tx, order).await?);
+            self.packets.inbox.once(&mut tx, id, work).await?
         } else {
-            Packets::insert(&mut tx, &order).await?;
+            Packets::insert(&mut tx, order).await?;
             Once::Done(())
         };
         if once == Once::Busy {
-            return Err(HandlerError::retry("another consumer works on it"));
+            return Err("another consumer works on it".into());
         }
         if once == Once::Done(()) {
-            let place = format!("{} {}", record.partition(), record.offset());
             self.control.pass_with(Moment::BeforeCommit, place).await;
         }
         tx.commit().await?;

@@ -45,6 +45,9 @@ fn text(letter: &DeadLetter) -> String {
         format!("  group:    {group}, {attempts}, the last at {failed}"),
         format!("  cause:    {}", letter.cause().replace('\n', "\n            ")),
     ];
+    if let Some(at) = record.timestamp_ms() {
+        lines.insert(2, format!("  sent:     {}", rfc3339(at)));
+    }
     if letter.redriven() > 0 {
         lines.push(format!("  redriven: {} before", counted(u64::from(letter.redriven()), "time")));
     }

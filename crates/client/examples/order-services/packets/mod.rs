@@ -7,7 +7,7 @@ use std::{sync::Arc, time::Duration};
 use sqlx::{Pool, Transaction};
 use tallymq_client::{
     Cluster, Consumer, ConsumerBuilder, Handler, HandlerError, Received, Retry, headers,
-    inbox::{IdSource, Inbox, Once},
+    inbox::{IdSource, Inbox, MessageId, Once},
 };
 
 use crate::{
@@ -56,18 +56,28 @@ async fn handle<DB: Store>(
 ) -> Result<(), HandlerError> {
     let order = seen.order(record)?;
     let id = IdSource::Header(headers::ID.into()).id(record)?;
+    // A database that is away for a while is no reason to give an order up.
+    pack(pool, inbox, &id, order).await.map_err(HandlerError::not_now)?;
+    seen.progress.add(1);
+    Ok(())
+}
+
+async fn pack<DB: Store>(
+    pool: &Pool<DB>,
+    inbox: &Inbox<DB>,
+    id: &MessageId,
+    order: Order,
+) -> Result<(), Failure> {
     let mut tx = pool.begin_with(DB::WRITE).await?;
     let work = async |tx: &mut Transaction<'_, DB>| {
         let Order { number, customer } = order;
         let sql = format!("INSERT INTO red_packets (order_id, customer) VALUES ({number}, {customer})");
         Ok(DB::execute(tx, sql).await?)
     };
-    match inbox.once(&mut tx, &id, work).await? {
-        Once::Done(()) | Once::Repeated => tx.commit().await?,
-        Once::Busy => return Err(HandlerError::retry("another consumer has it")),
+    match inbox.once(&mut tx, id, work).await? {
+        Once::Done(()) | Once::Repeated => Ok(tx.commit().await?),
+        Once::Busy => Err("another consumer has it".into()),
     }
-    seen.progress.add(1);
-    Ok(())
 }
 
 /// What there is in the end.
@@ -131,11 +141,9 @@ fn settings(arguments: &Arguments) -> Result<ConsumerBuilder, Failure> {
         .set("heartbeat.interval.ms", "400")
         .set("reconnect.backoff.ms", "20")
         .set("reconnect.backoff.max.ms", "200");
-    // A database that is away for a while is no reason to give an order up.
     Ok(Consumer::builder(cluster, GROUP)
         .topic(arguments.text("topic")?)
         .retry(Retry::InPlace { first: Duration::from_millis(20), max: Duration::from_millis(500) })
-        .attempts_max(u32::MAX)
         .revoke_wait(Duration::from_secs(5))
         .held_max(1000))
 }

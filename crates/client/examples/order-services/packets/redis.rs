@@ -9,7 +9,7 @@ use redis::{
 };
 use tallymq_client::{
     HandlerError, Received, headers,
-    inbox::{IdSource, Once, RedisInbox, RedisInboxSettings},
+    inbox::{IdSource, MessageId, Once, RedisInbox, RedisInboxSettings},
 };
 
 use super::{GROUP, Order, Seen, serve};
@@ -33,13 +33,25 @@ pub async fn run(arguments: &Arguments) -> Result<(), Failure> {
 }
 
 async fn handle(
-    mut connection: ConnectionManager,
+    connection: ConnectionManager,
     inbox: &RedisInbox<ConnectionManager>,
     seen: &Seen,
     record: &Received,
 ) -> Result<(), HandlerError> {
-    let Order { number, customer } = seen.order(record)?;
+    let order = seen.order(record)?;
     let id = IdSource::Header(headers::ID.into()).id(record)?;
+    // A Redis that is away for a while is no reason to give an order up.
+    pack(connection, inbox, &id, order).await.map_err(HandlerError::not_now)?;
+    seen.progress.add(1);
+    Ok(())
+}
+
+async fn pack(
+    mut connection: ConnectionManager,
+    inbox: &RedisInbox<ConnectionManager>,
+    id: &MessageId,
+    Order { number, customer }: Order,
+) -> Result<(), Failure> {
     let work = async {
         let script = "if redis.call('HINCRBY', KEYS[1], ARGV[1], 1) == 1 then \
             redis.call('RPUSH', KEYS[2], ARGV[1] .. ' ' .. ARGV[2]) end";
@@ -48,12 +60,10 @@ async fn handle(
         call.key(PACKETS).arg(number).arg(customer);
         Ok(call.invoke_async::<()>(&mut connection).await?)
     };
-    match inbox.once(&id, work).await? {
-        Once::Done(()) | Once::Repeated => {}
-        Once::Busy => return Err(HandlerError::retry("another consumer has it")),
+    match inbox.once(id, work).await? {
+        Once::Done(()) | Once::Repeated => Ok(()),
+        Once::Busy => Err("another consumer has it".into()),
     }
-    seen.progress.add(1);
-    Ok(())
 }
 
 async fn connected(socket: &str) -> ConnectionManager {
