@@ -141,23 +141,11 @@ impl Admin {
         let results = self.client.create_topics(&wanted, &self.options).await;
         for result in results.map_err(|error| Refused::new(names(), &error))? {
             match result {
-                Ok(_) => {}
-                Err((topic, RDKafkaErrorCode::TopicAlreadyExists)) if topic == copies.dead => {
-                    self.warn_of_expiry(&topic).await?;
-                }
-                Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
+                Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
                 Err((topic, code)) => {
                     return Err(Refused { topic, cause: code.to_string(), code: Some(code) });
                 }
             }
-        }
-        Ok(())
-    }
-
-    /// It may be somebody's will, so it stays as it is.
-    async fn warn_of_expiry(&self, topic: &str) -> Result<(), Refused> {
-        if self.retention_ms(topic).await?.is_some_and(|kept_ms| kept_ms >= 0) {
-            tracing::warn!(topic, "dead letters expire there: set its retention.ms to -1 to keep them");
         }
         Ok(())
     }
