@@ -25,6 +25,8 @@ SETTINGS = {
     "num.partitions": 1,
 }
 RECORD_BYTES = 4000
+# A client that is still looking for the leader gathers what it is given into one batch of a whole segment: no index then.
+BATCH_RECORDS = 10
 FIRST, SECOND, DELETED_BELOW = 150, 500, 280
 
 
@@ -33,7 +35,8 @@ class Clients:
 
     def __init__(self, address, log):
         self.address, self.log = address, log
-        self.sender = load.Sender(1, address, log, TOPICS, size_bytes=RECORD_BYTES)
+        small = {"batch.num.messages": BATCH_RECORDS}
+        self.sender = load.Sender(1, address, log, TOPICS, size_bytes=RECORD_BYTES, settings=small)
         base = {"bootstrap.servers": address, "group.id": "positions", "enable.auto.commit": False}
         self.consumer = Consumer(base | load.RECONNECT | {"socket.timeout.ms": 3000})
         self.committed = None
@@ -47,7 +50,7 @@ class Clients:
         """Sends `count` records in small batches, waits for all answers."""
         for number in range(self.sent, self.sent + count):
             self.sender.send(number)
-            if number % 10 == 9:
+            if number % BATCH_RECORDS == BATCH_RECORDS - 1:
                 self.sender.producer.flush(0.002)
         self.sent += count
         left = self.sender.producer.flush(60)

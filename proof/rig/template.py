@@ -56,6 +56,7 @@ def make(binary, directory):
     finally:
         broker.kill()
     log.close()
+    _demand_every_kind(directory)
     values = {str(part): {} for part in range(script.TOPICS["kept"])}
     for line in log.path.read_text().splitlines():
         event = json.loads(line)
@@ -81,6 +82,12 @@ def _kill_settled(broker):
             return
         broker.start()
     raise AssertionError("the log is never closed")
+
+
+def _demand_every_kind(directory):
+    missing = [(state, kind) for state in STATES for kind in KINDS if not files(directory / state, kind)]
+    if missing:
+        raise AssertionError(f"there are no files of these kinds: {missing}")
 
 
 def _demand_no_checkpoint_since(earlier, later):
