@@ -42,6 +42,7 @@ struct Ask {
 #[derive(Clone)]
 pub struct CoordinatorHandle {
     queue: mpsc::Sender<Ask>,
+    #[cfg(debug_assertions)]
     fragile: Fragile,
 }
 
@@ -87,7 +88,11 @@ pub(super) fn spawn(
     let (queue, asks) = mpsc::channel(QUEUE_MAX);
     let fragile = Fragile::default();
     tokio::spawn(coordinate((group, view, around), fragile.clone(), asks, stop));
-    CoordinatorHandle { queue, fragile }
+    CoordinatorHandle {
+        queue,
+        #[cfg(debug_assertions)]
+        fragile,
+    }
 }
 
 /// Coordinates until `stop`. What a coordinator knows it has from the log: after a panic the next one takes over, as another
