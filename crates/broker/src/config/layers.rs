@@ -1,7 +1,7 @@
 //! Which value of a broker key counts, and where it comes from: this broker's dynamic one, else the dynamic default of
 //! all brokers, else the configuration at start, else the key's default (KIP-226).
 
-use super::check::parse_bool;
+use super::check::{parse_bool, parts};
 use super::find_broker_key;
 use super::key::{ConfigKey, Unit};
 use crate::metadata::ConfigSet;
@@ -95,6 +95,11 @@ impl BrokerLayers<'_> {
     /// The number that counts for the broker key `name`; 0 if it is unknown, not set or no number.
     pub fn number(&self, name: &str) -> i64 {
         self.text(name).and_then(|text| text.trim().parse().ok()).unwrap_or(0)
+    }
+
+    /// The texts of the list that counts for the broker key `name`, trimmed; empty ones are left out.
+    pub fn list(&self, name: &str) -> Vec<String> {
+        self.text(name).iter().flat_map(|text| parts(text)).map(str::to_owned).collect()
     }
 
     /// Whether the broker key `name` is "true".

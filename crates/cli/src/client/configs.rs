@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use tallymq_gateway::kafka::messages::{
-    describe_cluster::DescribeClusterRequest,
+    describe_cluster::{DescribeClusterRequest, DescribeClusterResponse},
     describe_configs::{
         DescribeConfigsRequest, DescribeConfigsResource, DescribeConfigsResourceResult, DescribeConfigsResult,
     },
@@ -47,14 +47,19 @@ pub type Configs = Result<Vec<Config>, ClientError>;
 impl Client {
     /// The cluster's id; None if the brokers do not know the request (KIP-700).
     pub async fn cluster_id(&mut self) -> Result<Option<String>, ClientError> {
+        match self.described_cluster().await {
+            Err(ClientError::Unsupported { .. }) => Ok(None),
+            answer => Ok(Some(answer?.cluster_id)),
+        }
+    }
+
+    /// The cluster and its brokers, without any topics (KIP-700).
+    pub(super) async fn described_cluster(&mut self) -> Result<DescribeClusterResponse, ClientError> {
         let request =
             DescribeClusterRequest { endpoint_type: ENDPOINT_BROKERS, ..DescribeClusterRequest::default() };
-        let answer = match call!(self.any().await?, DescribeCluster, request) {
-            Err(ClientError::Unsupported { .. }) => return Ok(None),
-            answer => answer?,
-        };
-        check("cluster", answer.error_code, answer.error_message)?;
-        Ok(Some(answer.cluster_id))
+        let answer = call!(self.any().await?, DescribeCluster, request)?;
+        check("cluster", answer.error_code, answer.error_message.clone())?;
+        Ok(answer)
     }
 
     /// A broker's settings. Only the broker itself knows them.

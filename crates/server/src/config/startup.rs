@@ -115,7 +115,7 @@ impl Startup {
         if buffer_bytes < frame_bytes {
             return Err(StartupError::RequestBuffer { buffer_bytes, frame_bytes });
         }
-        let list = |key: &str| split(&layers.text(key).unwrap_or_default());
+        let list = |key: &str| layers.list(key);
         let advertised =
             list("advertised.listeners").first().map(|text| parse_advertised(text)).transpose()?;
         Ok(Startup {
@@ -192,10 +192,6 @@ fn key_indexing(layers: &BrokerLayers<'_>) -> KeyIndexing {
         Some("lookup") => KeyIndexing::Lookup,
         _ => KeyIndexing::Background,
     }
-}
-
-fn split(list: &str) -> Vec<String> {
-    list.split(',').map(|part| part.trim().to_owned()).filter(|part| !part.is_empty()).collect()
 }
 
 /// `PLAINTEXT://host:port`, as Kafka writes listeners, without its name.

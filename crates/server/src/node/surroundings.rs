@@ -98,6 +98,7 @@ fn entry(topic: &Topic) -> (Text, TopicEntry) {
 fn options(layers: &BrokerLayers<'_>) -> CoordinatorOptions {
     let ms = |key: &str| u32::try_from(layers.number(key)).unwrap_or(u32::MAX);
     let count = |key: &str| usize::try_from(layers.number(key)).unwrap_or(usize::MAX);
+    let assignors = layers.list("group.consumer.assignors");
     CoordinatorOptions {
         initial_rebalance_delay_ms: ms("group.initial.rebalance.delay.ms"),
         session_timeout_ms_min: ms("group.min.session.timeout.ms"),
@@ -113,11 +114,7 @@ fn options(layers: &BrokerLayers<'_>) -> CoordinatorOptions {
             Some("disabled") => MigrationPolicy::Disabled,
             _ => MigrationPolicy::Bidirectional,
         },
-        consumer_assignors: assignors(&layers.text("group.consumer.assignors").unwrap_or_default()),
+        consumer_assignors: assignors.iter().filter_map(|name| Assignor::named(name)).collect(),
         ..CoordinatorOptions::default()
     }
-}
-
-fn assignors(list: &str) -> Vec<Assignor> {
-    list.split(',').filter_map(|name| Assignor::named(name.trim())).collect()
 }

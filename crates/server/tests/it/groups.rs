@@ -61,6 +61,18 @@ pub async fn delete(client: &mut Client, group: &str) -> ErrorCode {
     answer!(client.call(request).await, DeleteGroups).results[0].error_code
 }
 
+/// With which a member enters a group of the new protocol.
+fn first_heartbeat(group: &str) -> ConsumerGroupHeartbeatRequest {
+    ConsumerGroupHeartbeatRequest {
+        group_id: group.to_owned(),
+        member_id: "m".to_owned(),
+        subscribed_topic_names: Some(vec!["t".to_owned()]),
+        topic_partitions: Some(Vec::new()),
+        rebalance_timeout_ms: 30_000,
+        ..Default::default()
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn reading_about_a_group_gives_it_no_place() {
     let disk = TestDisk::new();
@@ -95,15 +107,7 @@ async fn groups_beyond_the_limit_are_refused_for_good_and_the_others_go_on() {
     assert_eq!(client.commit("c", "t", 1).await, limit);
     assert_eq!(applied(), before, "a refusal is not worth a command");
     assert_eq!(join(&mut client, "c", "").await.error_code, limit);
-    let heartbeat = ConsumerGroupHeartbeatRequest {
-        group_id: "c".to_owned(),
-        member_id: "m".to_owned(),
-        subscribed_topic_names: Some(vec!["t".to_owned()]),
-        topic_partitions: Some(Vec::new()),
-        rebalance_timeout_ms: 30_000,
-        ..Default::default()
-    };
-    let refused = answer!(client.call(heartbeat).await, ConsumerGroupHeartbeat);
+    let refused = answer!(client.call(first_heartbeat("c")).await, ConsumerGroupHeartbeat);
     assert_eq!(refused.error_code, limit);
     assert!(refused.error_message.unwrap_or_default().contains("group.max.count"));
     assert_eq!(client.commit("a", "t", 2).await, ErrorCode::None);
@@ -236,15 +240,7 @@ async fn without_the_consumer_protocol_only_classic_groups_are_served() {
     let disk = TestDisk::new();
     let broker = start_on(&disk, &[("group.coordinator.rebalance.protocols", "classic")]).await;
     let mut client = broker.client().await;
-    let heartbeat = ConsumerGroupHeartbeatRequest {
-        group_id: "g".to_owned(),
-        member_id: "m".to_owned(),
-        subscribed_topic_names: Some(vec!["t".to_owned()]),
-        topic_partitions: Some(Vec::new()),
-        rebalance_timeout_ms: 30_000,
-        ..Default::default()
-    };
-    let refused = answer!(client.call(heartbeat).await, ConsumerGroupHeartbeat);
+    let refused = answer!(client.call(first_heartbeat("g")).await, ConsumerGroupHeartbeat);
     assert_eq!(refused.error_code, ErrorCode::UnsupportedVersion);
     let describe = ConsumerGroupDescribeRequest { group_ids: vec!["g".to_owned()], ..Default::default() };
     let described = answer!(client.call(describe).await, ConsumerGroupDescribe);
@@ -260,15 +256,8 @@ async fn only_the_assignors_of_the_settings_are_served() {
     let broker = start_on(&disk, &[("group.consumer.assignors", " range")]).await;
     let mut client = broker.client().await;
     for (assignor, expected) in [("uniform", ErrorCode::UnsupportedAssignor), ("range", ErrorCode::None)] {
-        let heartbeat = ConsumerGroupHeartbeatRequest {
-            group_id: "g".to_owned(),
-            member_id: "m".to_owned(),
-            subscribed_topic_names: Some(vec!["t".to_owned()]),
-            topic_partitions: Some(Vec::new()),
-            rebalance_timeout_ms: 30_000,
-            server_assignor: Some(assignor.to_owned()),
-            ..Default::default()
-        };
+        let server_assignor = Some(assignor.to_owned());
+        let heartbeat = ConsumerGroupHeartbeatRequest { server_assignor, ..first_heartbeat("g") };
         let answered = answer!(client.call(heartbeat).await, ConsumerGroupHeartbeat);
         assert_eq!(answered.error_code, expected, "{assignor}");
     }

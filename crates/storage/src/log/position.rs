@@ -118,6 +118,12 @@ impl LogPosition {
         Ok(position)
     }
 
+    /// The segments, each with the offset behind its last record.
+    pub(super) fn segments_with_ends(&self) -> impl Iterator<Item = (&SegmentPosition, Offset)> {
+        let ends = self.segments.iter().skip(1).map(|next| next.base).chain([self.log_end]);
+        self.segments.iter().zip(ends)
+    }
+
     fn check(&self) -> Result<(), PositionError> {
         let rule = |holds: bool, name| {
             if holds { Ok(()) } else { Err(PositionError::Inconsistent(name)) }

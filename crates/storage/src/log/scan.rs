@@ -95,11 +95,8 @@ pub fn partition(
     let mut expected = Vec::new();
     match position {
         Some(position) => {
-            let segments = &position.segments;
-            for (at, segment) in segments.iter().enumerate() {
-                let end = segments.get(at + 1).map_or(position.log_end, |next| next.base);
-                expected.push((segment.base, end, Some(segment.bytes)));
-            }
+            let known = position.segments_with_ends();
+            expected.extend(known.map(|(segment, end)| (segment.base, end, Some(segment.bytes))));
         }
         None => {
             for (at, base) in on_disk.iter().enumerate() {
@@ -132,8 +129,7 @@ pub fn lost(
 ) -> io::Result<Vec<(Offset, Offset)>> {
     let epochs = Epochs::new(position.epochs.clone());
     let mut lost: Vec<(Offset, Offset)> = Vec::new();
-    for (at, segment) in position.segments.iter().enumerate() {
-        let end = position.segments.get(at + 1).map_or(position.log_end, |next| next.base);
+    for (segment, end) in position.segments_with_ends() {
         let path = names::segment(tp, segment.base);
         let span = Span { path, base: segment.base, end, bytes: segment.bytes };
         let found = match disk.open(&span.path, OpenMode::Read) {
