@@ -30,7 +30,7 @@ SUITES = {
     "account-page": printed.play,
 }
 ONLY_TALLYMQ = {"account", "account-page"}  # no other broker keeps one
-ALL = ["java", "rdkafka", "confluent", *SUITES, "kafka-python", "kafkajs", "franz"]
+ALL = ["java", "java-3.7", "rdkafka", "confluent", *SUITES, "kafka-python", "kafkajs", "franz"]
 assert set(ALL) == {*clients.ALL, *SUITES}
 
 

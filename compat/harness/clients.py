@@ -6,6 +6,7 @@ from . import install
 from .scenario import Client
 
 BOTH_GROUP_PROTOCOLS = ("classic", "consumer")
+JVM = ["java", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
 
 
 # Where each client's version is pinned.
@@ -14,6 +15,7 @@ PINS = {
     "kafka-python": ("kafka-python/requirements.txt", r"kafka-python==(\S+)"),
     "kafkajs": ("kafkajs/package.json", r'"kafkajs": "(\S+)"'),
     "java": ("java/pom.xml", r"kafka-clients</artifactId>\s*<version>(.+?)<"),
+    "java-3.7": ("java-3.7/pom.xml", r"kafka-clients</artifactId>\s*<version>(.+?)<"),
     "franz": ("franz/go.mod", r"twmb/franz-go v(\S+)"),
     "rdkafka": ("rdkafka/Cargo.toml", r'rdkafka = \{ version = "=?([^"]+)"'),
 }
@@ -47,10 +49,15 @@ def kafkajs():
 
 
 def java():
-    classpath = install.java("java")
-    version = pinned("java")
-    argv = ["java", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", classpath, "Worker"]
-    return Client("kafka-clients (Java)", version, argv, group_protocols=BOTH_GROUP_PROTOCOLS)
+    argv = [*JVM, "-cp", install.java("java"), "Worker"]
+    return Client("kafka-clients (Java)", pinned("java"), argv, group_protocols=BOTH_GROUP_PROTOCOLS)
+
+
+def java_37():
+    """Of the new group protocol it has only a preview that is none of the protocol's versions."""
+    worker = [install.CLIENTS / "java" / f"{program}.java" for program in ("History", "Worker")]
+    argv = [*JVM, "-cp", install.java("java-3.7", worker), "Worker"]
+    return Client("kafka-clients (Java)", pinned("java-3.7"), argv)
 
 
 def franz():
@@ -69,6 +76,7 @@ ALL = {
     "kafka-python": kafka_python,
     "kafkajs": kafkajs,
     "java": java,
+    "java-3.7": java_37,
     "franz": franz,
     "rdkafka": rdkafka,
 }

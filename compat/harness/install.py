@@ -123,10 +123,10 @@ def node(name):
     return _once(name, pins, install)
 
 
-def java(name):
-    """Class path with the client's jars and the compiled worker."""
+def java(name, programs=None):
+    """Class path with the client's jars and the compiled programs: all that lie beside them, if none are named."""
     source = CLIENTS / name
-    pins = [source / "pom.xml", *sorted(source.glob("*.java"))]
+    pins = [source / "pom.xml", *(programs or sorted(source.glob("*.java")))]
 
     def install(directory):
         _maven(source / "pom.xml", directory)

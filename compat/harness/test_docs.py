@@ -11,6 +11,7 @@ DOCS = brokers.ROOT / "docs"
 # How the pages name them.
 CALLED = {
     "java": "Java `kafka-clients`",
+    "java-3.7": "Java `kafka-clients` 3.7",
     "confluent": "confluent-kafka (Python, librdkafka)",
     "rdkafka": "rust-rdkafka (librdkafka)",
     "franz": "franz-go",

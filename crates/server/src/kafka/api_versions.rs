@@ -15,6 +15,8 @@ use super::CallContext;
 const GROUP_VERSION: (&str, i16) = ("group.version", 1);
 /// The first version that names the client's software, and with it the rules for the name (KIP-511).
 const SOFTWARE_NAME_VERSION: i16 = 3;
+/// Before this version Java clients end the connection over a feature whose least level is 0 (KAFKA-17011).
+const LEVEL_ZERO_VERSION: i16 = 4;
 
 /// Answers with the table of APIs.
 pub fn handle(context: &CallContext, request: &ApiVersionsRequest) -> ApiVersionsResponse {
@@ -24,13 +26,10 @@ pub fn handle(context: &CallContext, request: &ApiVersionsRequest) -> ApiVersion
         return ApiVersionsResponse { error_code: ErrorCode::InvalidRequest, ..Default::default() };
     }
     let (name, level) = GROUP_VERSION;
+    let supported = SupportedFeatureKey { name: name.to_owned(), min_version: 0, max_version: level };
     ApiVersionsResponse {
         api_keys: ApiKey::ALL.iter().map(|api| api.advertisement()).collect(),
-        supported_features: vec![SupportedFeatureKey {
-            name: name.to_owned(),
-            min_version: 0,
-            max_version: level,
-        }],
+        supported_features: if context.version < LEVEL_ZERO_VERSION { Vec::new() } else { vec![supported] },
         finalized_features_epoch: 0,
         finalized_features: vec![FinalizedFeatureKey {
             name: name.to_owned(),

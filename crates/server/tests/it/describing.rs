@@ -1,6 +1,12 @@
-//! DescribeConfigs of a broker: what counts, not only what was set.
+//! What a broker says of itself: of settings what counts, not only what was set; of features what old clients can read.
 
-use tallymq_gateway::kafka::messages::describe_configs::{DescribeConfigsRequest, DescribeConfigsResource};
+use tallymq_gateway::kafka::{
+    messages::{
+        api_versions::ApiVersionsRequest,
+        describe_configs::{DescribeConfigsRequest, DescribeConfigsResource},
+    },
+    request::Response,
+};
 
 use crate::{
     client::{Client, answer},
@@ -37,5 +43,24 @@ async fn what_the_directory_was_made_with_is_shown_whatever_was_set_later() {
     let fixed = |name: &str, value: &str| (name.to_owned(), Some(value.to_owned()), STATIC);
     let expected = [fixed("advertised.listeners", &here), fixed("data.groups", "3"), fixed("node.id", "7")];
     assert_eq!(shown, expected);
+    broker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn old_clients_are_not_told_of_features_that_begin_at_level_0() {
+    let disk = TestDisk::new();
+    let broker = start_on(&disk, &[]).await;
+    let mut client = broker.client().await;
+    let request = ApiVersionsRequest {
+        client_software_name: "test".to_owned(),
+        client_software_version: "1".to_owned(),
+    };
+    for (version, told) in [(3, 0), (4, 1)] {
+        client.send_as(version, request.clone()).await;
+        let answered = client.receive().await;
+        let Response::ApiVersions(answered) = answered else { panic!("{answered:?}") };
+        assert_eq!(answered.supported_features.len(), told, "version {version}");
+        assert_eq!(answered.finalized_features.len(), 1, "version {version}");
+    }
     broker.stop().await;
 }
