@@ -43,6 +43,8 @@ pub struct Call {
     pub header: RequestHeader,
     /// The request itself.
     pub request: Request,
+    /// How many bytes its frame has; what is shared with the request keeps all of them.
+    pub frame_bytes: usize,
 }
 
 /// Why the connection must be closed.
@@ -231,7 +233,7 @@ impl Session {
         let request = Request::decode(api, version, &mut reader)
             .map_err(|error| SessionError::MalformedRequest { api, version, correlation_id, error })?;
         let id = self.push(slot);
-        Ok(Some(Call { id, header, request }))
+        Ok(Some(Call { id, header, request, frame_bytes: bytes }))
     }
 
     fn push(&mut self, slot: Slot) -> CallId {

@@ -30,6 +30,8 @@ pub struct CallContext {
     pub local: SocketAddr,
     /// The connection's number.
     pub connection: u64,
+    /// The size of the request's frame.
+    pub frame_bytes: usize,
 }
 
 /// Handles the calls of all Kafka connections of a node.
@@ -143,6 +145,7 @@ impl Calls for KafkaCalls {
             client: peer.client,
             local: peer.local,
             connection: peer.connection,
+            frame_bytes: call.frame_bytes,
         };
         if let Some(group) = spoken_for(&call.request) {
             self.node.accounting.spoke(peer.connection, group);

@@ -47,6 +47,11 @@ pub fn wire_millis(millis: u32) -> i32 {
     i32::try_from(millis).unwrap_or(i32::MAX)
 }
 
+/// A copy of what a group remembers: it would keep the whole of what was read together with it.
+pub fn kept(words: &Bytes) -> Bytes {
+    Bytes::copy_from_slice(words)
+}
+
 /// Reads a consumer's subscription; None if the bytes are something else.
 pub fn subscription(metadata: &Bytes) -> Option<Subscription> {
     let read: ConsumerProtocolSubscription = decode(metadata.clone()).ok()?;

@@ -12,7 +12,7 @@ use tallymq_gateway::kafka::messages::join_group::{
 use super::{
     dispatch::CallContext,
     errors::group_refusal,
-    group_words::{CONSUMER, client, fresh_id, instance, millis, subscription},
+    group_words::{CONSUMER, client, fresh_id, instance, kept, millis, subscription},
 };
 use crate::node::Node;
 
@@ -57,7 +57,7 @@ fn join(context: &CallContext, request: JoinGroupRequest) -> Join {
         protocols: request
             .protocols
             .into_iter()
-            .map(|protocol| Protocol { name: protocol.name.into(), metadata: protocol.metadata })
+            .map(|protocol| Protocol { name: protocol.name.into(), metadata: kept(&protocol.metadata) })
             .collect(),
         fresh_id: fresh_id(),
         requires_known_id: context.version >= KNOWN_ID_VERSION,

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use futures_util::future::join_all;
 use tallymq_broker::{
     data::{DataCommand, DataOutcome, Produce, ProduceRefusal, Produced},
@@ -33,11 +34,26 @@ use crate::{
 /// From this version on topics are named by id (KIP-516).
 const TOPIC_ID_VERSION: i16 = 13;
 
+/// Records below this size are copied out of what was read: the buffer of a connection holds 64 KiB, and a client that sends little
+/// and goes leaves it to the few records in it.
+const COPIED_BELOW_BYTES: usize = 16 * 1024;
+/// Larger ones share their frame's memory where all of them are at least this part of it.
+const SHARED_PART: usize = 4;
+
 /// Where a topic's answers go in the response, and what they wait for.
-struct SubmittedTopic {
+struct Sent<P> {
     name: String,
     id: Uuid,
-    partitions: Vec<(i32, Submitted)>,
+    partitions: Vec<(i32, P)>,
+}
+
+/// A batch that may go to the log.
+struct Ready {
+    data: RaftGroup,
+    admitted: Admitted,
+    tp: TopicPartition,
+    timestamp_type: TimestampType,
+    now: Timestamp,
 }
 
 /// One partition's batch on its way.
@@ -70,19 +86,24 @@ pub async fn begin(node: Arc<Node>, context: CallContext, request: ProduceReques
             return Step::Answered(Answer::Response(refuse_all(&request, &refusal).into()));
         }
     };
-    let mut topics = Vec::with_capacity(request.topic_data.len());
-    for data in request.topic_data {
-        let topic = find_topic(&node, &data.name, data.topic_id, context.version);
-        let mut partitions = Vec::with_capacity(data.partition_data.len());
-        for partition in data.partition_data {
-            let index = partition.index;
-            let submitted = match &topic {
-                Ok(topic) => submit(&node, topic, partition, context.version).await,
-                Err(refusal) => Err(refusal.clone()),
+    let mut ready = admit_all(&node, &context, request);
+    let admitted = ready.iter_mut().flat_map(|topic| &mut topic.partitions);
+    let admitted = admitted.filter_map(|(_, ready)| ready.as_mut().ok());
+    leave_frame(
+        &mut admitted.map(|ready| &mut ready.admitted.batch).collect::<Vec<_>>(),
+        context.frame_bytes,
+    );
+    let mut topics = Vec::with_capacity(ready.len());
+    for Sent { name, id, partitions: waiting } in ready {
+        let mut partitions = Vec::with_capacity(waiting.len());
+        for (index, ready) in waiting {
+            let submitted = match ready {
+                Ok(ready) => submit(&node, ready).await,
+                Err(refusal) => Err(refusal),
             };
             partitions.push((index, submitted.unwrap_or_else(Submitted::Refused)));
         }
-        topics.push(SubmittedTopic { name: data.name, id: data.topic_id, partitions });
+        topics.push(Sent { name, id, partitions });
     }
     Step::Waiting(Box::pin(async move {
         let response = finish(&node, &context, topics).await;
@@ -98,15 +119,38 @@ fn find_topic(node: &Node, name: &str, id: Uuid, version: i16) -> Result<Arc<Top
     }
 }
 
-async fn submit(
-    node: &Arc<Node>,
-    topic: &Arc<Topic>,
-    data: PartitionProduceData,
-    version: i16,
-) -> Result<Submitted, Refusal> {
+fn admit_all(
+    node: &Node,
+    context: &CallContext,
+    request: ProduceRequest,
+) -> Vec<Sent<Result<Ready, Refusal>>> {
+    let topics = request.topic_data.into_iter().map(|data| {
+        let topic = find_topic(node, &data.name, data.topic_id, context.version);
+        let partitions = data.partition_data.into_iter().map(|partition| {
+            let index = partition.index;
+            let topic = topic.as_ref().map_err(Refusal::clone);
+            (index, topic.and_then(|topic| admit_one(node, topic, partition, context.version)))
+        });
+        Sent { partitions: partitions.collect(), name: data.name, id: data.topic_id }
+    });
+    topics.collect()
+}
+
+/// Records stay in memory for as long as the tail cache has room, and are counted there by their own size. They keep what they
+/// share memory with, so what is small beside that gets memory of its own.
+fn leave_frame(batches: &mut [&mut Bytes], frame_bytes: usize) {
+    let bytes: usize = batches.iter().map(|batch| batch.len()).sum();
+    let is_small_part = bytes.saturating_mul(SHARED_PART) < frame_bytes;
+    for batch in batches {
+        if is_small_part || batch.len() < COPIED_BELOW_BYTES {
+            **batch = Bytes::copy_from_slice(batch);
+        }
+    }
+}
+
+fn admit_one(node: &Node, topic: &Topic, data: PartitionProduceData, version: i16) -> Result<Ready, Refusal> {
     let partition = PartitionIndex(data.index);
     let group = topic.group_of(partition).ok_or(ErrorCode::UnknownTopicOrPartition)?;
-    let handle: &DataHandle = node.data(group).ok_or(ErrorCode::NotLeaderOrFollower)?;
     if node.is_disk_nearly_full() {
         return Err(Refusal::new(ErrorCode::KafkaStorageError, "the disk is nearly full"));
     }
@@ -122,11 +166,17 @@ async fn submit(
     };
     let records = data.records.map(Records::into_contiguous).unwrap_or_default();
     let tp = TopicPartition { topic: topic.id, partition };
-    let Admitted { header, batch } = admit(records, &rules, now).map_err(|error| {
+    let admitted = admit(records, &rules, now).map_err(|error| {
         node.accounting.refused.count(tp);
         admit_refusal(&error)
     })?;
-    let append_time = match settings.timestamp_type {
+    Ok(Ready { data: group, admitted, tp, timestamp_type: settings.timestamp_type, now })
+}
+
+async fn submit(node: &Arc<Node>, ready: Ready) -> Result<Submitted, Refusal> {
+    let Ready { data, admitted: Admitted { header, batch }, tp, timestamp_type, now } = ready;
+    let handle: &DataHandle = node.data(data).ok_or(ErrorCode::NotLeaderOrFollower)?;
+    let append_time = match timestamp_type {
         TimestampType::LogAppendTime => now,
         TimestampType::CreateTime => Timestamp(-1),
     };
@@ -135,10 +185,10 @@ async fn submit(
     node.takes_to_disk(size.bytes);
     node.wait_for_room().await;
     let pending = handle.enqueue(command).await.map_err(|error| propose_refusal(&error))?;
-    Ok(Submitted::Waiting { pending, size, append_time, place: Place { data: group, tp, now } })
+    Ok(Submitted::Waiting { pending, size, append_time, place: Place { data, tp, now } })
 }
 
-async fn finish(node: &Node, context: &CallContext, topics: Vec<SubmittedTopic>) -> ProduceResponse {
+async fn finish(node: &Node, context: &CallContext, topics: Vec<Sent<Submitted>>) -> ProduceResponse {
     let responses = topics.into_iter().map(|topic| async move {
         let answers = topic.partitions.into_iter();
         let answers = answers.map(|(index, submitted)| finish_partition(node, context, index, submitted));
@@ -266,5 +316,37 @@ fn answer(acks: RequiredAcks, response: ProduceResponse) -> Answer {
     match errors.next() {
         Some(error) => Answer::Close(format!("a produce with acks=0 failed: {}", error.error_code.name())),
         None => Answer::Silence,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shares(frame: &Bytes, part: &Bytes) -> bool {
+        frame.as_ptr_range().contains(&part.as_ptr())
+    }
+
+    #[test]
+    fn records_that_are_a_small_part_of_what_was_read_get_memory_of_their_own() {
+        let frame = Bytes::from(vec![7; 1 << 20]);
+        let cut = |bytes: usize| frame.slice(100..100 + bytes);
+        let large = (1 << 20) / SHARED_PART;
+        for (sizes, shared) in [
+            (vec![300], vec![false]),
+            (vec![large - 1], vec![false]),
+            (vec![large], vec![true]),
+            (vec![large, COPIED_BELOW_BYTES - 1], vec![true, false]),
+            (
+                vec![COPIED_BELOW_BYTES; 2 * large / COPIED_BELOW_BYTES],
+                vec![true; 2 * large / COPIED_BELOW_BYTES],
+            ),
+        ] {
+            let mut batches: Vec<_> = sizes.iter().map(|bytes| cut(*bytes)).collect();
+            leave_frame(&mut batches.iter_mut().collect::<Vec<_>>(), frame.len());
+            let found: Vec<_> = batches.iter().map(|batch| shares(&frame, batch)).collect();
+            assert_eq!(found, shared, "{sizes:?}");
+            assert!(batches.iter().zip(&sizes).all(|(batch, bytes)| batch[..] == cut(*bytes)[..]));
+        }
     }
 }

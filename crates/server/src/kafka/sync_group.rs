@@ -10,7 +10,7 @@ use tallymq_gateway::kafka::messages::sync_group::{
 
 use super::{
     errors::group_refusal,
-    group_words::{CONSUMER, assigned_partitions, assignment_bytes, instance},
+    group_words::{CONSUMER, assigned_partitions, assignment_bytes, instance, kept},
 };
 use crate::node::Node;
 
@@ -39,7 +39,7 @@ fn sync(request: SyncGroupRequest) -> Sync {
     let assignment = |one: SyncGroupRequestAssignment| SyncAssignment {
         member: one.member_id.into(),
         partitions: if is_readable { assigned_partitions(&one.assignment) } else { Vec::new() },
-        assignment: one.assignment,
+        assignment: kept(&one.assignment),
     };
     Sync {
         group: request.group_id.into(),
