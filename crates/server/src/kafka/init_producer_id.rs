@@ -7,7 +7,6 @@ use tallymq_gateway::kafka::{
     messages::init_producer_id::{InitProducerIdRequest, InitProducerIdResponse},
 };
 
-use super::errors::coordinator_refusal;
 use crate::node::Node;
 
 /// Answers with an id that nobody has had.
@@ -18,7 +17,8 @@ pub async fn handle(node: &Arc<Node>, request: InitProducerIdRequest) -> InitPro
     }
     match node.next_producer_id().await {
         Ok(id) => InitProducerIdResponse { producer_id: id.0, producer_epoch: 0, ..Default::default() },
-        Err(error) => refused(node, coordinator_refusal(&error)),
+        // The only retriable error after which clients do not look for a coordinator of transactions, which there is none of.
+        Err(_) => refused(node, ErrorCode::CoordinatorLoadInProgress),
     }
 }
 

@@ -40,6 +40,15 @@ struct Found {
     timestamp: Timestamp,
 }
 
+/// What a look into a batch came to.
+enum Placed {
+    At(Found),
+    /// What it has is in front of where the search began; it goes on here.
+    Hidden {
+        next: Offset,
+    },
+}
+
 const NOTHING: Found = Found { offset: Offset(-1), timestamp: Timestamp(-1) };
 
 /// Answers per partition.
@@ -82,15 +91,15 @@ async fn find(
         EARLIEST | EARLIEST_LOCAL => Found { offset: log.log_start(), ..NOTHING },
         LATEST_TIERED => NOTHING,
         MAX_TIMESTAMP => {
-            let max = |log: &PartitionLog| {
+            let max = |log: &PartitionLog, _| {
                 log.max_timestamp().map(|found| Searched { found, ..Searched::default() })
             };
             search(node, (handle.id, log), max, None).await?
         }
         at if at >= 0 => {
             let at = Timestamp(at);
-            let from = move |log: &PartitionLog| log.search_timestamp(at, log.log_start());
-            search(node, (handle.id, log), from, Some(at)).await?
+            let first = move |log: &PartitionLog, from| log.search_timestamp(at, from);
+            search(node, (handle.id, log), first, Some(at)).await?
         }
         _ => return Err(ErrorCode::UnsupportedVersion),
     };
@@ -122,25 +131,40 @@ fn first_version(timestamp: i64) -> i16 {
     }
 }
 
-/// Searches on a thread that may block, then inside the batch that was found. Where damage took what was looked for, the first
-/// whole batch behind it is the answer, and a refusal if there is none: that nothing is there would not be true.
+/// Searches from the log start. The batch that it cuts through may have what is looked for in front of it only.
 async fn search(
     node: &Arc<Node>,
     (data, log): (RaftGroup, Arc<PartitionLog>),
-    find: impl Fn(&PartitionLog) -> Result<Searched, ReadError> + Copy + Send + 'static,
+    find: impl Fn(&PartitionLog, Offset) -> Result<Searched, ReadError> + Copy + Send + 'static,
     at: Option<Timestamp>,
 ) -> Result<Found, ErrorCode> {
-    let log_start = log.log_start();
+    let mut from = log.log_start();
+    loop {
+        match search_from(node, (data, log.clone()), find, (at, from)).await? {
+            Placed::At(found) => return Ok(found),
+            Placed::Hidden { next } => from = next,
+        }
+    }
+}
+
+/// Searches on a thread that may block, then inside the batch that was found. Where damage took what was looked for, the first
+/// whole batch behind it is the answer, and a refusal if there is none: that nothing is there would not be true.
+async fn search_from(
+    node: &Arc<Node>,
+    (data, log): (RaftGroup, Arc<PartitionLog>),
+    find: impl Fn(&PartitionLog, Offset) -> Result<Searched, ReadError> + Copy + Send + 'static,
+    (at, from): (Option<Timestamp>, Offset),
+) -> Result<Placed, ErrorCode> {
+    let find = move |log: &PartitionLog| find(log, from);
     let mut searched = look(&log, find).await?;
     let mut turn = None;
     if is_compressed(&searched) {
         // A batch of a few bytes may be many when it is decompressed: few at a time. Who waits for that holds none: as many may
         // wait as there are connections.
-        turn = node.decompressions.clone().try_acquire_owned().ok();
+        turn = node.decompressor.try_turn();
         if turn.is_none() {
             drop(searched);
-            let free = node.decompressions.clone().acquire_owned().await;
-            turn = Some(free.map_err(|_| ErrorCode::UnknownServerError)?);
+            turn = Some(node.decompressor.turn().await.map_err(|_| ErrorCode::UnknownServerError)?);
             searched = look(&log, find).await?;
         }
     }
@@ -152,15 +176,13 @@ async fn search(
     let batch = match (found, damaged) {
         (Some(batch), _) => batch,
         (None, Some((_, damage))) => return Err(read_refusal(&damage.into())),
-        (None, None) => return Ok(NOTHING),
+        (None, None) => return Ok(Placed::At(NOTHING)),
     };
-    let at = at.unwrap_or(batch.header.max_timestamp);
-    let placing = tokio::task::spawn_blocking(move || {
-        // It goes on if nobody waits for the answer any more.
-        let _turn = turn;
-        place(&batch, at, log_start)
-    });
-    placing.await.map_err(|_| ErrorCode::UnknownServerError)?
+    let placing = move || place(&batch, at, from);
+    match turn {
+        Some(turn) => turn.run(placing).await.map_err(|_| ErrorCode::UnknownServerError)?,
+        None => tokio::task::spawn_blocking(placing).await.map_err(|_| ErrorCode::UnknownServerError)?,
+    }
 }
 
 async fn look(
@@ -178,20 +200,27 @@ fn is_compressed(searched: &Searched) -> bool {
 
 /// The record inside the batch. Of a batch that is too large to be looked into, its first: whoever starts there misses
 /// nothing. Damage is answered as Kafka answers it where its decompression or its record iterator fails.
-fn place(batch: &FoundBatch, at: Timestamp, from: Offset) -> Result<Found, ErrorCode> {
+fn place(batch: &FoundBatch, at: Option<Timestamp>, from: Offset) -> Result<Placed, ErrorCode> {
     let header = &batch.header;
+    let latest = at.unwrap_or(header.max_timestamp);
     let first = Found { offset: header.base_offset.max(from), timestamp: header.max_timestamp };
     let records = batch.bytes.slice(HEADER_BYTES..);
     let records = match decompress(header.compression(), records, RECORDS_BYTES_MAX) {
         Ok(records) => records,
-        Err(CompressionError::TooLarge(_) | CompressionError::WindowTooLarge(_)) => return Ok(first),
+        Err(CompressionError::TooLarge(_) | CompressionError::WindowTooLarge(_)) => {
+            return Ok(Placed::At(first));
+        }
         Err(CompressionError::Unknown(_) | CompressionError::Damaged(_)) => {
             return Err(ErrorCode::UnknownServerError);
         }
     };
-    match record_at(header, &records, at, from) {
-        Ok(Some(found)) => Ok(Found { offset: found.offset, timestamp: found.timestamp }),
-        Ok(None) => Ok(first),
+    match record_at(header, &records, latest, from) {
+        Ok(Some(found)) => Ok(Placed::At(Found { offset: found.offset, timestamp: found.timestamp })),
+        // As Kafka's `FileRecords.searchForTimestamp`, which goes on with the next batch.
+        Ok(None) if at.is_some() && header.base_offset < from => {
+            Ok(Placed::Hidden { next: header.next_offset() })
+        }
+        Ok(None) => Ok(Placed::At(first)),
         Err(_) => Err(ErrorCode::InvalidRecord),
     }
 }

@@ -5,6 +5,7 @@ mod catchup;
 mod consumer_groups;
 mod coordination;
 mod dead_groups;
+mod decompression;
 mod disk_guard;
 mod file_limit;
 pub mod key_indexes;
@@ -37,7 +38,7 @@ use tallymq_replica::{DataView, MetadataView};
 use tallymq_storage::disk::Space;
 use tallymq_storage::log::{LogStore, PartitionLog};
 use tallymq_storage::wal::{Flush, Wal};
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::Notify;
 
 use crate::{
     account::{Accounting, DataMarks, Stored},
@@ -50,6 +51,7 @@ use crate::{
 pub use consumer_groups::{DeleteGroupError, GroupHold};
 pub use coordination::CoordinatorHandle;
 pub use dead_groups::Dead;
+pub use decompression::{Decompressor, Turn, Unanswered};
 pub use machine::{DataEntry, DataMachine, MetadataEntry, MetadataMachine};
 pub use start::{NodeParts, StartError, open, open_on};
 pub use topics::{TopicChangeError, TopicCreation};
@@ -59,9 +61,6 @@ const WAL_FULL_PAUSE: std::time::Duration = std::time::Duration::from_millis(5);
 
 /// Settings of deleted topics that are kept at least.
 const SETTINGS_SPARE: usize = 1024;
-
-/// Batches that are decompressed at a time, each up to some 100 MiB.
-const DECOMPRESSIONS_MAX: usize = 2;
 
 /// A running node.
 pub struct Node {
@@ -89,7 +88,7 @@ pub struct Node {
     /// Memory for records on their way from disk to clients.
     pub fetch_budget: Budget,
     /// Turns of those who decompress batches to look into them.
-    pub decompressions: Arc<Semaphore>,
+    pub decompressor: Decompressor,
     /// Slows reads of old records.
     pub catchup: catchup::CatchupPace,
     /// Which clients stored records, on its way into the journals.

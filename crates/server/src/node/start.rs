@@ -25,7 +25,7 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::{
-    DataHandle, Node, background, coordination,
+    DataHandle, Decompressor, Node, background, coordination,
     disk_guard::DiskGuard,
     file_limit, key_indexes,
     machine::{DataMachine, MetadataEntry, MetadataMachine},
@@ -157,7 +157,7 @@ pub async fn open_on(disk: Arc<dyn Disk>, config: Config) -> Result<NodeParts, S
         removals: AtomicU8::new(0),
         wal_full: AtomicBool::new(false),
         fetch_budget,
-        decompressions: Arc::new(tokio::sync::Semaphore::new(super::DECOMPRESSIONS_MAX)),
+        decompressor: Decompressor::start()?,
         catchup: super::catchup::CatchupPace::default(),
         keys: key_indexes::Keys::new(disk.clone()),
         stored: Stored::new((1..=data_groups).map(RaftGroup)),

@@ -62,3 +62,21 @@ async fn a_batch_that_cannot_be_looked_into_costs_no_memory_and_stops_nobody() {
     assert_eq!(client.offset("v", -2).await.offset, 0);
     broker.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_time_that_a_batch_has_only_before_the_log_start_is_looked_for_behind_it() {
+    let disk = TestDisk::new();
+    let broker = start_on(&disk, &[]).await;
+    let mut client = broker.client().await;
+    for (topic, codec) in [("plain", Compression::None), ("packed", Compression::Zstd)] {
+        client.create(topic, 1).await;
+        let (early, late) = ([(1_000, "a"), (9_000, "b"), (2_000, "c")], [(3_000, "d"), (9_500, "e")]);
+        client.produce(topic, batch_at(&early, codec)).await;
+        client.delete_records(topic, 2).await;
+        assert_eq!(client.offset(topic, 8_000).await.offset, -1, "{topic}");
+        client.produce(topic, batch_at(&late, codec)).await;
+        let found = client.offset(topic, 8_000).await;
+        assert_eq!((found.offset, found.timestamp), (4, 9_500), "{topic}");
+    }
+    broker.stop().await;
+}

@@ -322,18 +322,12 @@ async fn scan_apart(
     (log, tp): (Arc<PartitionLog>, TopicPartition),
     (window, part): (Window, Option<Part>),
 ) -> Result<Scanned, TraceError> {
-    // A batch of a few bytes may be many when it is decompressed: few at a time.
-    let turn = node.decompressions.clone().acquire_owned().await.map_err(|_| TraceError::Stopping)?;
+    let turn = node.decompressor.turn().await.map_err(|_| TraceError::Stopping)?;
     let in_memory = log.is_in_memory(window.from);
     let (wanted, since, until) = (question.wanted.clone(), question.since, question.until);
     let index = part.map(|part| (node.keys.indexes.clone(), part));
     let scan = Scan { log, tp, window, wanted, since, until, index };
-    let scanning = tokio::task::spawn_blocking(move || {
-        // It goes on if nobody waits for it any more.
-        let _turn = turn;
-        scan.run()
-    });
-    let scanned = scanning.await.map_err(|_| TraceError::Stopping)?;
+    let scanned = turn.run(move || scan.run()).await.map_err(|_| TraceError::Stopping)?;
     if !in_memory {
         let bytes = usize::try_from(scanned.searched.bytes).unwrap_or(usize::MAX);
         node.catchup.pay(bytes, node.startup.catchup_bytes_per_second).await;
