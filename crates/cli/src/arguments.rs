@@ -81,7 +81,7 @@ pub struct ServeArguments {
     /// Address for Kafka clients; may be given more than once. `localhost` is 127.0.0.1 and ::1.
     #[arg(long, value_name = "HOST:PORT")]
     pub listen: Vec<String>,
-    /// Address for health and metrics.
+    /// Address for health, metrics and the account.
     #[arg(long, value_name = "HOST:PORT")]
     pub http_listen: Vec<String>,
     /// TOML file with settings.

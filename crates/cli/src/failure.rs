@@ -12,11 +12,11 @@ Exit codes:
   2  wrong usage
   3  no broker could be reached, or it did not answer in time
   4  verify found damage
-  5  doctor or audit found what loses records, alarms --fail found any
+  5  doctor or audit found what loses records, alarms list --fail found any
   6  doctor or audit found what doubles records
   7  doctor found only advice (with --fail-on advice), audit found only wrong order
   70  serve: a disk failed, or a part without which nothing can be acknowledged; start it again
-  130  consume: a second Ctrl-C ended it at once
+  130  consume: a second Ctrl-C or SIGTERM ended it at once
   141  nobody reads standard output any more, as in `tallymq … | head`";
 
 /// What a check found that ended as it should.

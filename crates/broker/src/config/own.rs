@@ -38,7 +38,7 @@ pub static OWN_KEYS: &[ConfigKey] = &[
     ConfigKey::int("group.max.count", "100000")
         .at_least(1)
         .doc("How many consumer groups there may be; another one is refused until some are deleted."),
-    ConfigKey::string("http.listen", "127.0.0.1:9644").doc("Where health and metrics are served; empty is nowhere."),
+    ConfigKey::string("http.listen", "127.0.0.1:9644").doc("Where health, metrics and the account are served; empty is nowhere."),
     ConfigKey::boolean("insecure_listeners", "false")
         .doc("Allows listeners that are not loopback although there is no TLS and no authentication."),
     ConfigKey::string("key.index", "background")

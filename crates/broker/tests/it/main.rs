@@ -22,3 +22,4 @@ mod group_positions;
 mod group_static;
 mod group_world;
 mod metadata;
+mod settings_page;

@@ -20,7 +20,7 @@ const ARROWS: [(&str, &[&str]); 10] = [
     ("consensus", &["model", "storage"]),
     ("broker", &["model"]),
     ("replica", &["model", "storage", "broker"]),
-    ("gateway", &["model", "broker"]),
+    ("gateway", &["model"]),
     ("server", &["model", "storage", "consensus", "broker", "replica", "gateway"]),
     ("client", &[]),
     ("cli", &["model", "storage", "consensus", "broker", "replica", "gateway", "server", "client"]),
