@@ -20,6 +20,7 @@ mod deletion;
 mod doubt;
 mod ending;
 mod flush;
+mod forgotten;
 mod former;
 mod handed;
 pub mod journal;

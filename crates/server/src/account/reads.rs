@@ -1,5 +1,5 @@
 //! What clients read, and in whose name, so that a commit by somebody who holds no partition (a bare `assign()`) finds the
-//! reads that it is about. Pure; bounded: what is forgotten is remembered as a span, and counts as possibly read.
+//! reads that it is about. Pure; bounded: what is not remembered here leaves a span ([`Forgotten`]), and counts as possibly read.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -12,14 +12,14 @@ use tallymq_broker::{
 };
 use tallymq_model::{Offset, Timestamp, TopicPartition};
 
+use super::forgotten::{Forgotten, Span};
+
 /// Ranges that one client has in one partition.
 const RANGES_PER_PEER_MAX: usize = 32;
 /// Clients of one partition.
 const PEERS_PER_PARTITION_MAX: usize = 256;
 /// Ranges of all.
 const RANGES_MAX: usize = 65_536;
-/// Partitions whose forgotten span is known; beyond it every partition counts as forgotten.
-const FORGOTTEN_MAX: usize = 65_536;
 /// Groups that one range is known to be of.
 const CLAIMS_MAX: usize = 8;
 
@@ -106,8 +106,7 @@ struct PeerReads {
 pub struct Reads {
     by_partition: HashMap<TopicPartition, Vec<PeerReads>>,
     count: usize,
-    forgotten: HashMap<TopicPartition, (Offset, Offset)>,
-    is_blind: bool,
+    forgotten: Forgotten,
 }
 
 impl Reads {
@@ -122,7 +121,7 @@ impl Reads {
                 let oldest =
                     peers.iter().enumerate().min_by_key(|(_, one)| one.newest()).map_or(0, |(at, _)| at);
                 let gone = peers.swap_remove(oldest);
-                self.forget(tp, gone.reads);
+                self.forget(tp, &gone.peer, &gone.reads);
             }
             return self.bound();
         };
@@ -135,7 +134,7 @@ impl Reads {
                 self.count += 1;
                 if reads.len() > RANGES_PER_PEER_MAX {
                     let gone = reads.remove(0);
-                    self.forget(tp, vec![gone]);
+                    self.forget(tp, peer, &[gone]);
                 }
                 self.bound();
             }
@@ -150,10 +149,7 @@ impl Reads {
 
     /// Up to where each partition was read by who may still commit it, and no mark tells of that; None if that is forgotten.
     pub fn doubts(&self) -> Option<Vec<(TopicPartition, Offset)>> {
-        if self.is_blind {
-            return None;
-        }
-        let forgotten = self.forgotten.iter().map(|(tp, (_, to))| (*tp, *to));
+        let forgotten = self.forgotten.ends()?;
         let unsettled = self.by_partition.iter().flat_map(|(tp, peers)| {
             let reads = peers.iter().flat_map(|one| &one.reads);
             reads.filter(|read| read.is_unsettled()).map(move |read| (*tp, read.to))
@@ -178,10 +174,8 @@ impl Reads {
         for one in peers.iter_mut().filter(|one| one.peer.client_id == claim.peer.client_id) {
             one.find(claim, &is_open, &mut found);
         }
-        let span = self.forgotten.get(&claim.tp).copied();
-        let span = if self.is_blind { Some((Offset::ZERO, claim.to)) } else { span };
-        let span = span.filter(|(from, _)| *from < claim.to);
-        if found.is_empty() && span.is_none() {
+        let forgotten = self.forgotten.of(claim.tp, &claim.peer.client_id, claim.to);
+        if found.is_empty() && forgotten.is_empty() {
             return Vec::new();
         }
         let Known { position, is_open } = known();
@@ -192,8 +186,9 @@ impl Reads {
             found.retain(|one| one.witness == Witness::Exact);
             found.sort_by_key(|one| std::cmp::Reverse(one.read.from));
             found.truncate(1);
-        } else if let Some((from, to)) = span {
-            claimed.push(Claimed { read: Read::forgotten(from, to), witness: Witness::Possible });
+        } else {
+            let possible = |span| Claimed { read: Read::forgotten(span), witness: Witness::Possible };
+            claimed.extend(forgotten.into_iter().map(possible));
         }
         for Found { witness, read, is_its } in found {
             claimed.push(Claimed { read: read.clone(), witness });
@@ -221,24 +216,20 @@ impl Reads {
             peers.retain_mut(|one| {
                 let keeps = one.newest() > keep_from;
                 if !keeps {
-                    gone.push((*tp, std::mem::take(&mut one.reads)));
+                    gone.push((*tp, one.peer.clone(), std::mem::take(&mut one.reads)));
                 }
                 keeps
             });
             !peers.is_empty()
         });
-        gone.into_iter().for_each(|(tp, reads)| self.forget(tp, reads));
+        gone.into_iter().for_each(|(tp, peer, reads)| self.forget(tp, &peer, &reads));
     }
 
-    fn forget(&mut self, tp: TopicPartition, reads: Vec<Read>) {
+    /// By the client's name, also without its address: what a client has read may be another's of its name ([`PeerReads::find`]).
+    fn forget(&mut self, tp: TopicPartition, peer: &Peer, reads: &[Read]) {
         self.count -= reads.len();
         for read in reads.iter().filter(|read| read.is_unsettled()) {
-            let span = self.forgotten.entry(tp).or_insert((read.from, read.to));
-            *span = (span.0.min(read.from), span.1.max(read.to));
-        }
-        if self.forgotten.len() > FORGOTTEN_MAX {
-            self.is_blind = true;
-            self.forgotten = HashMap::new();
+            self.forgotten.add(tp, &peer.client_id, (read.from, read.to));
         }
     }
 }
@@ -268,7 +259,7 @@ impl PeerReads {
 }
 
 impl Read {
-    fn forgotten(from: Offset, to: Offset) -> Read {
+    fn forgotten((from, to): Span) -> Read {
         let (address, at) = (Text::from(""), Timestamp::default());
         Read { from, to, connection: 0, address, at, groups: Vec::new(), doubtful: Vec::new() }
     }
@@ -416,6 +407,8 @@ mod tests {
         let claimed = claim(&mut reads, ("g", &peer(9), true), 1_000, 0);
         assert_eq!(claimed.first(), Some(&(0, 671, false)));
         assert_eq!(reads.doubts(), Some(vec![(tp(0), Offset(991))]));
+        let tool = Peer { client_id: "tool".into(), ..peer(1) };
+        assert_eq!(claim(&mut reads, ("g", &tool, false), 1_000, 0), [], "it never read");
         for partition in 0..=RANGES_MAX as i32 {
             reads.add(&peer(1), tp(partition), read(0, i64::from(partition) + 1, &["g"]));
         }

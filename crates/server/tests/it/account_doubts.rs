@@ -119,6 +119,28 @@ async fn partitions_that_a_crash_left_half_added_are_accounted_for_from_their_be
     again.stop().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_reads_here_and_there_without_a_group_makes_no_others_commit_doubtful() {
+    let disk = TestDisk::new();
+    let broker = start_on(&disk, &[]).await;
+    // More stretches than are remembered one by one, each a record and a gap.
+    let records = 120;
+    filled(&broker, "t", 1, records).await;
+    let mut member = called(&broker, "c").await;
+    assert_eq!(member.commit("g", "t", 0).await, ErrorCode::None);
+    let mut browser = called(&broker, "browser").await;
+    for from in (0..records as i64).step_by(2) {
+        let mut one = fetch("t", from);
+        one.topics[0].partitions[0].partition_max_bytes = 1;
+        assert_eq!(values_of(&browser.fetch(one).await).len(), 1);
+    }
+    let mut tool = called(&broker, "tool").await;
+    assert_eq!(tool.commit("g", "t", records as i64).await, ErrorCode::None);
+    assert_eq!(exceptional(&broker, "g"), [(0, records as i64, Mark::Skipped)]);
+    assert_eq!(alarms(&broker).len(), 1);
+    broker.stop().await;
+}
+
 /// Entries of the log of a partition's data group.
 fn entries(node: &Node, tp: TopicPartition) -> u64 {
     let mut holders = node.data_groups().filter(|handle| handle.view.log(tp).is_some());
