@@ -79,6 +79,21 @@ impl Binding {
     }
 }
 
+impl ToWhom {
+    /// The same without members of groups that are gone. Who is left is no more certain by that: the fetch may have been a member's
+    /// that is gone.
+    pub fn without_gone(self, is_gone: impl Fn(&GroupId) -> bool) -> ToWhom {
+        match self {
+            ToWhom::Exact(owner) | ToWhom::Doubtful(owner, _) if is_gone(&owner.group) => ToWhom::Nobody,
+            ToWhom::Possible(mut owners) => {
+                owners.retain(|owner| !is_gone(&owner.group));
+                if owners.is_empty() { ToWhom::Nobody } else { ToWhom::Possible(owners) }
+            }
+            ToWhom::Exact(_) | ToWhom::Doubtful(..) | ToWhom::Nobody => self,
+        }
+    }
+}
+
 /// Decides for all partitions of one fetch, given the holders that fit each (at most one of a group), and learns from it.
 pub fn attribute(candidates: Vec<Vec<Arc<Owner>>>, binding: &mut Binding) -> Vec<ToWhom> {
     if let Binding::Fetches(group) = binding
@@ -130,17 +145,33 @@ mod tests {
 
     fn fetch(partitions: &[&[&str]], binding: &mut Binding) -> Vec<String> {
         let candidates = partitions.iter().map(|groups| groups.iter().map(|group| owner(group)).collect());
-        let said = attribute(candidates.collect(), binding);
-        said.iter()
-            .map(|to_whom| match to_whom {
-                ToWhom::Exact(owner) => format!("={}", owner.group),
-                ToWhom::Possible(owners) => {
-                    owners.iter().map(|owner| format!("?{}", owner.group)).collect::<String>()
-                }
-                ToWhom::Doubtful(..) => unreachable!("nothing is known of others here"),
-                ToWhom::Nobody => "-".to_owned(),
-            })
-            .collect()
+        attribute(candidates.collect(), binding).iter().map(said).collect()
+    }
+
+    fn said(to_whom: &ToWhom) -> String {
+        match to_whom {
+            ToWhom::Exact(owner) => format!("={}", owner.group),
+            ToWhom::Possible(owners) => owners.iter().map(|owner| format!("?{}", owner.group)).collect(),
+            ToWhom::Doubtful(owner, _) => format!("!{}", owner.group),
+            ToWhom::Nobody => "-".to_owned(),
+        }
+    }
+
+    #[test]
+    fn nothing_is_a_groups_that_is_gone_and_what_was_not_certain_does_not_become_so() {
+        let doubtful = |group| ToWhom::Doubtful(owner(group), Doubt::new(Vec::new(), 0));
+        let possible = |groups: &[&str]| ToWhom::Possible(groups.iter().map(|group| owner(group)).collect());
+        let all = [
+            ToWhom::Exact(owner("gone")),
+            ToWhom::Exact(owner("g")),
+            doubtful("gone"),
+            doubtful("g"),
+            possible(&["gone"]),
+            possible(&["gone", "g"]),
+            ToWhom::Nobody,
+        ];
+        let left = all.map(|one| said(&one.without_gone(|group| group.as_str() == "gone")));
+        assert_eq!(left, ["-", "=g", "-", "!g", "-", "?g", "-"]);
     }
 
     #[test]

@@ -69,8 +69,12 @@ impl Node {
                 .whose((connection, at, accepted.answers), |binding| attribute(candidates, binding)),
             None => (uncertain(accounting.owners.holders_now(partitions, who)), None),
         };
+        let has_moved = accounting.owners.moment() != accepted.held;
         let mut marks: Vec<(RaftGroup, Mark)> = Vec::with_capacity(ranges.len());
         for (range, to_whom) in ranges.iter().zip(whose) {
+            // Nobody can have gone if nothing moved since the fetch came.
+            let to_whom =
+                if has_moved { to_whom.without_gone(|group| self.was_deleted(group)) } else { to_whom };
             marks.extend(self.mark(range, to_whom).map(|mark| (range.data, mark)));
         }
         if marks.is_empty() {
@@ -80,6 +84,12 @@ impl Node {
         let address = Text::from(client.to_string());
         let fetcher = Arc::new(Fetcher { peer, address, connection });
         Some(self.register((fetcher, at), standing, marks).await)
+    }
+
+    /// Whether a group that had members was deleted while their fetch waited: what they are sent now would open its accounts again.
+    fn was_deleted(&self, group: &GroupId) -> bool {
+        let home = self.home_of(group.as_str());
+        !home.is_some_and(|home| home.view.state().groups().group(group).is_some())
     }
 
     /// A mere position says something only where it opens an account. A doubtful delivery is told only to accounts that there

@@ -9,6 +9,8 @@ use crate::{
     client::{Client, LATEST, answer, fetch, until, values_of},
     consumers::Member,
     disks::TestDisk,
+    ended::delete_group,
+    groups,
     world::{Broker, start_on},
 };
 
@@ -63,6 +65,30 @@ async fn a_fetch_that_waited_while_its_partition_moved_is_its_who_asked() {
     assert_eq!(classes(&broker, "g"), [("processed", 15)]);
     assert_eq!(alarms(&broker), []);
     broker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fetch_that_waited_while_its_group_was_deleted_opens_no_account() {
+    let disk = TestDisk::new();
+    let broker = start_on(&disk, &[]).await;
+    let mut producer = filled(&broker, "t", 1, 10).await;
+    let mut member = classic(&broker, "c", "g", ("t", &[0])).await;
+    consume(&mut member, "t", 0, 10).await;
+    waits(&broker, &mut member.client, 10).await;
+    groups::leave(&mut member.speaker, "g", member.id.clone()).await;
+    delete_group(&mut member.speaker, "g").await;
+    assert_eq!(classes(&broker, "g"), []);
+    fill(&mut producer, "t", 0, 1).await;
+    assert_eq!(got(&mut member.client).await, 1);
+    // A stop brings all marks into the log.
+    broker.stop().await;
+    let again = start_on(&disk, &[]).await;
+    assert_eq!(classes(&again, "g"), []);
+    // What is read in the name of the group that began again is its own.
+    let mut member = classic(&again, "c", "g", ("t", &[0])).await;
+    consume(&mut member, "t", 10, 11).await;
+    assert_eq!(classes(&again, "g"), [("processed", 1)]);
+    again.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
