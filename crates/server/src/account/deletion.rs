@@ -51,6 +51,15 @@ impl Marks {
     }
 }
 
+impl Marks {
+    /// What is still on its way to a group becomes nobody's.
+    fn take_from(&mut self, group: &GroupId) {
+        for mark in self.unwritten_mut().flat_map(|response| &mut response.marks) {
+            mark.told.retain(|owner| owner.group != *group);
+        }
+    }
+}
+
 impl DataMarks {
     /// Returns when no answer that was made since then, and carries what is doomed, is leaving any more. Those that come meanwhile
     /// are not waited for.
@@ -83,6 +92,14 @@ impl DataHandle {
         let room = self.group.room(Command::size_bytes(&entry)).await?;
         // What has left while this waited goes along.
         self.place_behind_marks((room, entry), |_| true)
+    }
+
+    /// To be called for a group that was deleted, before its accounts end here: what clients take too late to be waited for would open
+    /// them again.
+    pub fn forget_group(&self, group: &GroupId) {
+        if let Some(own) = &self.marks {
+            own.marks.lock().take_from(group);
+        }
     }
 
     /// Enqueues all deliveries, those of answers that are leaving with what is doomed as well.
@@ -157,6 +174,19 @@ mod tests {
             own.have_left(Doomed::Accounts(&group.into()), Timestamp(since)).now_or_never().is_none()
         };
         assert!(to_group("g", 1_000) && !to_group("g", 1_001) && !to_group("h", 0));
+    }
+
+    #[test]
+    fn what_leaves_to_a_group_that_was_deleted_meanwhile_is_told_to_nobody() {
+        let own = DataMarks::default();
+        for (group, delivered) in [("another", 1), ("g", 0)] {
+            answered(&own, 1, 0, 1_000);
+            own.marks.lock().take_from(&group.into());
+            own.gone(|marks| marks.written(1));
+            let waiting = own.marks.lock().waiting();
+            assert_eq!(waiting, delivered);
+            drop(own.marks.lock().take(usize::MAX));
+        }
     }
 
     #[tokio::test]

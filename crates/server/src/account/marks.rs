@@ -164,6 +164,10 @@ impl Marks {
         self.unwritten.iter().map(|(number, response)| (*number, response))
     }
 
+    pub(super) fn unwritten_mut(&mut self) -> impl Iterator<Item = &mut Response> {
+        self.unwritten.values_mut()
+    }
+
     /// What of a partition has not all left, with its response.
     pub(super) fn unwritten_of(&self, tp: TopicPartition) -> impl Iterator<Item = (u64, &Response, &Mark)> {
         let numbers = self.on_its_way.get(&tp).into_iter().flatten();

@@ -227,6 +227,7 @@ impl Node {
         let mut pending = Vec::new();
         for handle in self.data_groups() {
             handle.before_accounts_end(group, at).await?;
+            handle.forget_group(group);
             let command = GroupCommand::DeletePositions { group: group.clone(), partitions: None };
             pending.push(handle.enqueue(DataCommand::Group(command)).await?);
         }
