@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 use serde::Serialize;
 use tallymq_broker::account::{AccountView, Class, Interval, Tallies};
 use tallymq_broker::group::GroupId;
-use tallymq_model::{RaftGroup, TopicId, TopicPartition};
+use tallymq_model::{RaftGroup, Timestamp, TopicId, TopicPartition};
 
 use super::class_name::{Classes, class_name};
 use super::not_stored::{TopicNotStored, not_stored};
@@ -35,7 +35,7 @@ pub struct AccountsReport {
     pub enabled: bool,
     /// When this was read, in milliseconds.
     pub at: i64,
-    /// Whether every equation that is shown comes out.
+    /// Whether the equations of all accounts that were asked for come out, also of those beyond `partitions_max`.
     pub balanced: bool,
     /// By group and topic.
     pub accounts: Vec<GroupTopic>,
@@ -163,31 +163,9 @@ type Key = (GroupId, String, TopicPartition, RaftGroup);
 
 /// Reads them. Takes as long as there are accounts, so it belongs on a thread that may block.
 pub fn accounts(node: &Node, filter: &AccountFilter) -> AccountsReport {
-    let mut report = AccountsReport {
-        enabled: true,
-        at: node.now().0,
-        balanced: true,
-        accounts: Vec::new(),
-        more: false,
-        unopened: 0,
-        alarms: 0,
-        journals: Vec::new(),
-        not_stored: Vec::new(),
-    };
-    let mut keys = keys(node, filter, &mut report);
-    keys.sort_unstable();
-    report.more = keys.len() > filter.partitions_max;
-    keys.truncate(filter.partitions_max);
-    let mut rows: BTreeMap<(GroupId, String), GroupTopic> = BTreeMap::new();
-    for chunk in keys.chunks(LOCKED_ACCOUNTS_MAX) {
-        for ((group, topic, tp, _), view) in views(node, chunk) {
-            let row =
-                rows.entry((group.clone(), topic.clone())).or_insert_with(|| GroupTopic::new(group, topic));
-            row.add(PartitionAccount::new(tp, &view));
-        }
-    }
-    report.accounts = rows.into_values().collect();
-    report.balanced = report.accounts.iter().all(|row| row.balanced);
+    let mut report = AccountsReport::empty(node.now());
+    let keys = keys(node, filter, &mut report);
+    report.fill(keys, filter.partitions_max, |some| views(node, some));
     if filter.group.is_none() {
         report.not_stored = not_stored(node, wanted_topics(node, filter));
         for row in &mut report.not_stored {
@@ -255,6 +233,47 @@ fn views(node: &Node, keys: &[Key]) -> Vec<(Key, AccountView)> {
     }
     views.sort_by(|(one, _), (two, _)| one.cmp(two));
     views
+}
+
+impl AccountsReport {
+    fn empty(at: Timestamp) -> AccountsReport {
+        AccountsReport {
+            enabled: true,
+            at: at.0,
+            balanced: true,
+            accounts: Vec::new(),
+            more: false,
+            unopened: 0,
+            alarms: 0,
+            journals: Vec::new(),
+            not_stored: Vec::new(),
+        }
+    }
+
+    /// Shows the first accounts, and looks whether the equations come out of all.
+    fn fill(
+        &mut self,
+        mut keys: Vec<Key>,
+        partitions_max: usize,
+        views: impl Fn(&[Key]) -> Vec<(Key, AccountView)>,
+    ) {
+        keys.sort_unstable();
+        self.more = keys.len() > partitions_max;
+        let (shown, others) = keys.split_at(keys.len().min(partitions_max));
+        let mut rows: BTreeMap<(GroupId, String), GroupTopic> = BTreeMap::new();
+        for some in shown.chunks(LOCKED_ACCOUNTS_MAX) {
+            for ((group, topic, tp, _), view) in views(some) {
+                let row = rows
+                    .entry((group.clone(), topic.clone()))
+                    .or_insert_with(|| GroupTopic::new(group, topic));
+                row.add(PartitionAccount::new(tp, &view));
+            }
+        }
+        self.accounts = rows.into_values().collect();
+        let is_balanced = |some: &[Key]| views(some).iter().all(|(_, view)| view.imbalances.is_empty());
+        self.balanced = self.accounts.iter().all(|row| row.balanced)
+            && others.chunks(LOCKED_ACCOUNTS_MAX).all(is_balanced);
+    }
 }
 
 impl GroupTopic {
@@ -330,5 +349,58 @@ impl ShownTallies {
         self.refused += other.refused;
         self.merged_records += other.merged_records;
         self.intervals_folded += other.intervals_folded;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tallymq_broker::account::{Counts, Imbalance};
+    use tallymq_model::{Offset, PartitionIndex};
+
+    use super::*;
+
+    /// Accounts of as many partitions as `balanced` names, as they are shown and judged.
+    fn report(balanced: &[bool], partitions_max: usize) -> AccountsReport {
+        let tp = |number| TopicPartition { topic: TopicId::default(), partition: PartitionIndex(number) };
+        let key = |number| ("g".into(), "t".to_owned(), tp(number), RaftGroup(1));
+        let view = |key: &Key| {
+            let is_balanced = balanced[key.2.partition.0 as usize];
+            let imbalance = (!is_balanced).then_some(Imbalance::Sum { stored: 10, classes: 9 });
+            let view = AccountView {
+                opened_at: Offset::ZERO,
+                opened_time: Timestamp(0),
+                position: None,
+                stored: 10,
+                classes: Counts::default(),
+                possible: 0,
+                handled: 0,
+                tallies: Tallies::default(),
+                settled_to: Offset::ZERO,
+                exceptional: Vec::new(),
+                window: None,
+                imbalances: imbalance.into_iter().collect(),
+            };
+            (key.clone(), view)
+        };
+        let mut report = AccountsReport::empty(Timestamp(0));
+        let keys = (0..balanced.len() as i32).rev().map(key).collect();
+        report.fill(keys, partitions_max, |some| {
+            assert!(some.len() <= LOCKED_ACCOUNTS_MAX);
+            some.iter().map(view).collect()
+        });
+        report
+    }
+
+    #[test]
+    fn accounts_that_are_not_shown_have_to_come_out_too() {
+        let shown = |report: &AccountsReport| report.accounts.iter().map(|row| row.partitions.len()).sum();
+        for (last, shown_max) in [(false, 1), (true, 1), (false, 400), (true, 400)] {
+            let mut balanced = [true; 300];
+            balanced[299] = last;
+            let report = report(&balanced, shown_max);
+            let listed: usize = shown(&report);
+            assert_eq!((report.balanced, listed, report.more), (last, shown_max.min(300), shown_max < 300));
+        }
+        assert!(!report(&[false, true], 1).balanced);
     }
 }

@@ -47,7 +47,7 @@ pub fn books(rows: &[GroupTopic], is_balanced: bool, style: Style) -> Vec<String
     let mut lines = output::lines(&table(rows, &columns(rows, &classes), style));
     lines.push(String::new());
     lines.push(equation((rows, is_balanced), &classes, style));
-    lines.extend(imbalances(rows, style));
+    lines.extend(imbalances((rows, is_balanced), style));
     lines.extend(named(rows, "losses", style, |class| class.is_loss()));
     lines.extend(named(rows, "not losses, and worth knowing", style, |class| !class.is_loss()));
     lines
@@ -173,8 +173,11 @@ fn equation((rows, is_balanced): (&[GroupTopic], bool), classes: &[Class], style
     format!("{stored} stored {sign} {}   {verdict}", terms.join(" + "))
 }
 
-fn imbalances(rows: &[GroupTopic], style: Style) -> Vec<String> {
+fn imbalances((rows, is_balanced): (&[GroupTopic], bool), style: Style) -> Vec<String> {
     let mut lines = Vec::new();
+    if !is_balanced && rows.iter().all(|row| row.balanced) {
+        lines.push(red("an account that is not listed does not come out: a higher --limit names it", style));
+    }
     for row in rows.iter().filter(|row| !row.balanced) {
         for partition in row.partitions.iter().filter(|partition| !partition.balanced) {
             for imbalance in &partition.imbalances {
@@ -349,6 +352,15 @@ mod tests {
         ] {
             let text = text(&report, PLAIN);
             assert!(text.contains("10 stored ≠ 9 processed + 0 lost   NOT BALANCED"), "{text}");
+            assert!(!text.contains("not listed"), "{text}");
         }
+    }
+
+    #[test]
+    fn an_account_beyond_the_limit_that_does_not_come_out_is_said() {
+        let mut report = report(json!({ "processed": 10 }), json!([]), true);
+        report.balanced = false;
+        let text = text(&report, PLAIN);
+        assert!(text.contains("NOT BALANCED\nan account that is not listed does not come out"), "{text}");
     }
 }
