@@ -162,6 +162,28 @@ async fn what_a_group_is_being_sent_when_it_is_deleted_stands_in_its_statement()
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_a_client_takes_too_late_for_its_groups_deletion_opens_no_other_account() {
+    let disk = TestDisk::new();
+    let broker = start_on(&disk, &[("wal.bytes", "67108864")]).await;
+    let mut producer = filled(&broker, "t", 1, 1).await;
+    let mut member = classic(&broker, "c", "g", ("t", &[0])).await;
+    consume(&mut member, "t", 0, 1).await;
+    member.client = half_received(&broker, &mut producer, ("c", "t", 1)).await;
+    groups::leave(&mut member.speaker, "g", member.id.clone()).await;
+    // It waits for that client, and at last no longer.
+    delete_group(&mut producer, "g").await;
+    assert_eq!(values_of(&answer!(member.client.receive().await, Fetch)).len(), HALF_RECEIVED);
+    // A stop brings all marks into the log.
+    broker.stop().await;
+    let again = start_on(&disk, &[("wal.bytes", "67108864")]).await;
+    let rows = read(&again, &all()).await.ended;
+    let rows: Vec<_> = rows.iter().map(told).collect();
+    assert_eq!(rows, [("g", "t", "group_deleted", vec![("pending", 14), ("processed", 1)])]);
+    assert_eq!(classes(&again, "g"), []);
+    again.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn deleted_topics_and_positions_say_so_and_keep_their_names() {
     let disk = TestDisk::new();
     let broker = start_on(&disk, &[]).await;
