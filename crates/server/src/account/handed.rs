@@ -89,7 +89,7 @@ impl Node {
     /// Whether a group that had members was deleted while their fetch waited: what they are sent now would open its accounts again.
     fn was_deleted(&self, group: &GroupId) -> bool {
         let home = self.home_of(group.as_str());
-        !home.is_some_and(|home| home.view.state().groups().group(group).is_some())
+        home.is_none_or(|home| home.view.state().groups().group(group).is_none())
     }
 
     /// A mere position says something only where it opens an account. A doubtful delivery is told only to accounts that there
