@@ -3,6 +3,7 @@
 mod change;
 pub mod crashes;
 mod once;
+mod passing;
 mod race;
 mod redis;
 
