@@ -66,6 +66,12 @@ pub(crate) fn number<T: std::str::FromStr>(headers: &[Header], name: &str) -> Op
     text(headers, name)?.parse().ok()
 }
 
+/// The offset of the letter that a note in a dead-letter topic settles. A copy is no note: some were made of notes, with these
+/// headers, and their offset is one of another topic.
+pub(crate) fn settles(headers: &[Header]) -> Option<u64> {
+    number(headers, SETTLES).filter(|_| text(headers, ORIGIN_TOPIC).is_none())
+}
+
 /// Replaces all headers of that name by one, or only removes them.
 pub(crate) fn put(headers: &mut Vec<Header>, name: &str, value: Option<String>) {
     headers.retain(|header| header.name != name);
@@ -85,5 +91,13 @@ mod tests {
         assert_eq!(headers, [Header::new("b", "x"), Header::new("a", "3")]);
         put(&mut headers, "b", None);
         assert_eq!(text(&headers, "b"), None);
+    }
+
+    #[test]
+    fn a_copy_settles_nothing() {
+        let mut headers = vec![Header::new(SETTLES, "7")];
+        assert_eq!(settles(&headers), Some(7));
+        headers.push(Header::new(ORIGIN_TOPIC, "orders"));
+        assert_eq!(settles(&headers), None);
     }
 }

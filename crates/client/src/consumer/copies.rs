@@ -71,6 +71,9 @@ fn plain(received: &Received, topic: String) -> Record {
         // A copy under the number of its original would look like a duplicate.
         (headers::PRODUCER, None),
         (headers::SEQUENCE, None),
+        // What it says of an offset was said of another topic's.
+        (headers::SETTLES, None),
+        (headers::SETTLED_AS, None),
         (headers::ORIGIN_PRODUCER, sequence.map(|id| id.producer.to_string())),
         (headers::ORIGIN_SEQUENCE, sequence.map(|id| id.number.to_string())),
         (headers::ORIGIN_TOPIC, Some(origin.topic)),
@@ -133,6 +136,24 @@ mod tests {
         assert_eq!((third.attempt(), third.origin(), third.sequence()), (1, origin, Some(id)));
         assert_eq!(headers::number(third.headers(), headers::REDRIVEN), Some(1));
         assert_eq!(third.header("own").unwrap().as_ref(), b"x");
+    }
+
+    #[test]
+    fn a_copy_of_a_note_is_none() {
+        let note =
+            Record::to("orders.g.dead").header(headers::SETTLES, "7").header(headers::SETTLED_AS, "purged");
+        let read = read_back(&note, "orders.g.dead", 9);
+        let failure = Failure { group: "clerk", cause: "nothing in it", at_ms: 0 };
+        let (dead, retry) = ("orders.g.dead.clerk.dead".to_owned(), "orders.g.dead.clerk.retry-1".to_owned());
+        for copy in [
+            for_dead_letters(&read, &failure, dead),
+            for_retry(&read, &failure, retry, Duration::ZERO),
+            for_redrive(&read, "orders".into()),
+        ] {
+            for name in [headers::SETTLES, headers::SETTLED_AS] {
+                assert_eq!(headers::text(&copy.headers, name), None, "{name} in {}", copy.topic());
+            }
+        }
     }
 
     #[test]

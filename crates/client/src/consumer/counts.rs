@@ -21,7 +21,8 @@ pub struct ConsumerCounts {
     /// Failed records that wait now for a retry or dead-letter topic that did not take their copies yet. While there is one that stays,
     /// its partition is committed no further.
     pub copies_waiting: u64,
-    /// Records of retry topics that another group put there, whose name makes the same topic: passed over, since they are for it.
+    /// Records passed over: those of retry topics that another group put there, whose name makes the same topic, since they are for
+    /// it; and in dead-letter topics the notes that say which letters are settled.
     pub passed_over: u64,
     /// Records that were not finished when their partition went or the consumer stopped: they come again, to it or
     /// another.

@@ -21,6 +21,7 @@ use super::{
     work::{Job, Lane, Work},
 };
 use crate::{
+    dead_letters::DeadLetters,
     headers,
     planted::planted,
     producer::Producer,
@@ -79,7 +80,7 @@ impl Shared {
 
     /// Lets a job run, once it is due.
     pub(super) fn schedule(self: &Arc<Shared>, job: Job) {
-        if self.is_foreign(&job.received) {
+        if self.is_foreign(&job.received) || is_note(&job.received) {
             one(&self.counters.passed_over);
             self.work.lock().acknowledge(&job);
             return;
@@ -231,6 +232,11 @@ impl Shared {
             tracing::error!(position = %received.position(), "the receipt sink panicked");
         }
     }
+}
+
+/// Whether it only says what became of a letter of its topic, and is nothing to handle.
+fn is_note(received: &Received) -> bool {
+    DeadLetters::is_name_of(received.topic()) && headers::settles(received.headers()).is_some()
 }
 
 /// False if the record is not ours any more before that time is over.

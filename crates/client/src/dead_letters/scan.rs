@@ -52,7 +52,7 @@ pub(super) fn visit(
     }
     let mut settled: HashMap<i32, Ranges> = HashMap::new();
     read(cluster, topic, &bounds, &mut |record| {
-        if let Some(offset) = settles(&record) {
+        if let Some(offset) = headers::settles(record.headers()) {
             settled.entry(record.partition()).or_default().insert(offset..=offset);
         }
         true
@@ -64,7 +64,7 @@ pub(super) fn visit(
             Letters::All => true,
             Letters::One { offset, .. } => record.offset() == offset,
         };
-        let is_note = settles(&record).is_some();
+        let is_note = headers::settles(record.headers()).is_some();
         let letter = DeadLetter::new(record);
         !asked_for || done || is_note || !of.has(&letter) || wanted(letter)
     })
@@ -78,10 +78,6 @@ pub(super) fn topics(cluster: &Cluster) -> Result<Vec<String>, DeadLetterError> 
         names.filter(|name| DeadLetters::is_name_of(name)).map(str::to_owned).collect();
     names.sort_unstable();
     Ok(names)
-}
-
-fn settles(record: &Received) -> Option<u64> {
-    headers::number(record.headers(), headers::SETTLES)
 }
 
 /// Each partition with its first offset and its end.

@@ -129,6 +129,37 @@ async fn a_failing_record_ends_in_the_dead_letters_with_its_story_and_comes_back
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_consumer_of_letters_gets_no_notes_and_none_of_its_own_letters_is_hidden() {
+    let broker = Broker::start();
+    broker.create_topic("orders", 1);
+    let clinic = Clinic::open(broker.cluster()).await;
+    send(&broker, &["hopeless", "hopeless"]).await;
+    until("two letters", || clinic.consumer.counts().dead_lettered == 2).await;
+    let letters = DeadLetters::of(broker.cluster(), "orders", "billing");
+    assert_eq!(letters.purge(Letters::One { partition: 0, offset: 0 }).await.unwrap(), 1);
+
+    let builder = Consumer::builder(broker.cluster(), "clerk").topic(letters.topic());
+    let helpless = async |_: Received| -> Result<(), HandlerError> { Err(HandlerError::give_up("no idea")) };
+    let clerk = builder.start(helpless).await.unwrap();
+    until("all is read", || {
+        let counts = clerk.counts();
+        counts.passed_over + counts.dead_lettered == 3
+    })
+    .await;
+    assert_eq!((clerk.counts().passed_over, clerk.counts().dead_lettered), (1, 2));
+    let clerks = DeadLetters::of(broker.cluster(), letters.topic(), "clerk");
+    assert_eq!(clerks.list(10).await.unwrap().len(), 2);
+
+    // Copies of notes were made once.
+    let producer = Producer::builder(broker.cluster()).sequence_headers(false).start().await.unwrap();
+    let copy = Record::to(clerks.topic()).header("tally-settles", "0").header("tally-origin-topic", "orders");
+    drop(producer.send(copy).await.unwrap());
+    assert_eq!(clerks.list(10).await.unwrap().len(), 3);
+    assert!(within("stop", clerk.stop(Duration::from_secs(5))).await.failure.is_none());
+    assert_eq!(topic::committed(broker.address(), "clerk", letters.topic(), 1), 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_letter_that_cannot_be_stored_keeps_its_record_unacknowledged() {
     let mut broker = Broker::start();
     broker.create_topic("orders", 1);
