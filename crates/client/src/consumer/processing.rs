@@ -156,6 +156,10 @@ impl Shared {
             put_off = 0;
             one(&self.counters.failed);
             tracing::warn!(%position, attempt, cause = error.cause(), "a handler failed");
+            // Its next owner handles it, and would copy it once more.
+            if !self.work.lock().holds(job) {
+                return End::GivenBack;
+            }
             let failure = Failure { group: &self.group, cause: error.cause(), at_ms: now_ms() };
             match policy::after_failure(&self.retry, self.attempts_max, attempt, error.gives_up()) {
                 Next::Again { after } => {

@@ -215,8 +215,7 @@ impl Work {
 
     /// Puts a job into its lane, unless its partition was given back meanwhile.
     pub(super) fn queue(&mut self, job: Job) {
-        let ours = self.partitions.get(&job.place).is_some_and(|partition| partition.epoch == job.epoch);
-        if !ours || *job.lost.borrow() {
+        if !self.holds(&job) || *job.lost.borrow() {
             return;
         }
         let key = match (self.order, job.received.key()) {
@@ -234,6 +233,11 @@ impl Work {
             partition.running += 1;
         }
         Some((lane, job))
+    }
+
+    /// Whether the partition of a job is ours still, under the assignment that the job is of.
+    pub(super) fn holds(&self, job: &Job) -> bool {
+        self.partitions.get(&job.place).is_some_and(|partition| partition.epoch == job.epoch)
     }
 
     /// From now on commits say nothing of what became of records.

@@ -144,8 +144,11 @@ fn a_given_back_partition_forgets_its_jobs_even_if_it_comes_again() {
     assert_eq!(work.give_back(&[place(0)]), 1);
     assert!(*late.lost.borrow());
     assert_eq!(work.running_on(&[place(0)]), 1);
+    assert!(work.holds(&late), "as long as its handler is waited for");
     work.remove(&[place(0)]);
+    assert!(!work.holds(&late));
     work.assign(place(0));
+    assert!(!work.holds(&late));
     read(&mut work, 0, 0, None);
     work.acknowledge(&late);
     work.end(&late_lane, &late);

@@ -161,6 +161,51 @@ async fn a_partition_that_was_full_when_it_went_is_read_on_when_it_comes_back() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_fails_after_its_partition_went_is_left_to_the_next_owner() {
+    let broker = Broker::start();
+    broker.create_topic("t", 2);
+    let producer = Producer::builder(broker.cluster()).start().await.unwrap();
+    for partition in 0..2 {
+        drop(producer.send(Record::to("t").partition(partition).value("0")).await.unwrap());
+    }
+    let (open, begun) = (Arc::new(Semaphore::new(0)), Arc::new(AtomicU64::new(0)));
+    let handler = {
+        let (open, begun) = (open.clone(), begun.clone());
+        move |_: Received| {
+            let (open, begun) = (open.clone(), begun.clone());
+            async move {
+                if begun.fetch_add(1, SeqCst) < 2 {
+                    open.acquire().await?.forget();
+                    return Err(HandlerError::give_up("too late"));
+                }
+                Ok(())
+            }
+        }
+    };
+    let builder = || {
+        let builder = Consumer::builder(broker.cluster(), "g").topic("t");
+        builder.revoke_wait(Duration::from_millis(50))
+    };
+    let first = builder().start(handler.clone()).await.unwrap();
+    until("both are at work", || begun.load(SeqCst) == 2).await;
+    // It takes both partitions from the first, and one comes back.
+    let second = builder().start(handler).await.unwrap();
+    until("the second has one", || second.counts().handled == 1).await;
+    open.add_permits(2);
+    until("both of the first have ended", || {
+        let counts = first.counts();
+        counts.given_back + counts.dead_lettered == 2
+    })
+    .await;
+    assert_eq!((first.counts().dead_lettered, first.counts().failed), (0, 2));
+    until("the one that came back is handled", || first.counts().handled == 1).await;
+    assert_eq!(within("stop", first.stop(WITHIN)).await.abandoned, 0);
+    assert_eq!(within("stop", second.stop(WITHIN)).await.abandoned, 0);
+    assert!(topic::read(broker.address(), "t.g.dead").is_empty());
+    assert_eq!(topic::committed(broker.address(), "g", "t", 2), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn strict_order_tries_again_in_place() {
     let broker = Broker::start();
     broker.create_topic("t", 1);
