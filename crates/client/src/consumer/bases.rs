@@ -1,33 +1,38 @@
 //! Which subscribed topic a record belongs to: the one it was read from, or the one that a retry topic was made for. What
 //! its headers say of its origin decides nothing here: a redriven record may come by another topic. Pure.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 
 use super::policy;
 
 /// The topics that a consumer reads.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Bases {
-    of_retry: HashMap<String, String>, // retry topic → the subscribed topic that it serves
+    topics: HashSet<String>, // those subscribed, without their retry topics
+    group: String,
 }
 
 impl Bases {
-    /// Of these topics, each with so many retry topics of that group.
-    pub(super) fn new(topics: &[String], group: &str, levels: usize) -> Bases {
-        let pairs = topics.iter().flat_map(|topic| {
-            (0..levels).map(move |level| (policy::retry_topic(topic, group, level), topic.clone()))
-        });
-        Bases { of_retry: pairs.collect() }
+    /// Of these topics, with the retry topics of that group.
+    pub(super) fn new(topics: &[String], group: &str) -> Bases {
+        Bases { topics: topics.iter().cloned().collect(), group: group.to_owned() }
     }
 
     /// The subscribed topic to which records of that topic belong.
-    pub(super) fn of<'a>(&'a self, topic: &'a str) -> &'a str {
-        self.of_retry.get(topic).map_or(topic, String::as_str)
+    pub(super) fn of<'a>(&self, topic: &'a str) -> &'a str {
+        self.served_by(topic).unwrap_or(topic)
     }
 
-    /// Whether it is a retry topic of ours.
+    /// Whether it is a retry topic of ours, of whichever level: there may be more than are configured.
     pub(super) fn is_retry(&self, topic: &str) -> bool {
-        self.of_retry.contains_key(topic)
+        self.served_by(topic).is_some()
+    }
+
+    fn served_by<'a>(&self, retry: &'a str) -> Option<&'a str> {
+        if self.topics.contains(retry) {
+            return None;
+        }
+        policy::topic_of_retry(retry, &self.group).filter(|topic| self.topics.contains(*topic))
     }
 }
 
@@ -37,12 +42,15 @@ mod tests {
 
     #[test]
     fn a_record_belongs_to_what_was_subscribed() {
-        let topics = ["orders".to_owned(), "orders.g.dead".to_owned()];
-        let bases = Bases::new(&topics, "g", 2);
+        let topics = ["orders", "orders.g.dead", "orders.g.retry-3"].map(str::to_owned);
+        let bases = Bases::new(&topics, "g");
         for (topic, base, is_retry) in [
             ("orders", "orders", false),
             ("orders.g.retry-2", "orders", true),
+            ("orders.g.retry-9", "orders", true),
             ("orders.g.retry-3", "orders.g.retry-3", false),
+            ("orders.h.retry-1", "orders.h.retry-1", false),
+            ("others.g.retry-1", "others.g.retry-1", false),
             ("orders.g.dead", "orders.g.dead", false),
             ("orders.g.dead.g.retry-1", "orders.g.dead", true),
         ] {

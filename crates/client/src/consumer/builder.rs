@@ -1,6 +1,9 @@
 //! How a consumer is set up.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
+};
 
 use parking_lot::{Condvar, Mutex};
 use rdkafka::{config::FromClientConfigAndContext, consumer::BaseConsumer, consumer::Consumer as _};
@@ -153,7 +156,7 @@ impl ConsumerBuilder {
         }
         let shared = Arc::new(Shared {
             group: self.group.clone(),
-            bases: self.bases(),
+            bases: Bases::new(&self.topics, &self.group),
             work: Mutex::new(self.work()),
             commit_turn: Mutex::new(()),
             ended: Condvar::new(),
@@ -166,11 +169,13 @@ impl ConsumerBuilder {
             counters: Counters::default(),
             runtime,
         });
-        let context = Context { shared: shared.clone(), revoke_wait: self.revoke_wait };
+        let (revoke_wait, assigned) = (self.revoke_wait, AtomicBool::new(false));
+        let context = Context { shared: shared.clone(), revoke_wait, assigned };
         let consumer = BaseConsumer::from_config_and_context(&self.config(), context)?;
         let subscription = self.subscription();
         consumer.subscribe(&subscription.iter().map(String::as_str).collect::<Vec<_>>())?;
-        let settings = Settings { commit_interval: self.commit_interval, checked: self.topics.clone() };
+        let (commit_interval, checked) = (self.commit_interval, self.topics.clone());
+        let settings = Settings { commit_interval, checked, subscription };
         let (stop, (ended, end)) = (Arc::new(Stop::default()), watch::channel(None));
         let (thread_shared, thread_stop) = (shared.clone(), stop.clone());
         std::thread::Builder::new()
@@ -187,7 +192,7 @@ impl ConsumerBuilder {
         if self.topics.is_empty() {
             return Err(StartError::Setting("a consumer needs a topic"));
         }
-        if self.topics.iter().any(|topic| self.bases().is_retry(topic)) {
+        if self.retry_topics().any(|retry| self.topics.contains(&retry)) {
             return Err(StartError::Setting("a topic cannot also be the retry topic of another one"));
         }
         if self.attempts_max == 0 {
@@ -228,13 +233,12 @@ impl ConsumerBuilder {
         }
     }
 
-    fn bases(&self) -> Bases {
-        Bases::new(&self.topics, &self.group, self.levels().len())
+    fn retry_topics(&self) -> impl Iterator<Item = String> {
+        self.copy_topics().into_iter().flat_map(|copies| copies.retry).map(|(topic, _)| topic)
     }
 
     fn subscription(&self) -> Vec<String> {
-        let retries = self.copy_topics().into_iter().flat_map(|copies| copies.retry);
-        self.topics.iter().cloned().chain(retries.map(|(topic, _)| topic)).collect()
+        self.topics.iter().cloned().chain(self.retry_topics()).collect()
     }
 
     /// Each topic with those that its copies need.

@@ -18,6 +18,7 @@ pub(crate) mod copies;
 mod counts;
 mod handler;
 mod lanes;
+mod left_over;
 mod policy;
 mod processing;
 mod reading;

@@ -113,6 +113,15 @@ pub fn retry_topic(topic: &str, group: &str, level: usize) -> String {
     format!("{topic}.{group}.retry-{}", level + 1)
 }
 
+/// The topic that a retry topic of that group was made for, whichever its level.
+pub(super) fn topic_of_retry<'a>(retry: &'a str, group: &str) -> Option<&'a str> {
+    let (front, number) = retry.rsplit_once(".retry-")?;
+    let topic = front.strip_suffix(group)?.strip_suffix('.')?;
+    let level = number.parse::<usize>().ok()?.checked_sub(1)?;
+    // Numbers can be written in other ways.
+    (retry_topic(topic, group, level) == retry).then_some(topic)
+}
+
 /// The dead-letter topic of a topic and a group: `orders.billing.dead`.
 pub fn dead_letter_topic(topic: &str, group: &str) -> String {
     format!("{topic}.{group}.dead")
@@ -156,6 +165,18 @@ mod tests {
     fn only_retry_topics_make_a_record_wait_and_not_beyond_their_levels() {
         assert_eq!(longest_pause(&Retry::topics([S, 9 * S, 3 * S])), 9 * S);
         assert!(longest_pause(&Retry::topics([])).is_zero() && longest_pause(&Retry::in_place()).is_zero());
+    }
+
+    #[test]
+    fn a_retry_topic_is_known_by_its_name() {
+        for level in [0, 1, 99] {
+            assert_eq!(topic_of_retry(&retry_topic("a.b", "c.d", level), "c.d"), Some("a.b"));
+        }
+        for other in
+            ["a.g.retry-0", "a.g.retry-01", "a.g.retry-+1", "a.g.retry-", "a.h.retry-1", "ag.retry-1"]
+        {
+            assert_eq!(topic_of_retry(other, "g"), None, "{other}");
+        }
     }
 
     #[test]

@@ -22,6 +22,7 @@ use rdkafka::{
 
 use super::{
     counts::one,
+    left_over::LeftOver,
     processing::Shared,
     received::Received,
     work::{Admitted, Commit, Place},
@@ -54,11 +55,15 @@ pub(super) struct Settings {
     pub(super) commit_interval: Duration,
     /// Topics whose records are checked for their sequence: not the retry topics.
     pub(super) checked: Vec<String>,
+    /// Those and the retry topics of the levels that are configured.
+    pub(super) subscription: Vec<String>,
 }
 
 pub(super) struct Context {
     pub(super) shared: Arc<Shared>,
     pub(super) revoke_wait: Duration,
+    /// Set with each assignment, for whoever takes it back.
+    pub(super) assigned: AtomicBool,
 }
 
 impl ClientContext for Context {
@@ -79,6 +84,7 @@ impl ConsumerContext for Context {
                 for place in places(list) {
                     work.assign(place);
                 }
+                self.assigned.store(true, Relaxed);
             }
             Rebalance::Revoke(list) => self.give_back(consumer, &places(list)),
             Rebalance::Error(error) => tracing::warn!(%error, "rebalance"),
@@ -155,9 +161,11 @@ fn read(
 ) -> Stopped {
     let mut names: HashMap<String, Arc<str>> = HashMap::new();
     let mut last_commit = Instant::now();
+    let mut left_over = LeftOver::beside(settings.subscription.clone());
     let mut failure = None;
     while !stop.asked.load(Relaxed) && failure.is_none() {
         resume(consumer, shared);
+        left_over.look(consumer, &shared.bases);
         if last_commit.elapsed() >= settings.commit_interval {
             // If one is on its way, the next one takes what there is then.
             let _ = tick.try_send(());

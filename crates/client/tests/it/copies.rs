@@ -200,3 +200,42 @@ async fn a_copy_that_its_topic_does_not_take_is_counted_for_as_long_as_it_waits(
     assert!(within("stop", consumer.stop(WITHIN)).await.failure.is_none());
     assert_eq!(topic::committed(broker.address(), "g", "t", 1), 2);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waits_on_a_level_that_is_no_more_is_tried() {
+    let broker = Broker::start();
+    for (group, fewer) in [("billing", Retry::topics([PAUSE])), ("ledger", Retry::in_place())] {
+        let topic = format!("orders-of-{group}");
+        let retry = |level: u32| format!("{topic}.{group}.retry-{level}");
+        broker.create_topic(&topic, 1);
+        send(broker.cluster(), Record::to(&topic).value("bad")).await.unwrap();
+        let builder = || Consumer::builder(broker.cluster(), group).topic(&topic).attempts_max(4);
+        let (more, _) = failing(builder().retry(Retry::topics([PAUSE, Duration::from_secs(3600)]))).await;
+        until("it waits on the second level", || more.counts().retried == 2).await;
+        assert!(within("stop", more.stop(WITHIN)).await.failure.is_none());
+        let last = if group == "billing" { retry(1) } else { retry(2) };
+        let expected = [(3, retry(2)), (4, last)];
+        assert_eq!(given_up(builder().retry(fewer)).await, expected, "{group}");
+        let letters = DeadLetters::of(broker.cluster(), &topic, group).list(10).await.unwrap();
+        assert_eq!(letters.len(), 1);
+        assert_eq!(topic::committed(broker.address(), group, &retry(2), 1), 1);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_member_with_more_levels_leaves_theirs_to_the_others() {
+    let broker = Broker::start();
+    broker.create_topic("t", 1);
+    let builder = || Consumer::builder(broker.cluster(), "g").topic("t").attempts_max(3);
+    let (stays, seen) = failing(builder()).await;
+    let later = async |_: Received| -> Result<(), HandlerError> { Err(HandlerError::not_now("later")) };
+    let goes = builder().retry(Retry::topics([PAUSE, PAUSE])).start(later).await.unwrap();
+    let record = Record::to("t.g.retry-2").header("tally-attempts", "2").header("tally-group", "g");
+    send(broker.cluster(), record).await.unwrap();
+    let (put_off, given_up) = (|| goes.counts().put_off > 0, || stays.counts().dead_lettered == 1);
+    until("one of them has it", || put_off() || given_up()).await;
+    assert!(within("stop", goes.stop(WITHIN)).await.failure.is_none());
+    until("it is given up", given_up).await;
+    assert_eq!(seen.lock().unwrap().iter().map(Received::attempt).collect::<Vec<_>>(), [3]);
+    assert!(within("stop", stays.stop(WITHIN)).await.failure.is_none());
+}
