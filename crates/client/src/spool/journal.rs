@@ -46,6 +46,7 @@ pub(super) struct Journal<M> {
     failed: bool, // a write or sync failed: what is on disk is not known, nothing more is promised
     pub(super) torn_bytes: u64,
     pub(super) damaged_bytes: u64,
+    lost: u64, // records that waited and were found damaged, since they were last asked for
 }
 
 #[derive(Debug, Default, Clone, Copy)]
@@ -55,7 +56,7 @@ pub(super) struct FileBook {
 }
 
 impl<M: Medium> Journal<M> {
-    /// Reads what is there. Torn ends are cut, damage in the middle is passed over and counted, nothing else is lost.
+    /// Reads what is there. A torn end is cut, damage anywhere else is passed over and counted, nothing else is lost.
     pub(super) fn open(mut medium: M, file_bytes_max: u64) -> io::Result<Journal<M>> {
         let Recovered { entries, files, id_next, torn_bytes, damaged_bytes } =
             recovery::recover(&mut medium)?;
@@ -70,6 +71,7 @@ impl<M: Medium> Journal<M> {
             failed: false,
             torn_bytes,
             damaged_bytes,
+            lost: 0,
         };
         journal.arrange();
         journal.remove_front()?;
@@ -81,13 +83,20 @@ impl<M: Medium> Journal<M> {
         self.entries.values().filter(|entry| !entry.refused).count() as u64
     }
 
+    /// How many records that waited were struck off because they are damaged, since this was last asked.
+    pub(super) fn take_lost(&mut self) -> u64 {
+        std::mem::take(&mut self.lost)
+    }
+
     /// The ids and records that were refused.
-    pub(super) fn refused(&self) -> io::Result<Vec<(u64, Record)>> {
-        self.entries
-            .iter()
-            .filter(|(_, entry)| entry.refused)
-            .map(|(id, _)| Ok((*id, self.read(*id)?)))
-            .collect()
+    pub(super) fn refused(&mut self) -> io::Result<Vec<(u64, Record)>> {
+        let ids: Vec<u64> =
+            self.entries.iter().filter(|(_, entry)| entry.refused).map(|(id, _)| *id).collect();
+        let mut refused = Vec::with_capacity(ids.len());
+        for id in ids {
+            refused.extend(self.read(id)?.map(|record| (id, record)));
+        }
+        Ok(refused)
     }
 
     /// How many were refused.
@@ -141,13 +150,15 @@ impl<M: Medium> Journal<M> {
         Ok(())
     }
 
-    /// Keeps a record for a person; it is not sent again.
-    pub(super) fn refuse(&mut self, id: u64) -> io::Result<()> {
-        if self.entries.contains_key(&id) {
-            let record = self.read(id)?;
+    /// Keeps a record for a person; it is not sent again. False if it is not there to be kept.
+    pub(super) fn refuse(&mut self, id: u64) -> io::Result<bool> {
+        let record = self.read(id)?;
+        let kept = record.is_some();
+        if let Some(record) = record {
             self.write(&[Frame::Refused { id, record }], true)?;
         }
-        self.remove_front()
+        self.remove_front()?;
+        Ok(kept)
     }
 
     /// The next records to send, in order, until so many records or bytes.
@@ -159,13 +170,14 @@ impl<M: Medium> Journal<M> {
             self.order.pop_front();
         }
         let (mut chosen, mut bytes) = (Vec::new(), 0);
-        for id in &self.order {
-            let Some(entry) = self.entries.get(id).filter(|entry| !entry.refused) else { continue };
+        for at in 0..self.order.len() {
+            let id = self.order[at];
+            let Some(entry) = self.entries.get(&id).filter(|entry| !entry.refused) else { continue };
             bytes += entry.place.length;
             if chosen.len() == records_max || (bytes > bytes_max && !chosen.is_empty()) {
                 break;
             }
-            chosen.push((*id, self.read(*id)?));
+            chosen.extend(self.read(id)?.map(|record| (id, record)));
         }
         Ok(chosen)
     }
@@ -191,20 +203,48 @@ impl<M: Medium> Journal<M> {
         self.order = waiting.iter().map(|(id, _)| moved.get(id).copied().unwrap_or(*id)).collect();
     }
 
-    fn read(&self, id: u64) -> io::Result<Record> {
-        let entry = self.entries.get(&id).ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
-        let bytes = self.medium.read_at(entry.place.file, entry.place.offset, entry.place.length)?;
-        let Some((Frame::Record { record, .. } | Frame::Refused { record, .. }, _)) = Frame::decode(&bytes)
-        else {
-            let text = format!("the spool's file {} is damaged at {}", entry.place.file, entry.place.offset);
-            return Err(io::Error::new(io::ErrorKind::InvalidData, text));
+    /// A record as it is to be sent. None if it is not kept, or any more: a damaged one is struck off, because it would be in
+    /// the way of all others for ever.
+    fn read(&mut self, id: u64) -> io::Result<Option<Record>> {
+        let Some(entry) = self.entries.get(&id) else { return Ok(None) };
+        let bytes = match self.medium.read_at(entry.place.file, entry.place.offset, entry.place.length) {
+            // The file was cut: that is damage too, and not the disk's refusal to read, which may pass.
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Vec::new(),
+            bytes => bytes?,
         };
-        let mut record = record;
+        let Some((Frame::Record { mut record, .. } | Frame::Refused { mut record, .. }, _)) =
+            Frame::decode(&bytes)
+        else {
+            self.lose(id);
+            return Ok(None);
+        };
         record.partition = entry.partition;
         if let Some(sequence) = entry.sequence {
             sequence.write(&mut record.headers);
         }
-        Ok(record)
+        Ok(Some(record))
+    }
+
+    fn lose(&mut self, id: u64) {
+        let Some(Entry { place, topic, partition, sequence, refused }) = self.entries.get(&id) else {
+            return;
+        };
+        let Place { file, offset, length } = *place;
+        tracing::error!(
+            topic,
+            ?partition,
+            ?sequence,
+            refused,
+            file,
+            offset,
+            length,
+            "a record of the spool is damaged and lost"
+        );
+        self.damaged_bytes += length as u64;
+        self.lost += u64::from(!refused);
+        // Only in the books: should the disk give its bytes again after a restart, it is there again.
+        let struck_off = Frame::Settled { id };
+        recovery::note(&struck_off, Place { file, offset, length }, &mut self.entries, &mut self.files);
     }
 
     fn write(&mut self, frames: &[Frame], sync: bool) -> io::Result<()> {
@@ -275,8 +315,9 @@ impl<M: Medium> Journal<M> {
                 let moving: Vec<u64> =
                     self.entries.iter().filter(|(_, entry)| here(entry)).map(|(id, _)| *id).collect();
                 for id in moving {
-                    let record = self.read(id)?;
-                    self.write(&[Frame::Refused { id, record }], true)?;
+                    if let Some(record) = self.read(id)? {
+                        self.write(&[Frame::Refused { id, record }], true)?;
+                    }
                 }
             }
             self.writing &= self.files.len() > 1;

@@ -54,8 +54,9 @@ impl Medium for Memory {
     }
 
     fn read_at(&self, file: u64, offset: u64, length: usize) -> io::Result<Vec<u8>> {
-        let offset = offset as usize;
-        Ok(self.files.lock()[&file].written[offset..offset + length].to_vec())
+        let (files, offset) = (self.files.lock(), offset as usize);
+        let bytes = files[&file].written.get(offset..offset + length);
+        bytes.map(<[u8]>::to_vec).ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
     }
 
     fn create(&mut self, file: u64) -> io::Result<()> {
@@ -198,6 +199,68 @@ fn damage_in_the_middle_costs_only_itself_and_is_counted() {
 }
 
 #[test]
+fn only_the_last_file_can_be_torn() {
+    let memory = Memory::default();
+    let mut journal = open(memory.clone());
+    for name in 0..20 {
+        journal.append(vec![record(name)]).unwrap();
+    }
+    let (&sealed, book) = journal.files.iter().nth(1).unwrap();
+    let hit: Vec<u64> =
+        journal.entries.values().filter(|one| one.place.file == sealed).map(|one| one.place.offset).collect();
+    let (length, at) = (book.bytes, *hit.last().unwrap());
+    assert!(journal.files.keys().any(|file| *file > sealed));
+    memory.files.lock().get_mut(&sealed).unwrap().written[at as usize + 20] ^= 1;
+    let before = memory.read(sealed).unwrap();
+    let mut journal = open(memory.after_kill());
+    assert_eq!((journal.damaged_bytes, journal.torn_bytes), (length - at, 0));
+    assert_eq!(journal.medium.read(sealed).unwrap(), before, "what a person could still look at is there");
+    assert_eq!(waiting(&mut journal).len(), 19);
+    journal.append(vec![record(20)]).unwrap();
+    assert_eq!(waiting(&mut journal).len(), 20);
+}
+
+#[test]
+fn marks_that_a_killed_process_left_unsynced_are_synced_before_another_file_follows() {
+    let memory = Memory::default();
+    let mut journal = Journal::open(memory.clone(), 1 << 20).unwrap();
+    journal.append((0..3).map(record).collect()).unwrap();
+    journal.settle(&[0, 1]).unwrap();
+    let second = memory.after_kill();
+    open(second.clone()).append(vec![record(3)]).unwrap();
+    let mut journal = open(second.after_power_cut(10));
+    assert_eq!((journal.damaged_bytes, journal.torn_bytes), (0, 0));
+    assert_eq!(waiting(&mut journal), [record(2), record(3)]);
+}
+
+#[test]
+fn damage_that_comes_while_it_is_open_costs_only_itself_and_is_counted() {
+    let memory = Memory::default();
+    let mut journal = Journal::open(memory.clone(), 1 << 20).unwrap();
+    journal.append((0..5).map(record).collect()).unwrap();
+    journal.refuse(4).unwrap();
+    let places: Vec<Place> = journal.entries.values().map(|entry| entry.place).collect();
+    let hit = |place: Place| {
+        memory.files.lock().get_mut(&place.file).unwrap().written[place.offset as usize + 20] ^= 1;
+    };
+    hit(places[1]);
+    assert_eq!(waiting(&mut journal), [record(0), record(2), record(3)]);
+    assert_eq!((journal.waiting(), journal.take_lost(), journal.take_lost()), (3, 1, 0));
+    hit(places[2]);
+    assert!(!journal.refuse(2).unwrap(), "there is nothing to keep");
+    assert_eq!((journal.waiting(), journal.take_lost()), (2, 1));
+    hit(places[4]);
+    assert_eq!(journal.refused().unwrap(), []);
+    assert_eq!((journal.refused_count(), journal.take_lost()), (0, 0));
+    memory.files.lock().get_mut(&1).unwrap().written.truncate(places[3].offset as usize);
+    assert_eq!(waiting(&mut journal), [record(0)]);
+    let lost: usize = places[1..].iter().map(|place| place.length).sum();
+    assert_eq!((journal.damaged_bytes as usize, journal.take_lost()), (lost, 1));
+    journal.settle(&[0]).unwrap();
+    assert_eq!((journal.bytes(), journal.waiting()), (0, 0), "what is lost keeps no file");
+}
+
+#[test]
 fn a_format_of_another_release_is_refused_and_not_touched() {
     let memory = Memory::default();
     open(memory.clone()).append(vec![record(0)]).unwrap();
@@ -244,6 +307,7 @@ proptest! {
             }
         }
         let mut after = open(memory.after_power_cut(kept));
+        prop_assert_eq!(after.damaged_bytes, 0);
         let found = waiting(&mut after);
         let kept_promises: Vec<&Record> = found.iter().filter(|record| promised.contains(record)).collect();
         prop_assert_eq!(kept_promises, promised.iter().collect::<Vec<_>>());

@@ -23,7 +23,7 @@ pub(super) trait Medium: Send + 'static {
     fn flush(&mut self) -> io::Result<()>;
     /// Returns when all that was appended survives a power cut.
     fn sync(&mut self) -> io::Result<()>;
-    /// Cuts a file.
+    /// Cuts a file, if it is longer, and returns when what is left survives a power cut.
     fn cut(&mut self, file: u64, length: u64) -> io::Result<()>;
     /// Removes a file.
     fn remove(&mut self, file: u64) -> io::Result<()>;

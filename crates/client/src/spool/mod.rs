@@ -112,7 +112,7 @@ pub struct SpoolStatus {
     pub bytes_max: u64,
     /// Bytes of an unfinished write, cut when it was opened. Nothing acknowledged was in them.
     pub torn_bytes: u64,
-    /// Unreadable bytes in the middle of files, passed over when it was opened. **Records are lost if this is not 0.**
+    /// Unreadable bytes in its files, passed over when it was opened or later. **Records are lost if this is not 0.**
     pub damaged_bytes: u64,
 }
 
@@ -140,6 +140,7 @@ struct Gauges {
     refused: AtomicU64,
     bytes: AtomicU64,
     queued_bytes: AtomicU64, // of records that the thread has not written yet
+    damaged_bytes: AtomicU64,
 }
 
 /// An open spool; a [`Producer`](crate::Producer) has one if its builder was told to.
@@ -150,7 +151,6 @@ pub struct Spool {
     gauges: Arc<Gauges>,
     bytes_max: u64,
     torn_bytes: u64,
-    damaged_bytes: u64,
 }
 
 impl Spool {
@@ -170,7 +170,8 @@ impl Spool {
         gauges.waiting.store(journal.waiting(), Relaxed);
         gauges.refused.store(journal.refused_count(), Relaxed);
         gauges.bytes.store(journal.bytes(), Relaxed);
-        let (torn_bytes, damaged_bytes) = (journal.torn_bytes, journal.damaged_bytes);
+        gauges.damaged_bytes.store(journal.damaged_bytes, Relaxed);
+        let torn_bytes = journal.torn_bytes;
         let (requests, thread) = writer::start(journal, gauges.clone()).map_err(failed)?;
         Ok(Spool {
             requests: Mutex::new(Some(requests)),
@@ -178,7 +179,6 @@ impl Spool {
             gauges,
             bytes_max: settings.bytes_max,
             torn_bytes,
-            damaged_bytes,
         })
     }
 
@@ -192,7 +192,7 @@ impl Spool {
             bytes: self.gauges.bytes.load(Relaxed),
             bytes_max: self.bytes_max,
             torn_bytes: self.torn_bytes,
-            damaged_bytes: self.damaged_bytes,
+            damaged_bytes: self.gauges.damaged_bytes.load(Relaxed),
         }
     }
 
@@ -284,5 +284,34 @@ impl Drop for Spool {
         {
             tracing::error!("the spool's thread panicked");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_record_that_gets_damaged_is_counted_and_waits_no_more() {
+        let directory = tempfile::tempdir().unwrap();
+        let spool = Spool::open(&SpoolSettings::at(directory.path())).unwrap();
+        for value in ["first", "second", "third"] {
+            spool.append(Record::to("t").value(value)).unwrap().await.unwrap().unwrap();
+        }
+        let file = directory.path().join("00000000000000000001.spool");
+        let mut bytes = fs::read(&file).unwrap();
+        let at = bytes.windows(5).position(|window| window == b"first").unwrap();
+        bytes[at] = b'F';
+        fs::write(&file, &bytes).unwrap();
+        let next = spool.next(10, usize::MAX).await.unwrap();
+        let values: Vec<_> = next.iter().map(|(_, record)| record.value.clone().unwrap()).collect();
+        assert_eq!(values, ["second", "third"]);
+        let status = spool.status();
+        assert!(status.waiting == 2 && status.damaged_bytes > 0, "{status:?}");
+        spool.settle(next.iter().map(|(id, _)| *id).collect()).await.unwrap();
+        let status = spool.status();
+        assert_eq!((status.waiting, status.resent, status.bytes), (0, 2, 0));
     }
 }

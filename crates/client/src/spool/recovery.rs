@@ -1,5 +1,5 @@
-//! Reading a spool back: every whole frame counts, a torn end is cut, damage is passed over and counted. It repairs
-//! nothing that it cannot read.
+//! Reading a spool back: every whole frame counts, the last file's torn end is cut, damage is passed over and counted. It
+//! repairs nothing that it cannot read.
 
 use std::{collections::BTreeMap, io};
 
@@ -28,7 +28,9 @@ pub(super) fn recover(medium: &mut impl Medium) -> io::Result<Recovered> {
         torn_bytes: 0,
         damaged_bytes: 0,
     };
-    for file in medium.list()? {
+    let files = medium.list()?;
+    let last = files.last().copied();
+    for file in files {
         let bytes = medium.read(file)?;
         found.files.insert(file, FileBook::default());
         let mut at = frame::frames_begin(&bytes).map_err(|version| {
@@ -48,11 +50,19 @@ pub(super) fn recover(medium: &mut impl Medium) -> io::Result<Recovered> {
             } else if let Some(next) = next_whole_frame(&bytes, at + 1) {
                 found.damaged_bytes += (next - at) as u64;
                 at = next;
-            } else {
+            } else if Some(file) == last {
                 found.torn_bytes += (bytes.len() - at) as u64;
-                medium.cut(file, at as u64)?;
                 break;
+            } else {
+                // A file is synced before another follows it: it was whole once.
+                found.damaged_bytes += (bytes.len() - at) as u64;
+                at = bytes.len();
             }
+        }
+        if Some(file) == last {
+            // Also if nothing is torn: a process that was killed leaves marks that are not synced, and here another file will
+            // follow.
+            medium.cut(file, at as u64)?;
         }
         found.files.get_mut(&file).expect("inserted above").bytes = at as u64;
     }

@@ -96,7 +96,9 @@ impl<M: Medium> Writer<M> {
                 drop(reply.send(Ok(())));
             }
             Request::Next { records_max, bytes_max, reply } => {
-                drop(reply.send(self.journal.next(records_max, bytes_max).map_err(failed)));
+                let result = self.journal.next(records_max, bytes_max).map_err(failed);
+                self.note_damage();
+                drop(reply.send(result));
             }
             Request::Assign { assigned, reply } => {
                 drop(reply.send(self.journal.assign(assigned).map_err(failed)));
@@ -106,23 +108,37 @@ impl<M: Medium> Writer<M> {
                 self.gauges.waiting.fetch_sub(ids.len() as u64, Relaxed);
                 self.gauges.resent.fetch_add(ids.len() as u64, Relaxed);
                 self.gauges.bytes.store(self.journal.bytes(), Relaxed);
+                self.note_damage();
                 drop(reply.send(result));
             }
             Request::Refuse { id, reply } => {
                 let result = self.journal.refuse(id).map_err(failed);
-                if result.is_ok() {
-                    self.gauges.waiting.fetch_sub(1, Relaxed);
-                }
+                self.gauges.waiting.fetch_sub(u64::from(matches!(result, Ok(true))), Relaxed);
                 self.gauges.refused.store(self.journal.refused_count(), Relaxed);
+                self.note_damage();
+                drop(reply.send(result.map(drop)));
+            }
+            Request::Refused { reply } => {
+                let result = self.journal.refused().map_err(failed);
+                self.note_damage();
                 drop(reply.send(result));
             }
-            Request::Refused { reply } => drop(reply.send(self.journal.refused().map_err(failed))),
             Request::Discard { id, reply } => {
                 let result = self.journal.discard(id).map_err(failed);
                 self.gauges.refused.store(self.journal.refused_count(), Relaxed);
                 self.gauges.bytes.store(self.journal.bytes(), Relaxed);
+                self.note_damage();
                 drop(reply.send(result));
             }
+        }
+    }
+
+    /// Before the answer: who gets no record has to see that none waits.
+    fn note_damage(&mut self) {
+        let bytes = self.journal.damaged_bytes;
+        if self.gauges.damaged_bytes.swap(bytes, Relaxed) != bytes {
+            self.gauges.waiting.fetch_sub(self.journal.take_lost(), Relaxed);
+            self.gauges.refused.store(self.journal.refused_count(), Relaxed);
         }
     }
 }
