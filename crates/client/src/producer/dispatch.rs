@@ -68,10 +68,18 @@ enum Way {
     AskPartitions,
 }
 
-/// Why the broker does not have the record, and whether that is certain.
+/// Why no broker is known to have the record.
 struct Failure {
     cause: String,
+    /// It went out, to its broker or to a fallback's, and one of them may have it all the same.
     sent: bool,
+}
+
+/// What became of a record at a fallback.
+enum Tried {
+    Stored(Stored),
+    NotTaken,
+    Unknown(String),
 }
 
 impl Core {
@@ -199,10 +207,15 @@ impl Core {
     }
 
     /// The fallbacks in their order, then the spool, then the truth.
-    async fn elsewhere(self: Arc<Core>, mut job: Job, failure: Failure) {
+    async fn elsewhere(self: Arc<Core>, mut job: Job, mut failure: Failure) {
         for (at, fallback) in self.fallbacks.iter().enumerate() {
-            if let Some(stored) = self.try_fallback(at, fallback, &job.record).await {
-                return self.settle(job, Ok(stored), true);
+            match self.try_fallback(at, fallback, &job.record).await {
+                Tried::Stored(stored) => return self.settle(job, Ok(stored), true),
+                Tried::NotTaken => {}
+                Tried::Unknown(cause) => {
+                    failure.cause = format!("{}; fallback {at}: {cause}", failure.cause);
+                    failure.sent = true;
+                }
             }
         }
         let Some(spool) = &self.spool else {
@@ -222,7 +235,7 @@ impl Core {
         self.settle(job, result, true);
     }
 
-    async fn try_fallback(&self, at: usize, fallback: &FallbackRoute, record: &Record) -> Option<Stored> {
+    async fn try_fallback(&self, at: usize, fallback: &FallbackRoute, record: &Record) -> Tried {
         let mut copy = record.clone();
         if let Some(topic) = &fallback.topic {
             copy.topic.clone_from(topic);
@@ -233,7 +246,9 @@ impl Core {
         headers::put(&mut copy.headers, headers::ORIGIN_SEQUENCE, id.map(|id| id.number.to_string()));
         copy.partition = None;
         let within = self.deadline.min(METADATA_TIME_MAX);
-        let partitions = fallback.wire.partitions(&copy.topic, within).await.ok()?;
+        let Ok(partitions) = fallback.wire.partitions(&copy.topic, within).await else {
+            return Tried::NotTaken;
+        };
         let lane = format!("{}{}", fallback.lane_prefix, copy.topic);
         let verdict = {
             let mut desk = self.desk.lock();
@@ -242,19 +257,19 @@ impl Core {
                 Ok(verdict) => verdict,
                 Err(_) => {
                     desk.withdraw(&copy, &lane);
-                    return None;
+                    return Tried::NotTaken;
                 }
             }
         };
         match fallback.wire.verdict(verdict).await {
             Attempt::Stored { partition, offset } => {
-                Some(Stored::InFallback { fallback: at, topic: copy.topic, partition, offset })
+                Tried::Stored(Stored::InFallback { fallback: at, topic: copy.topic, partition, offset })
             }
             Attempt::Refused(_) | Attempt::NoTopic(_) => {
                 self.desk.lock().withdraw(&copy, &lane);
-                None
+                Tried::NotTaken
             }
-            Attempt::Unknown(_) => None,
+            Attempt::Unknown(cause) => Tried::Unknown(cause),
         }
     }
 
