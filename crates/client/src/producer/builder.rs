@@ -167,7 +167,9 @@ impl ProducerBuilder {
             });
         }
         let mut desk = Desk::new(self.numbered);
-        desk.spooling = spool.as_ref().is_some_and(|spool| spool.waiting() > 0);
+        if let Some(spool) = spool.as_ref().filter(|spool| spool.waiting() > 0) {
+            desk.resume(spool.unplaced_at_open().clone());
+        }
         Ok(Core {
             desk: Mutex::new(desk),
             wire,

@@ -1,11 +1,15 @@
 //! The desk where every record gets its partition and number, in the order of the sends, and where is decided whether it
 //! goes out or behind those in the spool. No I/O; whoever holds the desk's lock fixes the order.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::HashSet,
+    time::{Duration, Instant},
+};
 
 use uuid::Uuid;
 
 use crate::{
+    headers,
     partition::{Sticky, partition_of_key},
     record::Record,
     sequence::{Numbers, SequenceId},
@@ -24,6 +28,8 @@ pub(super) struct Desk {
     /// The spool holds records: all new ones go behind them. Entered with the first record in the spool, left by the
     /// resender when it holds none.
     pub(super) spooling: bool,
+    /// Topics of which records may wait in the spool without a number. Empty unless `spooling`.
+    unplaced: HashSet<String>,
     /// Records that went out and are not settled; while spooling, it only falls.
     pub(super) unsettled: u64,
     rest_until: Option<Instant>,
@@ -37,6 +43,7 @@ impl Desk {
             numbers: Numbers::default(),
             sticky: Sticky::default(),
             spooling: false,
+            unplaced: HashSet::new(),
             unsettled: 0,
             rest_until: None,
         }
@@ -59,12 +66,45 @@ impl Desk {
         true
     }
 
-    /// Like [`Desk::place`], unless this desk gave the record its number already.
-    pub(super) fn place_once(&mut self, record: &mut Record, lane: &str, partitions: Option<i32>) {
-        let placed = SequenceId::of(&record.headers).is_some_and(|id| id.producer == self.instance);
-        if !placed {
-            self.place(record, lane, partitions);
+    /// Whether a record has yet to be placed before it can be sent.
+    pub(super) fn lacks_place(&self, record: &Record) -> bool {
+        record.partition.is_none() || (self.numbered && SequenceId::of(&record.headers).is_none())
+    }
+
+    /// Like [`Desk::place`], for a record that goes into the spool. While others of its topic may wait there without a number,
+    /// it gets none either: it would come behind them under an earlier one.
+    pub(super) fn place_for_spool(&mut self, record: &mut Record, partitions: Option<i32>) -> bool {
+        let topic = record.topic.clone();
+        if !self.unplaced.contains(&topic) && self.place(record, &topic, partitions) {
+            return true;
         }
+        if self.numbered {
+            // The number of a record that is passed on from another topic must not be taken for the one it lacks.
+            headers::put(&mut record.headers, headers::PRODUCER, None);
+            headers::put(&mut record.headers, headers::SEQUENCE, None);
+        }
+        false
+    }
+
+    /// The spool took a record.
+    pub(super) fn spooled(&mut self, record: &Record) {
+        self.spooling = true;
+        if self.lacks_place(record) && !self.unplaced.contains(&record.topic) {
+            self.unplaced.insert(record.topic.clone());
+        }
+    }
+
+    /// The spool holds records of an earlier process, and of these topics some without a number.
+    pub(super) fn resume(&mut self, unplaced: HashSet<String>) {
+        self.spooling = true;
+        self.unplaced = unplaced;
+    }
+
+    /// The spool holds none any more: the broker has answered for all of them.
+    pub(super) fn emptied(&mut self) {
+        self.spooling = false;
+        self.unplaced.clear();
+        self.answered();
     }
 
     /// Takes the number of a record back that is certainly not stored.
@@ -117,11 +157,29 @@ mod tests {
         assert_eq!(SequenceId::of(&second.headers).unwrap().number, 1);
         desk.withdraw(&second, "t");
         assert!(desk.place(&mut second, "t", None));
-        desk.place_once(&mut second, "t", None);
         assert_eq!(SequenceId::of(&second.headers).unwrap().number, 1);
         let mut third = Record::to("t").partition(6);
-        desk.place_once(&mut third, "t", None);
+        assert!(desk.place_for_spool(&mut third, None));
         assert_eq!(SequenceId::of(&third.headers).unwrap().number, 2);
+    }
+
+    #[test]
+    fn behind_a_record_without_number_none_of_its_topic_gets_one() {
+        let mut desk = Desk::new(true);
+        let mut first = Record::to("t").key("k");
+        assert!(!desk.place_for_spool(&mut first, None));
+        desk.spooled(&first);
+        let mut passed_on = Record::to("t").partition(0);
+        SequenceId { producer: desk.instance, number: 3 }.write(&mut passed_on.headers);
+        for mut later in [Record::to("t").key("k"), Record::to("t").partition(0), passed_on] {
+            assert!(!desk.place_for_spool(&mut later, Some(1)));
+            assert!(desk.lacks_place(&later) && later.headers.is_empty(), "{later:?}");
+        }
+        assert!(desk.place_for_spool(&mut Record::to("other"), Some(1)));
+        desk.emptied();
+        assert!(!desk.spooling && desk.place_for_spool(&mut first, Some(1)));
+        desk.resume(HashSet::from(["t".to_owned()]));
+        assert!(desk.spooling && !desk.place_for_spool(&mut Record::to("t"), Some(1)));
     }
 
     #[test]

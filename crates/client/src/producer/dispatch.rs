@@ -73,6 +73,14 @@ struct Failure {
     cause: String,
     /// It went out, to its broker or to a fallback's, and one of them may have it all the same.
     sent: bool,
+    /// It went out to its broker, so it has its number.
+    placed: bool,
+}
+
+impl Failure {
+    fn before_sending(cause: impl Into<String>) -> Failure {
+        Failure { cause: cause.into(), sent: false, placed: false }
+    }
 }
 
 /// What became of a record at a fallback.
@@ -94,17 +102,13 @@ impl Core {
                 Way::IntoSpool(answer) => {
                     let core = self.clone();
                     tokio::spawn(async move {
-                        let failure = Failure { cause: String::new(), sent: false };
+                        let failure = Failure::before_sending("");
                         let result = await_spool(answer, failure, job.original.clone()).await;
                         core.settle(job, result, false);
                     });
                     return;
                 }
-                Way::Elsewhere(failure) => {
-                    let core = self.clone();
-                    tokio::spawn(async move { core.elsewhere(job, failure).await });
-                    return;
-                }
+                Way::Elsewhere(failure) => return self.leave(job, failure),
                 Way::Ended(cause) => {
                     let result = Err(refused(cause, &job));
                     self.settle(job, result, false);
@@ -121,14 +125,8 @@ impl Core {
                             return;
                         }
                         Err(NoMetadata::Unreachable(cause)) => {
-                            let mut desk = self.desk.lock();
-                            desk.failed(Instant::now());
-                            if !desk.spooling {
-                                desk.unsettled += 1;
-                                let core = self.clone();
-                                let failure = Failure { cause, sent: false };
-                                tokio::spawn(async move { core.elsewhere(job, failure).await });
-                                return;
+                            if self.note_unreachable() {
+                                return self.leave(job, Failure::before_sending(cause));
                             }
                         }
                     }
@@ -139,29 +137,27 @@ impl Core {
 
     /// One look at the desk. Its lock is held until the record has its place in a queue: that is the order.
     fn decide(self: &Arc<Core>, job: &mut Job) -> Way {
-        let known = self.wire.known_partitions(&job.record.topic);
         let mut desk = self.desk.lock();
-        let lane = job.record.topic.clone();
         if desk.spooling
             && let Some(spool) = &self.spool
         {
-            desk.place(&mut job.record, &lane, known);
-            let answer = spool.append(job.record.clone());
-            if answer.is_err() {
-                desk.withdraw(&job.record, &lane);
-            }
-            return Way::IntoSpool(answer);
+            return Way::IntoSpool(self.append(spool, &mut desk, &mut job.record, false));
         }
-        let can_place = known.is_some() || job.record.partition.is_some();
+        let known = self.wire.known_partitions(&job.record.topic);
+        let lane = job.record.topic.clone();
+        // With a spool, a record with a partition of its own waits for the topic too: it would be out under its number when
+        // others go into the spool without one, and come behind them if it fails.
+        let can_place = known.is_some() || (job.record.partition.is_some() && self.spool.is_none());
         // Without fallbacks, a record that can be queued may still be in time for a broker that comes back.
         let elsewhere_first = !self.fallbacks.is_empty() || !can_place;
         if elsewhere_first && desk.resting(Instant::now()) {
             desk.unsettled += 1;
-            return Way::Elsewhere(Failure { cause: "the broker does not answer".into(), sent: false });
+            return Way::Elsewhere(Failure::before_sending("the broker does not answer"));
         }
-        if !desk.place(&mut job.record, &lane, known) {
+        if !can_place {
             return Way::AskPartitions;
         }
+        desk.place(&mut job.record, &lane, known);
         match self.wire.enqueue(&job.record) {
             Ok(verdict) => {
                 desk.unsettled += 1;
@@ -176,7 +172,7 @@ impl Core {
                     NotQueued::Ended(Attempt::Refused(cause)) => Way::Ended(Refusal::Rejected(cause)),
                     NotQueued::Ended(Attempt::Unknown(cause)) => {
                         desk.unsettled += 1;
-                        Way::Elsewhere(Failure { cause, sent: false })
+                        Way::Elsewhere(Failure::before_sending(cause))
                     }
                     NotQueued::Ended(Attempt::Stored { .. }) => unreachable!("it was not queued"),
                 }
@@ -193,7 +189,7 @@ impl Core {
             }
             Attempt::Unknown(cause) => {
                 self.desk.lock().failed(Instant::now());
-                return self.elsewhere(job, Failure { cause, sent: true }).await;
+                return self.elsewhere(job, Failure { cause, sent: true, placed: true }).await;
             }
             Attempt::Refused(cause) => Err(self.withdrawn(Refusal::Rejected(cause), &job)),
             Attempt::NoTopic(topic) => Err(self.withdrawn(Refusal::NoTopic(topic), &job)),
@@ -206,8 +202,26 @@ impl Core {
         refused(cause, job)
     }
 
+    /// Notes that the broker was not reached. True if the record that found out goes its own way now, and false if the spool
+    /// holds others by now that it has to queue behind.
+    fn note_unreachable(&self) -> bool {
+        let mut desk = self.desk.lock();
+        desk.failed(Instant::now());
+        desk.unsettled += u64::from(!desk.spooling);
+        !desk.spooling
+    }
+
+    /// Without fallbacks to try, a record has its place in the spool before the next one is looked at: that is the order.
+    fn leave(self: &Arc<Core>, job: Job, failure: Failure) {
+        if self.fallbacks.is_empty() {
+            tokio::spawn(self.clone().into_spool(job, failure));
+        } else {
+            tokio::spawn(self.clone().elsewhere(job, failure));
+        }
+    }
+
     /// The fallbacks in their order, then the spool, then the truth.
-    async fn elsewhere(self: Arc<Core>, mut job: Job, mut failure: Failure) {
+    async fn elsewhere(self: Arc<Core>, job: Job, mut failure: Failure) {
         for (at, fallback) in self.fallbacks.iter().enumerate() {
             match self.try_fallback(at, fallback, &job.record).await {
                 Tried::Stored(stored) => return self.settle(job, Ok(stored), true),
@@ -218,21 +232,41 @@ impl Core {
                 }
             }
         }
-        let Some(spool) = &self.spool else {
-            let result = Err(given_up(failure, &job));
-            return self.settle(job, result, true);
-        };
-        let answer = {
-            let known = self.wire.known_partitions(&job.record.topic);
-            let lane = job.record.topic.clone();
+        self.into_spool(job, failure).await;
+    }
+
+    /// The spool, then the truth. The record has its place there when this returns, and its outcome when the future ends.
+    fn into_spool(self: Arc<Core>, mut job: Job, failure: Failure) -> impl Future<Output = ()> {
+        let answer = self.spool.as_ref().map(|spool| {
             let mut desk = self.desk.lock();
-            desk.place_once(&mut job.record, &lane, known);
-            let answer = spool.append(job.record.clone());
-            desk.spooling |= answer.is_ok();
-            answer
-        };
-        let result = await_spool(answer, failure, job.original.clone()).await;
-        self.settle(job, result, true);
+            self.append(spool, &mut desk, &mut job.record, failure.placed)
+        });
+        async move {
+            let result = match answer {
+                Some(answer) => await_spool(answer, failure, job.original.clone()).await,
+                None => Err(given_up(failure, &job)),
+            };
+            self.settle(job, result, true);
+        }
+    }
+
+    /// Puts a record behind those in the spool. If there is no room, a number that it got for that goes to the next one.
+    fn append(
+        &self,
+        spool: &Spool,
+        desk: &mut Desk,
+        record: &mut Record,
+        placed: bool,
+    ) -> Result<SpoolAnswer, SpoolError> {
+        let known = self.wire.known_partitions(&record.topic);
+        let placed_now = !placed && desk.place_for_spool(record, known);
+        let answer = spool.append(record.clone());
+        if answer.is_ok() {
+            desk.spooled(record);
+        } else if placed_now {
+            desk.withdraw(record, &record.topic);
+        }
+        answer
     }
 
     async fn try_fallback(&self, at: usize, fallback: &FallbackRoute, record: &Record) -> Tried {
@@ -314,3 +348,7 @@ fn given_up(failure: Failure, job: &Job) -> SendError {
 pub(super) fn refused(cause: Refusal, job: &Job) -> SendError {
     SendError::Refused { cause, record: Box::new(job.original.clone()) }
 }
+
+#[cfg(test)]
+#[path = "dispatch_tests.rs"]
+mod tests;

@@ -49,8 +49,7 @@ async fn drain(core: &Arc<Core>, spool: &Spool) -> Result<(), SpoolError> {
         if batch.is_empty() {
             let mut desk = core.desk.lock();
             if spool.waiting() == 0 {
-                desk.spooling = false;
-                desk.answered();
+                desk.emptied();
                 tracing::info!("the spool is empty");
                 return Ok(());
             }
@@ -109,19 +108,23 @@ async fn send_batch(
     Ok(answered)
 }
 
-/// Gives partition and number to those that came into the spool before their topic was known, and notes them durably, so
-/// that a resend after a crash has the same. None if the broker does not answer; else those whose topic does not exist.
+/// Gives partition and number to those that came into the spool before their topic was known, or behind such, and notes them
+/// durably, so that a resend after a crash has the same. None if the broker does not answer; else those whose topic does not exist.
 async fn place(
     core: &Arc<Core>,
     spool: &Spool,
     batch: &mut Vec<(u64, Record)>,
 ) -> Result<Option<Vec<(u64, String)>>, SpoolError> {
     let (mut assigned, mut refused) = (Vec::new(), Vec::new());
-    for (id, record) in batch.iter_mut().filter(|(_, record)| record.partition.is_none()) {
-        match core.wire.partitions(&record.topic, core.deadline).await {
+    for (id, record) in batch.iter_mut().filter(|(_, record)| core.desk.lock().lacks_place(record)) {
+        let partitions = match record.partition {
+            Some(_) => Ok(None),
+            None => core.wire.partitions(&record.topic, core.deadline).await.map(Some),
+        };
+        match partitions {
             Ok(partitions) => {
                 let topic = record.topic.clone();
-                core.desk.lock().place(record, &topic, Some(partitions));
+                core.desk.lock().place(record, &topic, partitions);
                 let partition = record.partition.expect("placed");
                 assigned.push((*id, partition, SequenceId::of(&record.headers)));
             }

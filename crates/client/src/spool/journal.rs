@@ -5,7 +5,7 @@
 //! Records that were refused are carried along to the newest file when theirs is due for removal.
 
 use std::{
-    collections::{BTreeMap, HashMap, VecDeque},
+    collections::{BTreeMap, HashMap, HashSet, VecDeque},
     io,
 };
 
@@ -81,6 +81,13 @@ impl<M: Medium> Journal<M> {
     /// How many records wait to be sent.
     pub(super) fn waiting(&self) -> u64 {
         self.entries.values().filter(|entry| !entry.refused).count() as u64
+    }
+
+    /// The topics of which records wait without a partition or without a number.
+    pub(super) fn unplaced_topics(&self) -> HashSet<String> {
+        let unplaced = |entry: &&Entry| entry.partition.is_none() || entry.sequence.is_none();
+        let waiting = self.entries.values().filter(|entry| !entry.refused);
+        waiting.filter(unplaced).map(|entry| entry.topic.clone()).collect()
     }
 
     /// How many records that waited were struck off because they are damaged, since this was last asked.

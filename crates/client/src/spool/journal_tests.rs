@@ -261,6 +261,16 @@ fn damage_that_comes_while_it_is_open_costs_only_itself_and_is_counted() {
 }
 
 #[test]
+fn the_topics_of_records_without_a_number_are_known() {
+    let mut journal = open(Memory::default());
+    let mut of_p = numbered(1, 0);
+    of_p.topic = "p".into();
+    journal.append(vec![record(0), of_p, Record::to("q").partition(1), Record::to("r")]).unwrap();
+    journal.refuse(3).unwrap();
+    assert_eq!(journal.unplaced_topics(), HashSet::from(["t".to_owned(), "q".to_owned()]));
+}
+
+#[test]
 fn a_format_of_another_release_is_refused_and_not_touched() {
     let memory = Memory::default();
     open(memory.clone()).append(vec![record(0)]).unwrap();

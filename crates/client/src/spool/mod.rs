@@ -10,6 +10,7 @@ mod recovery;
 mod writer;
 
 use std::{
+    collections::HashSet,
     io,
     path::{Path, PathBuf},
     sync::{
@@ -151,6 +152,7 @@ pub struct Spool {
     gauges: Arc<Gauges>,
     bytes_max: u64,
     torn_bytes: u64,
+    unplaced_at_open: HashSet<String>,
 }
 
 impl Spool {
@@ -171,7 +173,7 @@ impl Spool {
         gauges.refused.store(journal.refused_count(), Relaxed);
         gauges.bytes.store(journal.bytes(), Relaxed);
         gauges.damaged_bytes.store(journal.damaged_bytes, Relaxed);
-        let torn_bytes = journal.torn_bytes;
+        let (torn_bytes, unplaced_at_open) = (journal.torn_bytes, journal.unplaced_topics());
         let (requests, thread) = writer::start(journal, gauges.clone()).map_err(failed)?;
         Ok(Spool {
             requests: Mutex::new(Some(requests)),
@@ -179,6 +181,7 @@ impl Spool {
             gauges,
             bytes_max: settings.bytes_max,
             torn_bytes,
+            unplaced_at_open,
         })
     }
 
@@ -226,6 +229,11 @@ impl Spool {
     fn request(&self, request: Request) -> Result<(), SpoolError> {
         let requests = self.requests.lock();
         requests.as_ref().and_then(|requests| requests.send(request).ok()).ok_or(SpoolError::Closed)
+    }
+
+    /// The topics of which it held records without partition or number when it was opened.
+    pub(crate) fn unplaced_at_open(&self) -> &HashSet<String> {
+        &self.unplaced_at_open
     }
 
     /// Records that wait, with those that are queued.

@@ -18,4 +18,5 @@ mod spooling;
 mod starting;
 mod topic;
 mod truncation;
+mod unplaced;
 mod waiting;
