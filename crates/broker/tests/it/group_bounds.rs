@@ -1,5 +1,6 @@
 //! What clients can make a coordinator keep is bounded, and whoever has to wait in vain is told.
 
+use bytes::Bytes;
 use tallymq_broker::group::request::*;
 use tallymq_broker::group::response::*;
 use tallymq_broker::group::*;
@@ -71,6 +72,54 @@ fn what_a_member_brings_is_bounded() {
     let first = joined(world.ask(Request::Join(first))).member;
     let answer = world.ask(sync("g", &first, 1, &[(&first, &"x".repeat(1_000))]));
     assert!(matches!(answer, Response::Sync(Err(GroupError::InvalidRequest(_)))));
+}
+
+/// About as many protocols as a member may name.
+fn many_protocols(start: u32) -> Vec<Protocol> {
+    let protocol = |n| Protocol { name: format!("{n:05}").into(), metadata: Bytes::new() };
+    (start..start + 15_000).map(protocol).collect()
+}
+
+/// The same in reverse.
+fn reversed(mut protocols: Vec<Protocol>) -> Vec<Protocol> {
+    protocols.reverse();
+    protocols
+}
+
+/// With a look through one list for each name of another this takes minutes, in which no other group is served.
+#[test]
+fn members_that_name_many_protocols_are_compared_in_no_time() {
+    let mut world = World::new(CoordinatorOptions::default());
+    let mut waiting = Vec::new();
+    for n in 0..5 {
+        let protocols = if n == 0 { many_protocols(0) } else { reversed(many_protocols(0)) };
+        let many = Join { protocols, ..join(&mut world, "g", "") };
+        waiting.push(world.send(Request::Join(many)));
+    }
+    let stranger = Join { protocols: many_protocols(15_000), ..join(&mut world, "g", "") };
+    assert_eq!(join_error(world.ask(Request::Join(stranger))), GroupError::InconsistentGroupProtocol);
+    let almost_a_stranger = Join { protocols: many_protocols(14_998), ..join(&mut world, "g", "") };
+    waiting.push(world.send(Request::Join(almost_a_stranger)));
+    world.advance(60_000);
+    for token in waiting {
+        // Of the two that all know the last one is before the other to all but two members.
+        assert_eq!(joined(world.take(token)).protocol.as_deref(), Some("14999"));
+    }
+}
+
+#[test]
+fn classic_members_of_a_consumer_group_that_name_many_protocols_are_compared_in_no_time() {
+    let mut world = World::quick();
+    let native = consumer_heartbeat(&mut world, "g", "n", 0);
+    done(world.ask(Request::ConsumerHeartbeat(native)));
+    for n in 0..5 {
+        // What all know is the last that is looked at.
+        let protocols = if n == 0 { many_protocols(0) } else { reversed(many_protocols(14_999)) };
+        let many = Join { protocols, ..join(&mut world, "g", "") };
+        joined(world.ask(Request::Join(many)));
+    }
+    let stranger = Join { protocols: many_protocols(15_000), ..join(&mut world, "g", "") };
+    assert_eq!(join_error(world.ask(Request::Join(stranger))), GroupError::InconsistentGroupProtocol);
 }
 
 #[test]

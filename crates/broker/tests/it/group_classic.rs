@@ -198,6 +198,42 @@ fn the_protocol_with_the_most_votes_wins_among_those_that_all_support() {
 }
 
 #[test]
+fn a_protocol_that_one_member_names_twice_is_not_that_of_two() {
+    let mut world = World::new(CoordinatorOptions::default());
+    let lists: [&[(&str, &str)]; 3] = [
+        &[("x", ""), ("x", ""), ("z", ""), ("y", ""), ("z", "")],
+        &[("y", ""), ("y", ""), ("z", ""), ("x", "")],
+        &[("w", ""), ("w", ""), ("z", ""), ("y", "")],
+    ];
+    let mut waiting = Vec::new();
+    for list in lists {
+        let join = Join { protocols: protocols(list), ..join(&mut world, "g", "") };
+        waiting.push(world.send(Request::Join(join)));
+    }
+    let stranger = Join { protocols: protocols(&[("x", ""), ("w", "")]), ..join(&mut world, "g", "") };
+    assert_eq!(join_error(world.ask(Request::Join(stranger))), GroupError::InconsistentGroupProtocol);
+    world.advance(10_000);
+    for token in waiting {
+        assert_eq!(joined(world.take(token)).protocol.as_deref(), Some("z"));
+    }
+}
+
+#[test]
+fn of_protocols_with_as_many_votes_the_first_members_favourite_wins() {
+    let mut world = World::new(CoordinatorOptions::default());
+    let lists: [&[(&str, &str)]; 2] = [&[("b", ""), ("a", "")], &[("a", ""), ("b", "")]];
+    let mut waiting = Vec::new();
+    for list in lists {
+        let join = Join { protocols: protocols(list), ..join(&mut world, "g", "") };
+        waiting.push(world.send(Request::Join(join)));
+    }
+    world.advance(10_000);
+    for token in waiting {
+        assert_eq!(joined(world.take(token)).protocol.as_deref(), Some("b"));
+    }
+}
+
+#[test]
 fn a_member_leaves_and_its_group_rebalances() {
     let mut world = World::quick();
     let (leader, follower) = stable_pair(&mut world);

@@ -8,6 +8,7 @@ mod classic;
 mod consumer;
 mod describe;
 mod migration;
+mod protocols;
 mod slot;
 mod timers;
 mod turn;

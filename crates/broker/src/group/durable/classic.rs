@@ -62,11 +62,6 @@ impl ClassicMember {
         let found = self.protocols.iter().find(|one| &*one.name == protocol);
         found.map(|one| one.metadata.clone()).unwrap_or_default()
     }
-
-    /// Whether it supports a protocol.
-    pub fn supports(&self, protocol: &str) -> bool {
-        self.protocols.iter().any(|one| &*one.name == protocol)
-    }
 }
 
 /// A classic group.

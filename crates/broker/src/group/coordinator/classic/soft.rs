@@ -1,8 +1,11 @@
 //! The soft half of a classic group: the members of the generation that is forming, and who waits for what.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
+use std::iter;
 use std::sync::Arc;
 
+use crate::group::coordinator::protocols::named_by_all;
 use crate::group::coordinator::slot::Replies;
 use crate::group::durable::{ClassicGroup, ClassicMember, ClassicPhase};
 use crate::group::error::GroupError;
@@ -121,15 +124,11 @@ impl ClassicSoft {
         self.members.values().map(|member| member.record.rebalance_timeout_ms).max().unwrap_or(0)
     }
 
-    /// Protocols that all members support.
-    fn common_protocols(&self) -> Vec<&Text> {
+    /// Protocols that all members support, each with its place in the list of the member that came first.
+    fn common_protocols(&self) -> BTreeMap<&Text, usize> {
         let mut by_arrival: Vec<&Working> = self.members.values().collect();
         by_arrival.sort_by_key(|member| member.order);
-        let Some(first) = by_arrival.first() else {
-            return Vec::new();
-        };
-        let names = first.record.protocols.iter().map(|protocol| &protocol.name);
-        names.filter(|name| by_arrival.iter().all(|member| member.record.supports(name))).collect()
+        named_by_all(by_arrival.into_iter().map(|member| &*member.record.protocols))
     }
 
     /// Whether a member with these protocols may join.
@@ -140,23 +139,25 @@ impl ClassicSoft {
         if self.members.is_empty() {
             return true;
         }
-        let common = self.common_protocols();
+        let members = self.members.values().map(|member| &*member.record.protocols);
         self.protocol_type.as_deref() == Some(protocol_type)
-            && protocols.iter().any(|protocol| common.contains(&&protocol.name))
+            && !named_by_all(iter::once(protocols).chain(members)).is_empty()
     }
 
-    /// The protocol with the most votes: each member votes for the first of its own that all support.
+    /// The protocol with the most votes: each member votes for the first of its own that all support. Of those with as many,
+    /// the one that the member that came first prefers.
     pub(in crate::group::coordinator) fn select_protocol(&self) -> Option<Text> {
         let common = self.common_protocols();
-        let mut votes: Vec<(usize, &Text)> = common.iter().map(|name| (0, *name)).collect();
+        let mut votes: BTreeMap<&Text, usize> = BTreeMap::new();
         for member in self.members.values() {
-            let own = member.record.protocols.iter().find(|protocol| common.contains(&&protocol.name));
-            if let Some(vote) = own.and_then(|own| votes.iter_mut().find(|(_, name)| **name == own.name)) {
-                vote.0 += 1;
+            let mut own = member.record.protocols.iter().map(|protocol| &protocol.name);
+            if let Some(vote) = own.find(|name| common.contains_key(*name)) {
+                *votes.entry(vote).or_default() += 1;
             }
         }
-        let most = votes.iter().map(|(count, _)| *count).max()?;
-        votes.into_iter().find(|(count, _)| *count == most).map(|(_, name)| name.clone())
+        let votes = |name: &Text| votes.get(name).copied().unwrap_or(0);
+        let most = common.into_iter().max_by_key(|(name, place)| (votes(name), Reverse(*place)));
+        most.map(|(name, _)| name.clone())
     }
 
     /// Whether all members use the embedded consumer protocol and could be understood.

@@ -1,10 +1,12 @@
 //! Classic members inside a consumer group (KIP-848, online migration): their joins, syncs and heartbeats are served from
 //! the group's target assignment. A member's epoch is its generation.
 
+use std::iter;
 use std::sync::Arc;
 
 use super::advance::Update;
 use super::heartbeat::sorted;
+use crate::group::coordinator::protocols::named_by_all;
 use crate::group::coordinator::slot::{ConsumerChange, Then};
 use crate::group::coordinator::timers::Timer;
 use crate::group::coordinator::turn::Turn;
@@ -188,10 +190,8 @@ impl ConsumerGroup {
 
     /// Whether one of the protocols is supported by all classic members.
     fn supports_classic(&self, protocols: &[Protocol]) -> bool {
-        let facets: Vec<&ClassicFacet> =
-            self.members.values().filter_map(|member| member.classic.as_ref()).collect();
-        protocols
-            .iter()
-            .any(|one| facets.iter().all(|facet| facet.protocols.iter().any(|own| own.name == one.name)))
+        let classic = self.members.values().filter_map(|member| member.classic.as_ref());
+        let lists = classic.map(|facet| &*facet.protocols);
+        !named_by_all(iter::once(protocols).chain(lists)).is_empty()
     }
 }
