@@ -96,3 +96,32 @@ fn an_administrator_removes_a_static_member_by_its_instance_id() {
     assert_eq!(lefts[0].result, Ok(()));
     assert_eq!(world.ask(Request::Delete("g".into())), Response::Delete(Ok(())));
 }
+
+#[test]
+fn a_static_member_whose_sync_outlasts_its_session_expires_after_the_next_rebalance() {
+    let mut world = World::quick();
+    let first = join(&mut world, "g", "");
+    let leader = joined(world.ask(Request::Join(first))).member;
+    let other = join_static(&mut world, "", "i");
+    let waiting = world.send(Request::Join(other));
+    let again = join(&mut world, "g", leader.as_str());
+    assert_eq!(joined(world.ask(Request::Join(again))).generation, 2);
+    let other = joined(world.take(waiting)).member;
+    let waiting = world.send(sync("g", &other, 2, &[]));
+    for _ in 0..2 {
+        world.advance(6_000);
+        assert_eq!(world.ask(heartbeat("g", &leader, 2)), Response::Heartbeat(Ok(())));
+    }
+    assert!(world.is_waiting(waiting), "whoever waits is alive");
+    world.ask(leave("g", &leader));
+    assert_eq!(world.take(waiting), Response::Sync(Err(GroupError::RebalanceInProgress)));
+    let members = |world: &mut World| match world.ask(Request::Describe("g".into())) {
+        Response::Describe(Ok(described)) => described.members.len(),
+        other => panic!("{other:?}"),
+    };
+    world.advance(9_000);
+    assert_eq!(members(&mut world), 1, "it has a whole session to join again");
+    world.advance(2_000);
+    assert_eq!(members(&mut world), 0);
+    assert_eq!(world.coordinator.poll_timeout(), None);
+}

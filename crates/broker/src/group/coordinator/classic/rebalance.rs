@@ -50,15 +50,17 @@ impl Turn<'_> {
         let initial = soft.phase == Phase::Empty;
         soft.phase = Phase::Preparing { initial };
         let mut cancelled = Vec::new();
-        for member in soft.members.values_mut() {
-            cancelled.extend(member.sync.take());
+        for (id, member) in &mut soft.members {
+            cancelled.extend(member.sync.take().map(|token| (id.clone(), token)));
         }
         if initial {
             soft.new_member_added = false;
             soft.initial_remaining_ms = soft.rebalance_timeout_ms().saturating_sub(delay_ms);
         }
-        for token in cancelled {
+        for (id, token) in cancelled {
             self.reply(token, Response::Sync(Err(GroupError::RebalanceInProgress)));
+            // Its session may have ended while it waited, which counted for nothing (`GroupCoordinator.propagateAssignment`).
+            self.start_session(&id);
         }
         if initial {
             self.set_timer(Timer::Join, delay_ms);
