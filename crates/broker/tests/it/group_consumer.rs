@@ -96,6 +96,30 @@ fn a_member_that_does_not_give_up_in_time_is_removed() {
 }
 
 #[test]
+fn a_member_that_gives_up_in_time_stays_however_slow_the_log_is() {
+    let mut world = World::quick();
+    enter(&mut world, "m1");
+    enter(&mut world, "m2");
+    let keeps = done(beat(&mut world, "m1", 1, Some(&all_of_a()))).assignment.expect("what it keeps");
+    world.advance(30_000);
+    beat(&mut world, "m1", 1, Some(&all_of_a()));
+    beat(&mut world, "m2", 2, None);
+    world.advance(29_000);
+    world.slow = true;
+    let owned = Some(keeps.iter().copied().collect());
+    let gives_up = ConsumerHeartbeat { owned, ..consumer_heartbeat(&mut world, "g", "m1", 1) };
+    let gives_up = world.send(Request::ConsumerHeartbeat(gives_up));
+    // Its rebalance timeout ends before the log has what it said.
+    world.advance(2_000);
+    world.slow = false;
+    world.apply_all();
+    assert_eq!(done(world.take(gives_up)).member_epoch, 2);
+    assert_eq!(described(&mut world).members.len(), 2);
+    assert_eq!(member_of(&mut world, "m1").assignment, keeps);
+    assert_eq!(done(beat(&mut world, "m1", 2, None)).member_epoch, 2);
+}
+
+#[test]
 fn a_silent_member_expires_and_its_partitions_move() {
     let mut world = World::quick();
     enter(&mut world, "m1");

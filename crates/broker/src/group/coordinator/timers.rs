@@ -21,11 +21,13 @@ pub(super) enum Timer {
     MemberSync(MemberId),
 }
 
-/// All deadlines. Invariant: `queue` holds exactly the entries of `deadlines`.
+/// All deadlines. Invariants: `queue` holds exactly the entries of `deadlines`, and nothing is in both `deadlines` and `due`.
 #[derive(Debug, Default)]
 pub(super) struct Timers {
     deadlines: BTreeMap<(GroupId, Timer), Millis>,
     queue: BTreeSet<(Millis, GroupId, Timer)>,
+    /// Reached, and waiting for their group's turn: until then they can be set again or cancelled like all others.
+    due: BTreeSet<(GroupId, Timer)>,
 }
 
 impl Timers {
@@ -34,6 +36,7 @@ impl Timers {
         if let Some(before) = self.deadlines.insert((group.clone(), timer.clone()), deadline) {
             self.queue.remove(&(before, group.clone(), timer.clone()));
         }
+        self.due.remove(&(group.clone(), timer.clone()));
         self.queue.insert((deadline, group.clone(), timer));
     }
 
@@ -45,6 +48,7 @@ impl Timers {
     /// Forgets a deadline.
     pub(super) fn cancel(&mut self, group: &GroupId, timer: Timer) {
         let key = (group.clone(), timer);
+        self.due.remove(&key);
         if let Some(before) = self.deadlines.remove(&key) {
             self.queue.remove(&(before, key.0, key.1));
         }
@@ -53,13 +57,11 @@ impl Timers {
     /// Forgets all deadlines of a group.
     pub(super) fn cancel_group(&mut self, group: &GroupId) {
         let from = (group.clone(), Timer::Join);
-        let own: Vec<_> = self
-            .deadlines
-            .range(from..)
-            .take_while(|(key, _)| key.0 == *group)
-            .map(|(key, _)| key.1.clone())
-            .collect();
-        for timer in own {
+        let set = self.deadlines.range(from.clone()..).map(|(key, _)| key);
+        let due = self.due.range(from..);
+        let is_own = |key: &&(GroupId, Timer)| key.0 == *group;
+        let own: Vec<_> = set.take_while(is_own).chain(due.take_while(is_own)).cloned().collect();
+        for (_, timer) in own {
             self.cancel(group, timer);
         }
     }
@@ -69,7 +71,7 @@ impl Timers {
         self.queue.first().map(|(deadline, _, _)| *deadline)
     }
 
-    /// Takes out what is due.
+    /// Takes out what is due; each is to be handled at its group's turn, if it is due then still.
     pub(super) fn expire(&mut self, now: Millis) -> Vec<(GroupId, Timer)> {
         let mut due = Vec::new();
         while self.next().is_some_and(|deadline| deadline <= now) {
@@ -77,8 +79,14 @@ impl Timers {
                 break;
             };
             self.deadlines.remove(&(group.clone(), timer.clone()));
+            self.due.insert((group.clone(), timer.clone()));
             due.push((group, timer));
         }
         due
+    }
+
+    /// Its turn has come: whether it is due still.
+    pub(super) fn take_due(&mut self, group: &GroupId, timer: &Timer) -> bool {
+        self.due.remove(&(group.clone(), timer.clone()))
     }
 }

@@ -24,9 +24,11 @@ impl Turn<'_> {
         while self.slot.in_flight.is_none() {
             match self.slot.queue.pop_front() {
                 Some(Work::Request(token, request)) => self.request(token, *request),
-                // A deadline that was set again while this one waited is not reached.
-                Some(Work::Timer(timer)) if self.core.timers.is_set(self.group, &timer) => {}
-                Some(Work::Timer(timer)) => self.timer(timer),
+                Some(Work::Timer(timer)) if self.core.timers.take_due(self.group, &timer) => {
+                    self.timer(timer)
+                }
+                // It was set again or cancelled while it waited, by the command in flight or by what waited before it.
+                Some(Work::Timer(_)) => {}
                 None => return,
             }
         }
