@@ -272,6 +272,24 @@ fn a_static_member_leaves_for_a_while_and_finds_its_partitions_again() {
 }
 
 #[test]
+fn a_static_member_that_is_away_is_not_held_to_the_time_for_giving_up() {
+    let mut world = World::quick();
+    let first = ConsumerHeartbeat {
+        instance: Some("i".into()),
+        rebalance_timeout_ms: Some(10_000),
+        ..consumer_heartbeat(&mut world, "g", "m1", 0)
+    };
+    done(world.ask(Request::ConsumerHeartbeat(first)));
+    enter(&mut world, "m2");
+    beat(&mut world, "m1", 1, Some(&all_of_a()));
+    assert_eq!(member_of(&mut world, "m1").state, MemberState::UnrevokedPartitions);
+    done(join_static(&mut world, "m1", -2));
+    world.advance(20_000);
+    assert_eq!(member_of(&mut world, "m1").member_epoch, -2);
+    done(join_static(&mut world, "m3", 0));
+}
+
+#[test]
 fn a_static_member_that_stays_away_is_removed() {
     let mut world = World::quick();
     done(join_static(&mut world, "m1", 0));

@@ -60,14 +60,20 @@ impl Turn<'_> {
     }
 
     pub(in crate::group::coordinator) fn consumer_timer(&mut self, timer: Timer) {
+        let has_to_give_up = matches!(timer, Timer::Rebalance(_));
         let late: MemberId = match timer {
             Timer::Session(member) | Timer::MemberJoin(member) | Timer::MemberSync(member) => member,
             Timer::Rebalance(member) => member,
             Timer::Join | Timer::Sync => return,
         };
-        if self.consumer().is_some_and(|group| group.members.contains_key(&late)) {
-            self.remove_consumer_members(vec![late], Vec::new());
+        let Some(member) = self.consumer().and_then(|group| group.members.get(&late)) else {
+            return;
+        };
+        // A static member that left for a while since then has its session's time to come back.
+        if has_to_give_up && member.state != MemberState::UnrevokedPartitions {
+            return;
         }
+        self.remove_consumer_members(vec![late], Vec::new());
     }
 
     pub(in crate::group::coordinator) fn consumer_commit_check(
