@@ -171,6 +171,7 @@ impl Task<'_> {
                 }
                 () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
                     self.refresh(&mut metadata);
+                    self.hear(asks);
                     let now = self.now();
                     self.coordinator.handle_timeout(now);
                 }
@@ -224,6 +225,15 @@ impl Task<'_> {
         self.waiting.insert(token, ask.answer);
         let now = self.now();
         self.coordinator.handle_request(now, token, ask.request);
+    }
+
+    /// Takes what waits in the queue, before time counts against anybody: while the task waited for room in the log, members
+    /// may have been heard in time without being listened to.
+    fn hear(&mut self, asks: &mut mpsc::Receiver<Ask>) {
+        for _ in 0..QUEUE_MAX {
+            let Ok(ask) = asks.try_recv() else { return };
+            self.ask(ask);
+        }
     }
 
     async fn act(&mut self) {

@@ -1,6 +1,13 @@
 //! A coordinator of consumer groups that panics: the next one takes over from the log, and members of both protocols go on as who they
-//! were.
+//! were. One that has to wait for its log: nobody pays for that with its membership.
 
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use tallymq_broker::group::{
+    MemberId, Request, Response,
+    request::{Client, CommitCheck, Heartbeat, Join, Protocol},
+};
 use tallymq_gateway::kafka::{
     ErrorCode,
     messages::{
@@ -111,5 +118,65 @@ async fn who_waits_for_a_rebalance_is_told_to_ask_again_and_joins_then() {
     assert!(synced.error_code == ErrorCode::None && !synced.assignment.is_empty());
     consume(&mut other, "t", 0, 10).await;
     assert_eq!(classes(&broker, "g"), [("processed", 10)]);
+    broker.stop().await;
+}
+
+const SESSION: Duration = Duration::from_secs(2);
+
+/// A member joins a group that is new; its session has begun when the answer comes.
+fn first_join() -> Request {
+    Request::Join(Join {
+        group: "g".into(),
+        member: "".into(),
+        instance: None,
+        client: Client { id: "client".into(), host: "/127.0.0.1".into() },
+        session_timeout_ms: SESSION.as_millis() as u32,
+        rebalance_timeout_ms: 60_000,
+        protocol_type: "test".into(),
+        protocols: vec![Protocol { name: "any".into(), metadata: "m".into() }],
+        subscription: None,
+        fresh_id: "1".into(),
+        requires_known_id: false,
+        supports_skip_assignment: false,
+    })
+}
+
+fn heartbeat(member: &MemberId) -> Request {
+    Request::Heartbeat(Heartbeat { group: "g".into(), member: member.clone(), instance: None, generation: 1 })
+}
+
+/// A commit that makes its group exist, which takes a command.
+fn first_commit() -> Request {
+    Request::CommitCheck(CommitCheck {
+        group: "h".into(),
+        member: "".into(),
+        instance: None,
+        generation: -1,
+        transactional: false,
+        supports_member_epoch: true,
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_heartbeat_that_waits_while_the_log_has_no_room_counts_before_the_session_ends() {
+    let disk = TestDisk::new();
+    let broker = start_on(&disk, &[("group.min.session.timeout.ms", "1000")]).await;
+    let home = broker.0.node().data_groups().next().expect("a data group");
+    let Response::Join(Ok(joined)) = soon(home.coordinator.ask(first_join())).await else {
+        panic!("not joined")
+    };
+    let mut rooms = Vec::new();
+    while let Some(room) = home.group.room_now(64 << 10).or_else(|| home.group.room_now(0)) {
+        rooms.push(room);
+    }
+    // Behind the request that has to wait for the log, the heartbeat waits behind others: those are heard, too.
+    let others = (0..16).map(|_| Request::Describe("g".into()));
+    let requests = std::iter::once(first_commit()).chain(others).chain([heartbeat(&joined.member)]);
+    let mut answers = Box::pin(join_all(requests.map(|request| home.coordinator.ask(request))));
+    let early = tokio::time::timeout(SESSION, answers.as_mut()).await;
+    assert!(early.is_err(), "answered while there was no room: {early:?}");
+    drop(rooms);
+    let answers = soon(answers).await;
+    assert_eq!(answers.last(), Some(&Response::Heartbeat(Ok(()))));
     broker.stop().await;
 }
