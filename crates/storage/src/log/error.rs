@@ -96,6 +96,14 @@ pub enum FlushError {
     /// The disk failed, now or before.
     #[error(transparent)]
     Failed(#[from] WriteFailed),
+    /// The segment writer is past the mark, and has left out what was appended before it.
+    #[error("the segment writer passed a mark at offset {log_end} with all from {written_end} on unwritten")]
+    Unwritten {
+        /// The offset behind the last record written.
+        written_end: Offset,
+        /// The log end at the mark.
+        log_end: Offset,
+    },
     /// A later mark of the same group was begun.
     #[error("a later checkpoint was begun")]
     Superseded,

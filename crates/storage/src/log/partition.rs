@@ -104,6 +104,15 @@ impl PartitionLog {
         Ok(())
     }
 
+    /// Has the writer look at the partition.
+    pub(super) fn queue_unless_queued(self: &Arc<Self>) {
+        let mut state = self.state.lock();
+        if !std::mem::replace(&mut state.queued, true) {
+            // Under the lock: an append that sees the partition queued relies on it, and the next mark has to come behind.
+            self.shared.enqueue(Item::Write(Arc::clone(self)));
+        }
+    }
+
     /// Whole batches from the one that contains `from` on, at most `bytes_max` bytes in all, but at least one batch if
     /// `at_least_one` (KIP-74). Empty at the log end. Near the end they come from memory, else from files and checked.
     pub fn read(
@@ -188,6 +197,11 @@ impl PartitionLog {
         let mut state = self.state.lock();
         state.enter(self.marks.begun.load(Relaxed));
         state.set_log_start(offset);
+    }
+
+    /// What the next write goes by.
+    pub fn options(&self) -> PartitionOptions {
+        self.state.lock().options
     }
 
     /// Changes the options from the next write on.

@@ -300,9 +300,15 @@ impl State {
             return Ok(None);
         }
         self.freeze_if_reached();
+        let (written_end, log_end) = (self.written_end, self.log_end);
+        let unwritten = |log_end| FlushError::Unwritten { written_end, log_end };
         let position = match &self.mark {
+            // Positions that end before the state does make a checkpoint from which no start is possible.
+            _ if self.seen < generation && written_end != log_end => return Err(unwritten(log_end)),
             _ if self.seen < generation => self.position(self.log_start),
-            Some(mark) if mark.generation == generation => mark.frozen.clone().ok_or(FlushError::Closed)?,
+            Some(mark) if mark.generation == generation => {
+                mark.frozen.clone().ok_or_else(|| unwritten(mark.log_end))?
+            }
             _ => return Err(FlushError::Superseded),
         };
         self.marked_start = position.log_start;
@@ -369,5 +375,43 @@ impl State {
         let visible = self.tail.unwritten().filter(|batch| batch.next() > self.log_start);
         let unwritten = visible.map(|batch| (batch.max_timestamp, batch.base));
         written.chain(unwritten).reduce(|best, next| if next.0 > best.0 { next } else { best })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A log with one batch in memory, of which nothing is written.
+    fn unwritten() -> State {
+        let mut state = State::new(PartitionOptions::default(), LogPosition::default(), 0);
+        let bytes = Bytes::from_static(&[0; 61]);
+        let batch = TailBatch {
+            bytes: bytes.clone(),
+            base: Offset(0),
+            last_offset_delta: 0,
+            epoch: LeaderEpoch(0),
+            max_timestamp: Timestamp(0),
+        };
+        state.epochs.note(LeaderEpoch(0), Offset(0));
+        state.log_end = batch.next();
+        state.unwritten_bytes = bytes.len() as u64;
+        state.tail.push(batch);
+        state
+    }
+
+    #[test]
+    fn a_mark_that_came_ahead_of_a_write_gives_no_position() {
+        let mut state = unwritten();
+        assert!(matches!(
+            state.position_at(1),
+            Err(FlushError::Unwritten { written_end: Offset(0), log_end: Offset(1) })
+        ));
+        // Nor does it once something behind the mark has come.
+        state.enter(1);
+        assert!(matches!(state.position_at(1), Err(FlushError::Unwritten { .. })));
+        let plan = state.plan(1000).unwrap();
+        state.wrote(&plan);
+        assert_eq!(state.position_at(1).unwrap().unwrap().log_end, Offset(1));
     }
 }

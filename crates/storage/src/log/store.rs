@@ -209,10 +209,8 @@ impl LogStore {
         let mut unknown = Vec::new();
         for tp in super::scan::partitions(&*self.shared.disk)? {
             if let Some(partition) = self.partition(tp) {
-                if !partition.prepared.load(Acquire)
-                    && !std::mem::replace(&mut partition.state.lock().queued, true)
-                {
-                    self.shared.enqueue(Item::Write(Arc::clone(&partition)));
+                if !partition.prepared.load(Acquire) {
+                    partition.queue_unless_queued();
                 }
             } else if !is_known(tp) && !self.is_deleted(tp) {
                 unknown.push(tp);
