@@ -62,8 +62,8 @@ impl PartitionLog {
                 hidden.push(base);
             } else if !tallymq_model::planted("segment-not-cut") {
                 let path = format!("{dir}/{}", entry.name);
-                self.shared.dir_changed(dir.clone());
                 self.shared.disk.remove_file(&path).map_err(failed(&path))?;
+                self.shared.dir_changed(dir.clone());
             }
         }
         hidden.dedup();
@@ -112,8 +112,8 @@ impl PartitionLog {
         let kept = index::decode(base, &bytes, segment_bytes).kept_bytes;
         drop(file);
         if kept == 0 {
-            self.shared.dir_changed(names::partition_dir(self.topic_partition()));
             self.shared.disk.remove_file(&path).map_err(failed)?;
+            self.shared.dir_changed(names::partition_dir(self.topic_partition()));
         } else if kept < size_bytes {
             let file = self.shared.disk.open(&path, OpenMode::Write).map_err(failed)?;
             file.set_size(kept).map_err(failed)?;

@@ -16,10 +16,10 @@ pub(super) fn remove_unneeded(
     let tp = partition.topic_partition();
     for base in bases {
         shared.files.close((partition.serial, base));
-        shared.dir_changed(names::partition_dir(tp));
         for path in [names::segment(tp, base), names::index(tp, base)] {
             gone(shared.disk.remove_file(&path)).map_err(|source| shared.fail("removing", &path, source))?;
         }
+        shared.dir_changed(names::partition_dir(tp));
     }
     Ok(())
 }
@@ -28,12 +28,13 @@ pub(super) fn remove_unneeded(
 pub(super) fn remove_partition(shared: &Shared, tp: TopicPartition, serial: u64) -> Result<(), WriteFailed> {
     shared.files.close_partition(serial);
     let (topic, dir) = (names::topic_dir(tp.topic), names::partition_dir(tp));
-    shared.dir_changed(topic.clone());
     gone(shared.disk.remove_dir(&dir)).map_err(|source| shared.fail("removing", &dir, source))?;
+    shared.dir_changed(topic.clone());
     match shared.disk.list(&topic) {
         Ok(entries) if entries.is_empty() => {
+            gone(shared.disk.remove_dir(&topic)).map_err(|source| shared.fail("removing", &topic, source))?;
             shared.dir_changed(names::TOPICS.to_owned());
-            gone(shared.disk.remove_dir(&topic)).map_err(|source| shared.fail("removing", &topic, source))
+            Ok(())
         }
         Ok(_) => Ok(()),
         Err(error) => gone(Err(error)).map_err(|source| shared.fail("listing", &topic, source)),

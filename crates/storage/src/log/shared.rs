@@ -247,7 +247,8 @@ impl Shared {
         hook(answer);
     }
 
-    /// Notes that entries of a directory changed and the next checkpoint has to sync it.
+    /// Notes that entries of a directory changed and the next checkpoint has to sync it. To be called when they have: a checkpoint
+    /// of another group that comes in between would take the note and sync what was before.
     pub(super) fn dir_changed(&self, path: String) {
         self.unsynced_dirs.lock().insert(path);
     }

@@ -137,13 +137,12 @@ impl SegmentWriter {
         let shared = &self.shared;
         if plan.begins {
             let dir = names::partition_dir(tp);
+            shared.disk.create_dir(&dir).map_err(|source| shared.fail("creating directory", &dir, source))?;
             if plan.first {
                 shared.dir_changed(String::new());
                 shared.dir_changed(names::TOPICS.to_owned());
                 shared.dir_changed(names::topic_dir(tp.topic));
             }
-            shared.disk.create_dir(&dir).map_err(|source| shared.fail("creating directory", &dir, source))?;
-            shared.dir_changed(dir);
         }
         let mode = if plan.begins { OpenMode::Create } else { OpenMode::Write };
         let open = || match shared.disk.open(&path, mode) {
@@ -157,6 +156,9 @@ impl SegmentWriter {
         };
         let open = shared.files.get((partition.serial, plan.segment.base), open);
         let open = open.map_err(|source| shared.fail("opening", &path, source))?;
+        if plan.begins {
+            shared.dir_changed(names::partition_dir(tp));
+        }
         let prefixes: Vec<_> = plan.batches.iter().map(|batch| batch.prefix()).collect();
         let mut parts: Vec<&[u8]> = Vec::with_capacity(prefixes.len() * 2);
         for (prefix, batch) in prefixes.iter().zip(&plan.batches) {
@@ -181,12 +183,13 @@ impl SegmentWriter {
             0 => (index::header().to_vec(), OpenMode::Create),
             _ => (Vec::new(), OpenMode::Write),
         };
+        index::encode(flush.base, &flush.entries, &mut bytes);
+        let written = self.shared.disk.open(&path, mode).and_then(|file| file.write_at(&[&bytes], flush.at));
+        written.map_err(|source| self.shared.fail("writing", &path, source))?;
         if flush.at == 0 {
             self.shared.dir_changed(names::partition_dir(tp));
         }
-        index::encode(flush.base, &flush.entries, &mut bytes);
-        let written = self.shared.disk.open(&path, mode).and_then(|file| file.write_at(&[&bytes], flush.at));
-        written.map_err(|source| self.shared.fail("writing", &path, source))
+        Ok(())
     }
 
     /// Drops written batches from memory, oldest write first, until the budget holds.

@@ -7,6 +7,7 @@ mod disk_contract;
 mod key_index;
 mod log_damage;
 mod log_faults;
+mod log_meanwhile;
 mod log_power_cut;
 mod log_world;
 mod power_cuts;
