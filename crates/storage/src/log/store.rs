@@ -37,6 +37,9 @@ pub struct LogStore {
     syncing: Mutex<()>,
 }
 
+/// Names what was never open among the open files, of which it has none.
+const SERIAL_OF_UNOPENED: u64 = u64::MAX;
+
 /// Partitions that nobody knew, and the groups' durable checkpoints then.
 #[derive(Default)]
 struct Swept {
@@ -181,7 +184,7 @@ impl LogStore {
             }
             *durable = (applied, durable.1 + 1);
         }
-        let mut over = self.unknown_over();
+        let mut over = Vec::new();
         self.deleted.lock().retain_mut(|deleted| {
             if Arc::ptr_eq(&deleted.partition.marks, &mark.marks) && deleted.generation < mark.generation {
                 deleted.checkpoints_left -= 1;
@@ -195,6 +198,7 @@ impl LogStore {
         for (tp, serial) in over {
             self.shared.enqueue(Item::Remove(tp, serial));
         }
+        self.remove_unknown();
     }
 
     /// Looks for files that a crash left behind: those of partitions that are not open and that `is_known` does not know
@@ -273,13 +277,23 @@ impl LogStore {
     }
 
     /// What a sweep found, once every group has replaced all checkpoints that were kept then.
-    fn unknown_over(&self) -> Vec<(TopicPartition, u64)> {
+    fn unknown_over(&self) -> Vec<TopicPartition> {
         let mut swept = self.swept.lock();
         let kept = u64::from(self.shared.options.checkpoints_kept.max(1));
         if swept.groups.iter().any(|(marks, then)| marks.durable.lock().1 < then + kept) {
             return Vec::new();
         }
-        std::mem::take(&mut swept.unknown).into_iter().map(|tp| (tp, u64::MAX)).collect()
+        std::mem::take(&mut swept.unknown)
+    }
+
+    /// Lets the files go that nobody knew then and nobody has taken up since.
+    fn remove_unknown(&self) {
+        let over = self.unknown_over();
+        // Held until they are queued: whoever opens one later writes behind its removal.
+        let partitions = self.partitions.read();
+        for tp in over.into_iter().filter(|tp| !partitions.contains_key(tp) && !self.is_deleted(*tp)) {
+            self.shared.enqueue(Item::Remove(tp, SERIAL_OF_UNOPENED));
+        }
     }
 
     fn is_deleted(&self, tp: TopicPartition) -> bool {

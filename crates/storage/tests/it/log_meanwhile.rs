@@ -1,12 +1,13 @@
-//! What happens to the log in the midst of something else: on a disk that lets a test in at the creation of a file.
+//! What happens to the log in the midst of something else: on a disk that lets a test in at the creation of a file, and
+//! between a sweep and what it removes.
 
 use std::{io, sync::Arc};
 
 use parking_lot::Mutex;
-use tallymq_model::{LeaderEpoch, LogIndex, RaftGroup};
+use tallymq_model::{LeaderEpoch, LogIndex, Offset, RaftGroup};
 use tallymq_storage::{
     disk::{DirEntry, Disk, File, MemoryDisk, OpenMode, Space},
-    log::{LogPosition, LogStore, PartitionLog, PartitionOptions, SegmentWriter},
+    log::{LogOptions, LogPosition, LogStore, PartitionLog, PartitionOptions, SegmentWriter},
 };
 
 use crate::log_world::{Model, append, batch, small_log, small_segments, tp, write_all};
@@ -130,4 +131,29 @@ fn a_file_that_is_created_during_another_groups_checkpoint_is_synced_by_its_own(
         assert!(disk.meanwhile.lock().is_none(), "the other checkpoint came in between");
         assert!(disk.has_synced_what_it_created(), "{ending}: {:?}", disk.seen.lock());
     }
+}
+
+#[test]
+fn what_is_opened_after_a_sweep_took_it_for_left_over_stays() {
+    let disk: Arc<dyn Disk> = Arc::new(MemoryDisk::new());
+    let options = LogOptions { tail_cache_bytes_max: 0, ..small_log() };
+    {
+        let (store, mut writer) = LogStore::new(Arc::clone(&disk), options.clone());
+        for number in [0, 1] {
+            let log = store.open(tp(number), GROUP, small_segments(), LogPosition::default());
+            fill(&log, &mut Model::default(), 20);
+        }
+        write_all(&mut writer);
+    }
+    let (store, mut writer) = LogStore::new(Arc::clone(&disk), options);
+    assert_eq!(store.sweep(&[GROUP], |_| false).unwrap(), 2);
+    let log = store.open(tp(0), GROUP, small_segments(), LogPosition::default());
+    let mut model = Model::default();
+    fill(&log, &mut model, 5);
+    for applied in 1..=3 {
+        checkpoint(&store, &mut writer, GROUP, applied);
+    }
+    model.check_whole(&log, 500);
+    assert_eq!(log.log_end(), Offset(5));
+    assert_eq!(tallymq_storage::log::scan::partitions(&*disk).unwrap(), [tp(0)], "the other one went");
 }
