@@ -32,21 +32,24 @@ const STEP_BYTES: usize = 64 << 10;
 pub async fn keep_bounded(node: &Node) {
     let mut ticks = interval(LOOK_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut reserve = Reserve::new(node);
+    let groups = node.data_groups().count();
+    let mut reserve = Reserve::new(node.disk_reserve_bytes(), groups);
     for look in 0_u32.. {
         ticks.tick().await;
         let is_full = node.is_disk_nearly_full();
         if !is_full {
             reserve.had.clear();
         }
-        for handle in node.data_groups().filter(|_| is_full || look.is_multiple_of(LOOKS_PER_USUAL)) {
+        for handle in node.data_groups() {
             let Some(log) = handle.view.journal() else { continue };
+            log.set_options(reserve.options(is_full));
             let mut bytes_max = node.startup.account_journal_bytes;
             if is_full {
-                log.set_options(reserve.options());
                 bytes_max = reserve.bytes_max(handle.id, log.size_bytes()).min(bytes_max);
             }
-            trim(node, handle, bytes_max).await;
+            if is_full || look.is_multiple_of(LOOKS_PER_USUAL) {
+                trim(node, handle, bytes_max).await;
+            }
         }
     }
 }
@@ -60,9 +63,9 @@ struct Reserve {
 }
 
 impl Reserve {
-    fn new(node: &Node) -> Reserve {
-        let groups = node.data_groups().count().max(1) as u64;
-        Reserve { part_bytes: node.startup.disk_reserve_bytes / RESERVE_PART / groups, had: BTreeMap::new() }
+    /// Of what is kept free on the disk.
+    fn new(reserve_bytes: u64, groups: usize) -> Reserve {
+        Reserve { part_bytes: reserve_bytes / RESERVE_PART / groups.max(1) as u64, had: BTreeMap::new() }
     }
 
     fn bytes_max(&mut self, group: RaftGroup, now_bytes: u64) -> u64 {
@@ -70,9 +73,13 @@ impl Reserve {
         had_bytes.saturating_add(self.part_bytes)
     }
 
-    /// Segments so small that a part has several.
-    fn options(&self) -> PartitionOptions {
-        let usual = PartitionOptions::default();
+    /// Segments as usual, or while the disk is nearly full so small that a part has several.
+    fn options(&self, is_full: bool) -> PartitionOptions {
+        let usual =
+            PartitionOptions { segment_bytes_max: USUAL_SEGMENT_BYTES, ..PartitionOptions::default() };
+        if !is_full {
+            return usual;
+        }
         let bytes = (self.part_bytes / SEGMENTS_PER_PART).max(SEGMENT_BYTES_MIN);
         let segment_bytes_max = u32::try_from(bytes).unwrap_or(u32::MAX).min(USUAL_SEGMENT_BYTES);
         PartitionOptions { segment_bytes_max, ..usual }
@@ -135,17 +142,27 @@ fn to_be_stated(handle: &DataHandle, to: Offset) -> Vec<Vec<(TopicPartition, Gro
 mod tests {
     use super::*;
 
+    fn segment_bytes(reserve: &Reserve, is_full: bool) -> u32 {
+        reserve.options(is_full).segment_bytes_max
+    }
+
     #[test]
     fn a_journal_grows_by_its_part_from_where_it_was_when_the_disk_became_full() {
-        let mut reserve = Reserve { part_bytes: 64 << 20, had: BTreeMap::new() };
+        let mut reserve = Reserve::new(512 << 20, 2);
         let (one, two) = (RaftGroup(1), RaftGroup(2));
         assert_eq!(reserve.bytes_max(one, 10 << 20), 74 << 20);
         assert_eq!(reserve.bytes_max(one, 70 << 20), 74 << 20, "and not from where it is now");
         assert_eq!(reserve.bytes_max(two, 200 << 20), 264 << 20);
-        assert_eq!(reserve.options().segment_bytes_max, 16 << 20);
-        reserve.part_bytes = 1 << 20;
-        assert_eq!(reserve.options().segment_bytes_max, 256 << 10);
-        reserve.part_bytes = 0;
-        assert_eq!(reserve.options().segment_bytes_max, 64 << 10, "small, and still a segment");
+    }
+
+    #[test]
+    fn segments_are_small_beside_a_part_while_the_disk_is_full_and_no_longer() {
+        let reserve = Reserve::new(512 << 20, 2);
+        assert_eq!(segment_bytes(&reserve, true), 16 << 20);
+        let reserve = Reserve::new(8 << 20, 2);
+        assert_eq!(segment_bytes(&reserve, true), 256 << 10);
+        assert_eq!(segment_bytes(&reserve, false), 16 << 20);
+        let reserve = Reserve::new(0, 2);
+        assert_eq!(segment_bytes(&reserve, true), 64 << 10, "small, and still a segment");
     }
 }

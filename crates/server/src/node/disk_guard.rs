@@ -37,6 +37,11 @@ impl DiskGuard {
         guard
     }
 
+    /// What is kept free on this disk.
+    pub fn reserve_bytes(&self) -> u64 {
+        self.reserve_bytes
+    }
+
     /// Notes that `bytes` will be written; true if it is time for a look.
     #[must_use]
     pub fn takes(&self, bytes: u64) -> bool {
@@ -97,6 +102,7 @@ mod tests {
         let Space { total_bytes, available_bytes } = disk.space().unwrap();
         let guard = DiskGuard::new(disk, u64::MAX);
         let reserve = total_bytes / 10;
+        assert_eq!(guard.reserve_bytes(), reserve);
         assert!(!guard.is_nearly_full());
         assert!(!guard.takes(reserve / 32));
         assert!(guard.takes(reserve / 16));

@@ -221,6 +221,11 @@ impl Node {
         self.disk.is_nearly_full()
     }
 
+    /// Free space of the disk that is kept for what goes on while produce is refused.
+    pub fn disk_reserve_bytes(&self) -> u64 {
+        self.disk.reserve_bytes()
+    }
+
     /// Notes that `bytes` of records are on their way to the disk.
     pub fn takes_to_disk(&self, bytes: usize) {
         if self.disk.takes(bytes as u64) {

@@ -557,3 +557,26 @@ async fn what_never_left_was_not_delivered() {
     assert_eq!(classes(&broker, "g"), [("skipped", 40)]);
     broker.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_journals_segments_are_small_beside_what_the_disk_keeps_free_and_only_while_it_is_nearly_full() {
+    const TOTAL_BYTES: u64 = 1 << 30;
+    let disk = TestDisk::new();
+    disk.set_total(TOTAL_BYTES);
+    let broker = start_on(&disk, &[("disk.reserve.bytes", "1073741824")]).await;
+    let mut client = filled(&broker, "t", 1, 1).await;
+    assert_eq!(client.commit("g", "t", 1).await, ErrorCode::None);
+    let node = broker.0.node();
+    let segment_bytes = || {
+        let mut journals = node.data_groups().filter_map(|handle| handle.view.journal());
+        journals.next().map(|journal| journal.options().segment_bytes_max)
+    };
+    assert_eq!(segment_bytes(), Some(16 << 20));
+    disk.set_available(1 << 20);
+    // A tenth of the disk is kept free; a quarter of that is for the journals of two groups, of four segments each.
+    let small = (TOTAL_BYTES / 10 / 4 / 2 / 4) as u32;
+    until(|| segment_bytes() == Some(small)).await;
+    disk.set_available(1 << 40);
+    until(|| segment_bytes() == Some(16 << 20)).await;
+    broker.stop().await;
+}

@@ -23,6 +23,7 @@ pub struct TestDisk {
 struct State {
     gate: Mutex<Gate>,
     changed: Condvar,
+    total_bytes: AtomicU64,
     available_bytes: AtomicU64,
 }
 
@@ -43,8 +44,12 @@ impl TestDisk {
     }
 
     pub fn over(memory: MemoryDisk) -> TestDisk {
-        let state =
-            State { gate: Mutex::default(), changed: Condvar::new(), available_bytes: AtomicU64::new(ROOMY) };
+        let state = State {
+            gate: Mutex::default(),
+            changed: Condvar::new(),
+            total_bytes: AtomicU64::new(ROOMY),
+            available_bytes: AtomicU64::new(ROOMY),
+        };
         TestDisk { memory: Arc::new(memory), state: Arc::new(state) }
     }
 
@@ -70,6 +75,10 @@ impl TestDisk {
     pub fn release_syncs(&self) {
         self.state.gate.lock().is_shut = false;
         self.state.changed.notify_all();
+    }
+
+    pub fn set_total(&self, bytes: u64) {
+        self.state.total_bytes.store(bytes, Ordering::Relaxed);
     }
 
     pub fn set_available(&self, bytes: u64) {
@@ -113,7 +122,7 @@ impl Disk for TestDisk {
 
     fn space(&self) -> io::Result<Space> {
         let available_bytes = self.state.available_bytes.load(Ordering::Relaxed);
-        Ok(Space { total_bytes: ROOMY, available_bytes })
+        Ok(Space { total_bytes: self.state.total_bytes.load(Ordering::Relaxed), available_bytes })
     }
 }
 
