@@ -12,11 +12,12 @@ use tallymq_broker::{
         ConfigScope, ConfigSet, MetadataCommand, MetadataOutcome, SetConfigsError, Topic, VersionedConfigs,
     },
 };
+use tallymq_consensus::ProposeError;
 use tallymq_gateway::kafka::error_code::ErrorCode;
 use tallymq_model::NodeId;
 
 use super::errors::{Refusal, propose_refusal};
-use crate::node::Node;
+use crate::node::{Node, to_its_end};
 
 /// Resource types of the configuration APIs (`ConfigResource.Type`).
 pub const TOPIC: i8 = 2;
@@ -119,11 +120,9 @@ pub async fn change(
         }
         let command =
             MetadataCommand::SetConfigs { scope: resource.scope(), based_on: held.version, configs };
-        match node.propose_metadata(command).await.map_err(|error| propose_refusal(&error))? {
-            MetadataOutcome::ConfigsSet(Ok(_)) => {
-                settle(node, &resource);
-                return Ok(());
-            }
+        let outcome = to_its_end(set(node.clone(), resource, command)).await;
+        match outcome.map_err(|error| propose_refusal(&error))? {
+            MetadataOutcome::ConfigsSet(Ok(_)) => return Ok(()),
             // Somebody else was faster: edit what they made of it.
             MetadataOutcome::ConfigsSet(Err(SetConfigsError::Changed(_))) => {}
             MetadataOutcome::ConfigsSet(Err(SetConfigsError::UnknownTopic(_))) => {
@@ -138,6 +137,19 @@ pub async fn change(
             _ => return Err(ErrorCode::UnknownServerError.into()),
         }
     }
+}
+
+/// Changes the overrides, and if they were hands them to the logs.
+async fn set(
+    node: Arc<Node>,
+    resource: Resource,
+    command: MetadataCommand,
+) -> Result<MetadataOutcome, ProposeError> {
+    let outcome = node.propose_metadata(command).await?;
+    if let MetadataOutcome::ConfigsSet(Ok(_)) = &outcome {
+        settle(&node, &resource);
+    }
+    Ok(outcome)
 }
 
 /// Code and message of an answer to `api`; counts the refusal.

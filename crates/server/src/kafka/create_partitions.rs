@@ -35,7 +35,7 @@ pub async fn handle(node: &Arc<Node>, request: CreatePartitionsRequest) -> Creat
     CreatePartitionsResponse { results, ..Default::default() }
 }
 
-async fn grow(node: &Node, asked: CreatePartitionsTopic, validate_only: bool) -> Result<(), Refusal> {
+async fn grow(node: &Arc<Node>, asked: CreatePartitionsTopic, validate_only: bool) -> Result<(), Refusal> {
     let topic = node.topic(&asked.name).ok_or(ErrorCode::UnknownTopicOrPartition)?;
     let nodes = |ids: Vec<i32>| ids.into_iter().map(NodeId).collect();
     let assigned =

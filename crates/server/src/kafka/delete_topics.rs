@@ -48,7 +48,11 @@ pub async fn handle(
     DeleteTopicsResponse { responses, ..Default::default() }
 }
 
-async fn delete(node: &Node, context: &CallContext, asked: &DeleteTopicState) -> Result<String, Refusal> {
+async fn delete(
+    node: &Arc<Node>,
+    context: &CallContext,
+    asked: &DeleteTopicState,
+) -> Result<String, Refusal> {
     if !node.with_layers(|layers| layers.flag("delete.topic.enable")) {
         let code = match context.version < DELETION_DISABLED_VERSION {
             true => ErrorCode::InvalidRequest,

@@ -21,7 +21,7 @@ use tallymq_storage::{
     wal::{self, CommitterThread, Recovered, Wal, WalOpenError, WalOptions},
 };
 use thiserror::Error;
-use tokio::sync::watch;
+use tokio::{sync::watch, time::timeout};
 use uuid::Uuid;
 
 use super::{
@@ -45,6 +45,9 @@ use crate::{
 /// How long a stop waits for the last task that has the disk open, and how often it looks.
 const RELEASE_WAIT: Duration = Duration::from_secs(2);
 const RELEASE_PAUSE: Duration = Duration::from_millis(1);
+
+/// How long a stop waits for changes of topics whose clients are gone; the next start finishes what takes longer.
+const TOPIC_CHANGES_WAIT: Duration = Duration::from_secs(5);
 
 /// Why a node does not start.
 #[derive(Debug, Error)]
@@ -304,6 +307,8 @@ impl NodeParts {
     /// replay; then the files are closed.
     pub async fn stop(self) {
         let NodeParts { node, committer, writer, background, stop, disk } = self;
+        // While checkpoints still make room for them.
+        drop(timeout(TOPIC_CHANGES_WAIT, node.topic_changes.lock()).await);
         stop.send_replace(true);
         // Its result says only that it ended.
         drop(background.await);

@@ -1,5 +1,6 @@
 //! Creating, growing and deleting topics: first the metadata group, then each data group that has partitions of it. The
-//! two are reconciled at start, so that a crash in between leaves nothing half made.
+//! two are reconciled at start, so that a crash in between leaves nothing half made, and a client that goes away in between stops
+//! nothing.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -16,7 +17,7 @@ use tallymq_model::{LeaderEpoch, Offset, PartitionIndex, RaftGroup, TopicId, Top
 use tallymq_storage::log::PartitionOptions;
 use thiserror::Error;
 
-use super::Node;
+use super::{Node, to_its_end};
 
 /// Partitions that one command opens or closes.
 const PARTITIONS_PER_COMMAND: usize = 2000;
@@ -42,45 +43,63 @@ pub enum TopicChangeError {
 }
 
 impl Node {
-    /// Creates a topic; when this returns all its partitions take records.
-    pub async fn create_topic(&self, create: CreateTopic) -> Result<TopicCreation, TopicChangeError> {
-        let _one_at_a_time = self.topic_changes.lock().await;
-        let outcome = self.propose_metadata(MetadataCommand::CreateTopic(create)).await?;
-        let MetadataOutcome::TopicCreated(topic) = outcome else {
-            return Err(ProposeError::Unknown.into());
-        };
-        let topic = topic?;
-        self.open_partitions(&topic, PartitionIndex(0), &[]).await?;
-        Ok(topic)
+    /// Creates a topic; when this returns all its partitions take records. Once begun it is done whole.
+    pub async fn create_topic(
+        self: &Arc<Self>,
+        create: CreateTopic,
+    ) -> Result<TopicCreation, TopicChangeError> {
+        let node = self.clone();
+        to_its_end(async move {
+            let _one_at_a_time = node.topic_changes.lock().await;
+            let outcome = node.propose_metadata(MetadataCommand::CreateTopic(create)).await?;
+            let MetadataOutcome::TopicCreated(topic) = outcome else {
+                return Err(ProposeError::Unknown.into());
+            };
+            let topic = topic?;
+            node.open_partitions(&topic, PartitionIndex(0), &[]).await?;
+            Ok(topic)
+        })
+        .await
     }
 
-    /// Adds partitions to a topic; when this returns they take records.
-    pub async fn create_partitions(&self, create: CreatePartitions) -> Result<Arc<Topic>, TopicChangeError> {
-        let _one_at_a_time = self.topic_changes.lock().await;
-        let outcome = self.propose_metadata(MetadataCommand::CreatePartitions(create)).await?;
-        let MetadataOutcome::PartitionsCreated(grown) = outcome else {
-            return Err(ProposeError::Unknown.into());
-        };
-        let (topic, first_new) = grown?;
-        self.open_partitions(&topic, first_new, &self.accounting_groups(&topic)).await?;
-        Ok(topic)
+    /// Adds partitions to a topic; when this returns they take records. Once begun it is done whole.
+    pub async fn create_partitions(
+        self: &Arc<Self>,
+        create: CreatePartitions,
+    ) -> Result<Arc<Topic>, TopicChangeError> {
+        let node = self.clone();
+        to_its_end(async move {
+            let _one_at_a_time = node.topic_changes.lock().await;
+            let outcome = node.propose_metadata(MetadataCommand::CreatePartitions(create)).await?;
+            let MetadataOutcome::PartitionsCreated(grown) = outcome else {
+                return Err(ProposeError::Unknown.into());
+            };
+            let (topic, first_new) = grown?;
+            node.open_partitions(&topic, first_new, &node.accounting_groups(&topic)).await?;
+            Ok(topic)
+        })
+        .await
     }
 
-    /// Deletes a topic with its records.
-    pub async fn delete_topic(&self, topic: TopicId) -> Result<Arc<Topic>, TopicChangeError> {
-        let _one_at_a_time = self.topic_changes.lock().await;
-        let outcome = self.propose_metadata(MetadataCommand::DeleteTopic { topic }).await?;
-        let MetadataOutcome::TopicDeleted(deleted) = outcome else {
-            return Err(ProposeError::Unknown.into());
-        };
-        let deleted = deleted.map_err(|_| TopicChangeError::Unknown(topic))?;
-        let mut closing: BTreeMap<RaftGroup, Vec<TopicPartition>> = BTreeMap::new();
-        for (tp, group) in deleted.topic_partitions() {
-            closing.entry(group).or_default().push(tp);
-        }
-        self.close(closing).await?;
-        self.files_given_up();
-        Ok(deleted)
+    /// Deletes a topic with its records. Once begun it is done whole.
+    pub async fn delete_topic(self: &Arc<Self>, topic: TopicId) -> Result<Arc<Topic>, TopicChangeError> {
+        let node = self.clone();
+        to_its_end(async move {
+            let _one_at_a_time = node.topic_changes.lock().await;
+            let outcome = node.propose_metadata(MetadataCommand::DeleteTopic { topic }).await?;
+            let MetadataOutcome::TopicDeleted(deleted) = outcome else {
+                return Err(ProposeError::Unknown.into());
+            };
+            let deleted = deleted.map_err(|_| TopicChangeError::Unknown(topic))?;
+            let mut closing: BTreeMap<RaftGroup, Vec<TopicPartition>> = BTreeMap::new();
+            for (tp, group) in deleted.topic_partitions() {
+                closing.entry(group).or_default().push(tp);
+            }
+            node.close(closing).await?;
+            node.files_given_up();
+            Ok(deleted)
+        })
+        .await
     }
 
     async fn open_partitions(

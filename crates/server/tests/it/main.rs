@@ -28,5 +28,6 @@ mod repeated;
 mod settings;
 mod starting;
 mod stopping;
+mod topics;
 mod traces;
 mod world;
