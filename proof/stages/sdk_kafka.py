@@ -19,7 +19,7 @@ CI_ROUNDS, ROUNDS = 1, 20
 ORDERS = 3_000
 
 # Modules of crates/client/tests/it. Not here: `receipts`, which are told to the account, `truncation`, which copies data directories,
-# and `starting` and `fallback_topic`, which stand between client and broker.
+# and `starting`, `fallbacks` and `unplaced`, which stand between client and broker.
 TESTS = ["consuming::", "copies::", "dead_letters::", "sending::", "sequences::", "spooler::", "spooling::"]
 
 # As in sdk_orders; one store is enough here, and the JVM takes seconds to come back.

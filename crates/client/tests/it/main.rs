@@ -8,7 +8,7 @@ mod consuming;
 mod copies;
 mod dead_letters;
 mod examples;
-mod fallback_topic;
+mod fallbacks;
 mod process;
 mod receipts;
 mod sending;

@@ -13,7 +13,6 @@ use tallymq_client::{
 };
 
 use crate::{
-    between,
     broker::Broker,
     topic,
     waiting::{until, within},
@@ -203,25 +202,6 @@ async fn the_same_topic_of_the_fallback_cluster_takes_what_the_first_does_not() 
     assert!(rescued.iter().all(|record| {
         record.headers.iter().any(|header| *header == Header::new("tally-origin-topic", "t"))
     }));
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_fallback_that_does_not_answer_may_have_stored_the_record() {
-    // The API key of Produce: the record is on its way there, and then nobody knows.
-    let (second, address) = between::broker_behind(|frame| frame.starts_with(&[0, 0]));
-    second.create_topic("t", 1);
-    let builder = Producer::builder(Cluster::at("127.0.0.1:1"))
-        .deadline(SHORT)
-        .fallback_cluster(Cluster::at(&address).set("reconnect.backoff.ms", "20"));
-    let directory = tempfile::tempdir().unwrap();
-    let too_small = builder.clone().spool(SpoolSettings::at(directory.path()).bytes_max(1));
-    for builder in [builder, too_small] {
-        let producer = builder.start().await.unwrap();
-        let record = Record::to("t").value("x");
-        let error = within("it has an outcome", producer.send(record.clone())).await.unwrap_err();
-        assert!(matches!(error, SendError::Unknown { .. }), "{error:?}");
-        assert_eq!(error.into_record(), Some(record));
-    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,8 +1,9 @@
-//! A topic of the same cluster as the fallback, for a broker that answers for that one and not for the first.
+//! Fallbacks, with brokers that do not answer all that they are asked: a topic of the same cluster as the first, and a cluster that
+//! may have taken what it says nothing of.
 
 use std::time::Duration;
 
-use tallymq_client::{Cluster, Producer, Record, Stored};
+use tallymq_client::{Cluster, Producer, Record, SendError, SpoolSettings, Stored};
 
 use crate::{between, topic, waiting::within};
 
@@ -42,4 +43,23 @@ async fn the_fallback_topic_takes_what_the_first_does_not() {
     }
     assert_eq!(topic::check(&rescued).counts().missing, 0, "its numbers are of that topic");
     assert!(topic::read(broker.address(), "orders").is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fallback_that_does_not_answer_may_have_stored_the_record() {
+    // The record is on its way there, and then nobody knows.
+    let (second, address) = between::broker_behind(|frame| frame.starts_with(&PRODUCE));
+    second.create_topic("t", 1);
+    let builder = Producer::builder(Cluster::at("127.0.0.1:1"))
+        .deadline(Duration::from_millis(700))
+        .fallback_cluster(Cluster::at(&address).set("reconnect.backoff.ms", "20"));
+    let directory = tempfile::tempdir().unwrap();
+    let too_small = builder.clone().spool(SpoolSettings::at(directory.path()).bytes_max(1));
+    for builder in [builder, too_small] {
+        let producer = builder.start().await.unwrap();
+        let record = Record::to("t").value("x");
+        let error = within("it has an outcome", producer.send(record.clone())).await.unwrap_err();
+        assert!(matches!(error, SendError::Unknown { .. }), "{error:?}");
+        assert_eq!(error.into_record(), Some(record));
+    }
 }
