@@ -99,23 +99,22 @@ pub async fn five_unread(disk: &TestDisk) -> TopicId {
 /// Records of an answer of [`half_received`].
 pub const HALF_RECEIVED: usize = 14;
 
-/// A client of that name to which an answer with that topic's records from an offset on is on its way: with so many more, which are
-/// more than sockets hold, so that it leaves only as it is read.
-pub async fn half_received(
-    broker: &Broker,
-    producer: &mut Client,
-    (name, topic, from): (&str, &str, i64),
-) -> Client {
+/// A producer of topic `t`, and a member of group `g` that has read its first record and to which an answer is on its way: with so
+/// many more, which are more than sockets hold, so that it leaves only as it is read.
+pub async fn half_received(broker: &Broker) -> (Client, Member) {
+    let mut producer = filled(broker, "t", 1, 1).await;
+    let mut member = classic(broker, "c", "g", ("t", &[0])).await;
+    consume(&mut member, "t", 0, 1).await;
     let large = "x".repeat(900_000);
     for _ in 0..HALF_RECEIVED {
-        assert_eq!(producer.produce(topic, batch(&large)).await.error_code, ErrorCode::None);
+        assert_eq!(producer.produce("t", batch(&large)).await.error_code, ErrorCode::None);
     }
-    let mut client = Client::connect_narrow(broker.address()).await.called(name);
-    let mut request = fetch(topic, from);
+    member.client = Client::connect_narrow(broker.address()).await.called("c");
+    let mut request = fetch("t", 1);
     request.topics[0].partitions[0].partition_max_bytes = 16 << 20;
-    client.send(request).await;
-    client.arriving().await;
-    client
+    member.client.send(request).await;
+    member.client.arriving().await;
+    (producer, member)
 }
 
 /// Reads and commits all of partition 0, in steps.
@@ -254,10 +253,7 @@ async fn what_was_delivered_just_before_it_was_deleted_is_not_purged() {
 async fn what_a_member_is_being_sent_when_it_is_deleted_is_not_purged() {
     let disk = TestDisk::new();
     let broker = start_on(&disk, &[("wal.bytes", "67108864")]).await;
-    let mut producer = filled(&broker, "t", 1, 1).await;
-    let mut member = classic(&broker, "c", "g", ("t", &[0])).await;
-    consume(&mut member, "t", 0, 1).await;
-    member.client = half_received(&broker, &mut producer, ("c", "t", 1)).await;
+    let (mut producer, mut member) = half_received(&broker).await;
     producer.send(delete_records("t", 10)).await;
     // Time for a deletion that does not wait.
     let mut other = called(&broker, "other").await;

@@ -18,7 +18,7 @@ use tallymq_gateway::kafka::{
 use tallymq_server::books::{EndedAccount, EndedFilter, EndedReport, ended};
 
 use crate::{
-    accounts::{HALF_RECEIVED, called, classes, classic, consume, fill, filled, half_received},
+    accounts::{HALF_RECEIVED, called, classes, classic, fill, filled, half_received},
     client::{Client, answer, batch, fetch, fetch_partitions, until, values_of},
     disks::TestDisk,
     groups,
@@ -141,10 +141,7 @@ async fn what_was_delivered_last_stands_in_the_statement_and_opens_no_other_acco
 async fn what_a_group_is_being_sent_when_it_is_deleted_stands_in_its_statement() {
     let disk = TestDisk::new();
     let broker = start_on(&disk, &[("wal.bytes", "67108864")]).await;
-    let mut producer = filled(&broker, "t", 1, 1).await;
-    let mut member = classic(&broker, "c", "g", ("t", &[0])).await;
-    consume(&mut member, "t", 0, 1).await;
-    member.client = half_received(&broker, &mut producer, ("c", "t", 1)).await;
+    let (mut producer, mut member) = half_received(&broker).await;
     groups::leave(&mut member.speaker, "g", member.id.clone()).await;
     producer.send(DeleteGroupsRequest { groups_names: vec!["g".to_owned()] }).await;
     // Time for a deletion that does not wait.
@@ -165,10 +162,7 @@ async fn what_a_group_is_being_sent_when_it_is_deleted_stands_in_its_statement()
 async fn what_a_client_takes_too_late_for_its_groups_deletion_opens_no_other_account() {
     let disk = TestDisk::new();
     let broker = start_on(&disk, &[("wal.bytes", "67108864")]).await;
-    let mut producer = filled(&broker, "t", 1, 1).await;
-    let mut member = classic(&broker, "c", "g", ("t", &[0])).await;
-    consume(&mut member, "t", 0, 1).await;
-    member.client = half_received(&broker, &mut producer, ("c", "t", 1)).await;
+    let (mut producer, mut member) = half_received(&broker).await;
     groups::leave(&mut member.speaker, "g", member.id.clone()).await;
     // It waits for that client, and at last no longer.
     delete_group(&mut producer, "g").await;
