@@ -150,6 +150,8 @@ impl Server {
                 ],
                 "ready for connections",
             ),
+            // Not `everysec`, its default: behind a slow sync that holds back writes for which clients already have
+            // their answers, and a crash takes them away.
             Kind::Redis => (
                 program("redis-server", "redis-server"),
                 [
@@ -161,6 +163,8 @@ impl Server {
                     &format!("{here}"),
                     "--appendonly",
                     "yes",
+                    "--appendfsync",
+                    "always",
                 ]
                 .map(str::to_owned)
                 .into(),
