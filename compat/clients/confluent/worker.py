@@ -163,7 +163,7 @@ def group(history):
         "reconnect.backoff.max.ms": 500,
     }
     if PARAMETERS["protocol"] == "classic":
-        settings |= {"session.timeout.ms": 6000, "heartbeat.interval.ms": 500}
+        settings |= {"session.timeout.ms": PARAMETERS["session_ms"], "heartbeat.interval.ms": 500}
     consumer = Consumer(settings)
     stop = threading.Event()
     threading.Thread(target=lambda: (sys.stdin.read(), stop.set()), daemon=True).start()

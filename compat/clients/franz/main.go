@@ -18,6 +18,7 @@ import (
 var parameters struct {
 	Mode, Bootstrap, History, Topic, Compression, Group, Protocol string
 	Process, Count, Rate, Size                                    int
+	SessionMs                                                     int64 `json:"session_ms"`
 	Partitions                                                    int32
 }
 
@@ -155,7 +156,7 @@ func group(ctx context.Context, history *history) {
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
 		kgo.DisableAutoCommit(),
 		kgo.BlockRebalanceOnPoll(),
-		kgo.SessionTimeout(6 * time.Second),
+		kgo.SessionTimeout(time.Duration(parameters.SessionMs) * time.Millisecond),
 		kgo.HeartbeatInterval(500 * time.Millisecond),
 		kgo.OnPartitionsAssigned(moved("assign")),
 		kgo.OnPartitionsRevoked(moved("revoke")),

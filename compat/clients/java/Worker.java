@@ -195,7 +195,7 @@ public final class Worker {
             "group.id", parameters.get("group").asText(), "group.protocol", parameters.get("protocol").asText(),
             "auto.offset.reset", "earliest", "enable.auto.commit", false);
         if (parameters.get("protocol").asText().equals("classic")) {
-            properties.put("session.timeout.ms", "6000");
+            properties.put("session.timeout.ms", parameters.get("session_ms").asText());
             properties.put("heartbeat.interval.ms", "500");
         }
         AtomicBoolean stop = new AtomicBoolean();

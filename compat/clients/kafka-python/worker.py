@@ -159,7 +159,7 @@ def group(history):
         group_id=PARAMETERS["group"],
         enable_auto_commit=False,
         auto_offset_reset="earliest",
-        session_timeout_ms=6000,
+        session_timeout_ms=PARAMETERS["session_ms"],
         heartbeat_interval_ms=500,
         reconnect_backoff_max_ms=500,
     )

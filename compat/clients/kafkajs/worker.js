@@ -157,7 +157,7 @@ async function consume(history) {
 async function group(history) {
   const consumer = kafka.consumer({
     groupId: parameters.group,
-    sessionTimeout: 6000,
+    sessionTimeout: parameters.session_ms,
     heartbeatInterval: 500,
     rebalanceTimeout: 10000,
     maxWaitTimeInMs: 200,

@@ -109,7 +109,11 @@ def seeks_back(play):
     member = play.consumer().subscribe()
     member.read(100)
     member.commit({0: 100})
+    # franz-go drops a connection with a seek: before the broker has seen that, whom it answers is in doubt.
+    member.pause(0)
     member.seek({0: 20})
+    play.stage.hung_up()
+    member.resume(0)
     member.read(80)
     member.commit({0: 100})
     play.healthy(unwitnessed="none", redelivered=80)

@@ -1,7 +1,7 @@
 """What happens when the broker goes: killed twice, then stopped and started, with everything of this file on it at once.
 
-A scenario is a generator: it yields where it wants the broker to go, and goes on when it is back. A planted one tells what it
-expects as those of planted.py do.
+A scenario is a generator: it yields where it wants the broker to go, and goes on when it is back; what it yields, if anything,
+says whether the moment is right. A planted one tells what it expects as those of planted.py do.
 """
 
 import random
@@ -11,9 +11,8 @@ from .play import BOTH_PROTOCOLS, WITH_ASSIGN, plantings, until, workloads
 
 PLANTED, WORKLOADS = [], []
 planted, healthy = plantings(PLANTED), workloads(WORKLOADS)
-LIVE = 12_000  # records, some hundred a second: about 20 s of traffic, in which the broker goes three times
-
-LAG = 150  # records, a quarter of a second of them
+LIVE = 24_000  # records, some hundred a second: about 40 s of traffic, in which the broker goes three times
+LAG = 90  # records: two kills may take the marks of so many each, and stay below 1 %
 SEED = 1  # of the random moments
 
 
@@ -54,8 +53,11 @@ def live(play, members=2, parts=(0.15, 0.4, 0.65), lag_max=LAG, expected="under 
         working.append(member.subscribe().work())
     for part in parts:
         # And has caught up, if there is a bound: of a burst that is on its way a crash takes more marks than of a stream.
-        until(lambda wanted=part: play.has_processed(wanted * LIVE, lag_max=lag_max), f"{part} of the records")
-        yield
+        def is_there(wanted=part * LIVE):
+            return play.has_processed(wanted, lag_max)
+
+        until(is_there, f"{part} of the records")
+        yield is_there
     sending.result()
     play.healthy(unwitnessed=expected)
     for member in working:

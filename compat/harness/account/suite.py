@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from .. import brokers, clients, console_tools
 from . import cuts, damage, healthy, journal, planted, storm, table
 from .driver import Driver
-from .play import NAMES, Play, Stage
+from .play import NAMES, Play, Stage, until
 from .proxy import Proxy
 
 SUITE = "account"
@@ -148,6 +148,8 @@ def all_go_on(rounds, answer=None):
 def stormy(stage, rows):
     rounds = all_go_on(rounds_of(stage, rows, as_workloads(storm.PLANTED) + storm.WORKLOADS))
     for goes in (stage.broker.kill, stage.broker.kill, stage.broker.stop):
+        # Those that were there first have gone on meanwhile.
+        until(lambda: all(each.said is None or each.said() for each in rounds), "a moment that is right for all")
         goes()
         stage.broker.start()
         rounds = all_go_on(rounds)

@@ -108,7 +108,9 @@ pub fn be_member(parameters: &Parameters) -> Outcome {
         .set("auto.offset.reset", "earliest")
         .set("reconnect.backoff.max.ms", "500");
     if parameters.protocol == "classic" {
-        config.set("session.timeout.ms", "6000").set("heartbeat.interval.ms", "500");
+        config
+            .set("session.timeout.ms", parameters.session_ms.to_string())
+            .set("heartbeat.interval.ms", "500");
     }
     let consumer: BaseConsumer<Moves> = config.create_with_context(Moves(history.clone()))?;
     consumer.subscribe(&[&parameters.topic])?;

@@ -30,6 +30,8 @@ pub struct Parameters {
     pub group: String,
     #[serde(default)]
     pub protocol: String,
+    #[serde(default)]
+    pub session_ms: u32,
 }
 
 pub type Outcome = Result<(), Box<dyn std::error::Error>>;
