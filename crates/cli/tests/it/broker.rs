@@ -6,6 +6,7 @@ use std::{
     net::TcpStream,
     path::Path,
     process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Output, Stdio},
+    sync::atomic::{AtomicU8, Ordering},
 };
 
 use serde_json::Value;
@@ -135,9 +136,10 @@ pub struct Broker {
 }
 
 impl Broker {
-    /// On a port that the system chooses.
+    /// On a port that the system chooses, of an address of its own: nobody takes it while it is killed and starts again.
     pub fn start(data_dir: &Path) -> Broker {
-        Broker::start_on(data_dir, "127.0.0.1:0")
+        static BEFORE: AtomicU8 = AtomicU8::new(0);
+        Broker::start_on(data_dir, &format!("127.0.1.{}:0", BEFORE.fetch_add(1, Ordering::Relaxed)))
     }
 
     /// On this address.

@@ -6,6 +6,9 @@ use serde_json::json;
 
 use crate::broker::{Broker, Process, code, json_lines, run, stderr, stdout};
 
+/// Longer than a broker needs to come back on a slow disk.
+const PATIENT_S: &str = "600";
+
 #[test]
 fn a_topic_lives_from_create_to_delete() {
     let dir = tempfile::tempdir().unwrap();
@@ -155,7 +158,7 @@ fn a_follower_survives_a_kill_of_the_broker_and_members_share() {
     let dir = tempfile::tempdir().unwrap();
     let broker = Broker::start(dir.path());
     broker.ok(&["topic", "create", "t", "-p", "4"]);
-    let mut first = broker.follow(&["consume", "t", "-g", "g", "--follow"]);
+    let mut first = broker.follow(&["consume", "t", "-g", "g", "--follow", "--timeout", PATIENT_S]);
     broker.run_with_input(&["produce", "t"], b"before\n");
     assert_eq!(first.line().unwrap(), "before");
 
@@ -223,7 +226,8 @@ fn a_producer_goes_on_after_a_kill_and_stores_nothing_twice() {
     let mut broker = Broker::start(dir.path());
     broker.ok(&["topic", "create", "t", "-p", "2"]);
     let address = broker.address.clone();
-    let (mut producer, mut input) = Process::start_with_input(&["produce", "t", "-b", &address]);
+    let (mut producer, mut input) =
+        Process::start_with_input(&["produce", "t", "-b", &address, "--timeout", PATIENT_S]);
     let mut acknowledged = Vec::new();
     let mut lines = 0..;
     for _ in 0..3 {

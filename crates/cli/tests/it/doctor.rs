@@ -1,10 +1,10 @@
 //! `doctor` on a real broker and on clients' property files: what is planted is found, and the exit codes say it.
 
-use std::{fs, path::Path};
+use std::{fs, io::Write, path::Path};
 
 use serde_json::{Value, json};
 
-use crate::broker::{Broker, code, json_lines, run, stderr, stdout};
+use crate::broker::{Broker, Process, code, json_lines, run, stderr, stdout};
 
 fn doctor(broker: &Broker, more: &[&str]) -> (i32, Value) {
     let output = broker.run(&[&["doctor", "--json"], more].concat());
@@ -19,6 +19,11 @@ fn rules(found: &Value) -> Vec<String> {
             format!("{} {}", finding["severity"].as_str().unwrap(), finding["rule"].as_str().unwrap())
         })
         .collect()
+}
+
+fn has_committed(broker: &Broker, group: &str) -> bool {
+    let described = json_lines(&broker.run(&["group", "describe", group, "--json"])).pop();
+    described.is_some_and(|described| described["positions"][0]["position"].is_i64())
 }
 
 fn write(dir: &Path, name: &str, text: &str) -> String {
@@ -89,16 +94,24 @@ fn a_member_that_stands_still_while_records_come_is_stuck() {
     broker.run_with_input(&["produce", "t"], b"first\n");
     let mut member = broker.follow(&["consume", "t", "-g", "g", "--follow"]);
     assert_eq!(member.line().unwrap(), "first");
+    while !has_committed(&broker, "g") {
+        std::thread::yield_now();
+    }
     // A stopped process cannot commit; its session outlives this test.
     member.pause();
 
+    let (producer, mut lines) = Process::start_with_input(&["produce", "t", "-q", "-b", &broker.address]);
     let looking = std::thread::scope(|scope| {
-        let doctor = scope.spawn(|| doctor(&broker, &["--watch-seconds", "3"]));
+        // Long enough for some records to be stored in between, however slow the disk.
+        let doctor = scope.spawn(|| doctor(&broker, &["--watch-seconds", "10"]));
         while !doctor.is_finished() {
-            assert_eq!(code(&broker.run_with_input(&["produce", "t", "-q"], b"more\n")), 0);
+            lines.write_all(b"more\n").unwrap();
+            broker.metrics(); // a pause that is as long as the machine is busy
         }
         doctor.join().unwrap()
     });
+    drop(lines);
+    assert!(producer.wait().success());
     assert_eq!(looking.0, 5, "{}", looking.1);
     let findings = looking.1["findings"].as_array().unwrap();
     let stuck = findings.iter().find(|finding| finding["rule"] == "group-stuck").expect("it is stuck");

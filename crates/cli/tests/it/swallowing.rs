@@ -71,7 +71,8 @@ fn a_batch_whose_answers_were_lost_is_stored_once() {
             thread::spawn(move || forward(client.unwrap(), &upstream, &left));
         }
     });
-    let produced = broker.run_with_input(&["produce", "t", "-p", "0", "--json"], b"a\nb\nc\n");
+    let patient = ["produce", "t", "-p", "0", "--json", "--timeout", "600"];
+    let produced = broker.run_with_input(&patient, b"a\nb\nc\n");
     assert_eq!(code(&produced), 0, "{}", stderr(&produced));
     assert_eq!(swallow.load(Ordering::Relaxed), 0, "three answers were lost");
     let offsets: Vec<_> = json_lines(&produced).iter().take(3).map(|ack| ack["offset"].clone()).collect();

@@ -11,7 +11,7 @@ use crate::world::{Node, line};
 async fn groups_keep_their_own_logs_in_one_file_and_share_its_syncs() {
     let memory = MemoryDisk::new();
     let disk = FaultyDisk::over_memory(memory.clone());
-    let node = Node::open_slow(disk.clone(), Duration::from_millis(1));
+    let node = Node::open_slow(disk.clone(), Duration::from_millis(25));
     let mut groups = Vec::new();
     for number in 0..5 {
         groups.push(node.start(RaftGroup(number)).await);

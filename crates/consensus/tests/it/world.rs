@@ -138,7 +138,7 @@ impl Node {
         let options = WalOptions {
             file_bytes: 2 << 20,
             bytes_max: 64 << 20,
-            spare_files: 1,
+            spare_files: 0, // a planted fault hits what the test does, not a file made ahead
             sync_delay,
             ..WalOptions::default()
         };

@@ -78,7 +78,7 @@ impl<C: Calls> Acceptor<C> {
         metrics.connections_accepted.inc();
         let open = Open::new(calls.clone(), metrics.clone());
         connections.spawn(async move {
-            let _places = (place, address_place);
+            let places = (place, address_place);
             let peer = Peer { client, local, connection: open.connection };
             match serve(stream, peer, calls, limits, stop).await {
                 // A client that goes away is no news.
@@ -88,6 +88,8 @@ impl<C: Calls> Acceptor<C> {
                     tracing::warn!(%client, %error, "connection closed");
                 }
             }
+            // In this order: who sees that one connection is less finds its place free.
+            drop(places);
             drop(open);
         });
     }

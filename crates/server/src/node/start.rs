@@ -43,7 +43,7 @@ use crate::{
 };
 
 /// How long a stop waits for the last task that has the disk open, and how often it looks.
-const RELEASE_WAIT: Duration = Duration::from_secs(2);
+const RELEASE_WAIT: Duration = Duration::from_secs(30);
 const RELEASE_PAUSE: Duration = Duration::from_millis(1);
 
 /// How long a stop waits for changes of topics whose clients are gone; the next start finishes what takes longer.

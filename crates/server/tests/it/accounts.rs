@@ -540,6 +540,7 @@ async fn what_never_left_was_not_delivered() {
     let mut member = classic(&broker, "c", "g", ("t", &[0])).await;
     assert_eq!(member.commit("t", 0, 0).await, ErrorCode::None);
     let connections = || broker.0.node().metrics.requests.connections.get();
+    assert_eq!(member.client.offset("t", LATEST).await.offset, 40, "it is connected");
     let before = connections();
     let mut deaf = called(&broker, "c").await;
     assert_eq!(deaf.offset("t", LATEST).await.offset, 40, "it is connected");

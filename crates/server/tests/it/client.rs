@@ -27,7 +27,7 @@ use tokio::{
 };
 
 /// Nothing takes so long, unless it never comes.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(300);
 const FRAME_BYTES_MAX: usize = 64 << 20;
 pub const LATEST: i64 = -1;
 
@@ -36,11 +36,12 @@ pub async fn soon<T>(what: impl Future<Output = T>) -> T {
     timeout(PATIENCE, what).await.expect("it never came")
 }
 
-/// Looks again and again, until it is so.
+/// Looks again and again, until it is so. In between there is time for what it waits for, which may have a low priority.
 pub async fn until(mut is_so: impl FnMut() -> bool) {
+    let mut looks = tokio::time::interval(Duration::from_millis(2));
     soon(async {
         while !is_so() {
-            tokio::task::yield_now().await;
+            looks.tick().await;
         }
     })
     .await;

@@ -34,8 +34,8 @@ pub fn join_request(group: &str, topic: &str, member: &str) -> JoinGroupRequest 
     let metadata = encode(&subscription, 0).unwrap();
     JoinGroupRequest {
         group_id: group.to_owned(),
-        session_timeout_ms: 30_000,
-        rebalance_timeout_ms: 30_000,
+        session_timeout_ms: 300_000,
+        rebalance_timeout_ms: 300_000,
         member_id: member.to_owned(),
         protocol_type: "consumer".to_owned(),
         protocols: vec![JoinGroupRequestProtocol { name: "range".to_owned(), metadata }],

@@ -121,7 +121,7 @@ async fn who_waits_for_a_rebalance_is_told_to_ask_again_and_joins_then() {
     broker.stop().await;
 }
 
-const SESSION: Duration = Duration::from_secs(2);
+const SESSION: Duration = Duration::from_secs(6);
 
 /// A member joins a group that is new; its session has begun when the answer comes.
 fn first_join() -> Request {

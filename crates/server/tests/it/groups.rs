@@ -31,8 +31,8 @@ async fn join(client: &mut Client, group: &str, member: &str) -> JoinGroupRespon
     let protocol = JoinGroupRequestProtocol { name: "any".to_owned(), metadata: "m".into() };
     let request = JoinGroupRequest {
         group_id: group.to_owned(),
-        session_timeout_ms: 30_000,
-        rebalance_timeout_ms: 30_000,
+        session_timeout_ms: 300_000,
+        rebalance_timeout_ms: 300_000,
         member_id: member.to_owned(),
         protocol_type: "test".to_owned(),
         protocols: vec![protocol],

@@ -3,7 +3,7 @@
 use tokio::net::TcpStream;
 
 use crate::{
-    client::{batch, fetch, produce, soon},
+    client::{batch, fetch, produce, soon, until},
     disks::TestDisk,
     world::start_on,
 };
@@ -16,11 +16,14 @@ async fn a_stop_answers_what_is_in_flight_and_closes() {
     let address = broker.address();
     let mut client = broker.client().await;
     client.create("t", 1).await;
+    let received = || broker.0.node().metrics.requests.received_bytes.get();
+    let before = received();
     disk.hold_syncs();
     for number in 0..5 {
         client.send(produce("t", 0, batch(&number.to_string()))).await;
     }
     disk.wait_for_sync();
+    until(|| received() > before).await;
     let stopping = tokio::spawn(broker.stop());
     soon(async {
         while TcpStream::connect(address).await.is_ok() {

@@ -14,7 +14,7 @@ use tallymq_server::books::trace::{Question, Trace, TraceError, Wanted, trace};
 use tallymq_storage::disk::{Disk, OpenMode};
 
 use crate::{
-    client::{Client, answer, soon, until},
+    client::{Client, answer, until},
     disks::TestDisk,
     world::{Broker, start_on},
 };
@@ -97,11 +97,9 @@ fn indexed(broker: &Broker) -> Vec<(Offset, Offset)> {
 async fn until_indexed(broker: &Broker, is_enough: impl Fn(&[(Offset, Offset)]) -> bool) {
     broker.0.node().checkpoint_all().await;
     let tp = partition(broker);
-    soon(async {
-        while !is_enough(&indexed(broker)) {
-            broker.0.node().keys.ask(tp);
-            tokio::task::yield_now().await;
-        }
+    until(|| {
+        broker.0.node().keys.ask(tp);
+        is_enough(&indexed(broker))
     })
     .await;
 }
@@ -290,11 +288,9 @@ async fn indexes_go_with_the_records_and_survive_a_restart() {
     let topics = vec![DeleteTopicState { name: Some("t".to_owned()), ..Default::default() }];
     let deleted = client.call(DeleteTopicsRequest { topics, ..Default::default() });
     assert_eq!(answer!(deleted.await, DeleteTopics).responses[0].error_code, ErrorCode::None);
-    soon(async {
-        while !disk.list("keys").is_ok_and(|topics| topics.is_empty()) {
-            again.0.node().keys.ask(tp);
-            tokio::task::yield_now().await;
-        }
+    until(|| {
+        again.0.node().keys.ask(tp);
+        disk.list("keys").is_ok_and(|topics| topics.is_empty())
     })
     .await;
     again.stop().await;

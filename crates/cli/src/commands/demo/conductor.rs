@@ -27,7 +27,7 @@ use super::{
 use crate::{arguments::Part, commands::account::report::Report, failure::Failure};
 
 /// Nothing moves for so long: it does not come to an end.
-const STALL: Duration = Duration::from_secs(60);
+const STALL: Duration = Duration::from_secs(300);
 /// Between two looks at the broker's books.
 const BOOKS_INTERVAL: Duration = Duration::from_millis(100);
 /// Orders that may be written beyond the next step, so that there is work when it comes: one in so many.

@@ -22,7 +22,7 @@ async fn open(directory: &Path, file: &str) -> Result<SqlitePool, Failure> {
         .create_if_missing(true)
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
-        .busy_timeout(Duration::from_secs(30));
+        .busy_timeout(Duration::from_secs(300));
     Ok(SqlitePoolOptions::new().max_connections(1).connect_with(options).await?)
 }
 

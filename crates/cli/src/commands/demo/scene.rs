@@ -24,12 +24,12 @@ use crate::{
 
 /// Enough for the demo, and made in a moment at each start.
 const WAL_BYTES: u64 = 32 << 20;
-/// As long as an operating system may keep written pages to itself.
-const ASYNC_INTERVAL_MS: u64 = 30_000;
-/// The broker needs some time to come back on a busy machine, and never this long.
-const START: Duration = Duration::from_secs(60);
-const STOP: Duration = Duration::from_secs(30);
-const HTTP_SECONDS: u64 = 30;
+/// Longer than it all takes: a sync in between would make the damage a matter of luck.
+const ASYNC_INTERVAL_MS: u64 = 3_600_000;
+/// The broker needs some time to come back, or to end, on a busy machine with a slow disk, and never this long.
+const START: Duration = Duration::from_secs(300);
+const STOP: Duration = Duration::from_secs(300);
+const HTTP_SECONDS: u64 = 300;
 
 /// Who plays. A process is None while it is dead.
 pub struct Scene {
