@@ -4,41 +4,46 @@ from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from .load import RECONNECT
+from .patience import PATIENCE_S
+
+# What the client gives up by itself, it says: before the wait for it ends.
+ANSWER_S = PATIENCE_S + 30
+_PATIENT = {"operation_timeout": PATIENCE_S, "request_timeout": PATIENCE_S}
 
 
 class Admin:
     def __init__(self, address):
         self.client = AdminClient({"bootstrap.servers": address, "log_level": 0} | RECONNECT)
 
-    def create(self, topics, config=None, timeout_s=30):
+    def create(self, topics, config=None):
         """Creates {topic: partitions}; one that is there already is fine."""
         new = [NewTopic(name, parts, 1, config=config or {}) for name, parts in topics.items()]
-        for future in self.client.create_topics(new, operation_timeout=timeout_s).values():
+        for future in self.client.create_topics(new, **_PATIENT).values():
             try:
-                future.result(timeout_s)
+                future.result(ANSWER_S)
             except KafkaException as error:
                 if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
                     raise
 
-    def delete(self, *topics, timeout_s=30):
+    def delete(self, *topics):
         """Deletes topics; one that is gone already is fine."""
-        for future in self.client.delete_topics(list(topics), operation_timeout=timeout_s).values():
+        for future in self.client.delete_topics(list(topics), **_PATIENT).values():
             try:
-                future.result(timeout_s)
+                future.result(ANSWER_S)
             except KafkaException as error:
                 if error.args[0].code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
                     raise
 
-    def delete_records(self, topic, partition, before, timeout_s=30):
+    def delete_records(self, topic, partition, before):
         """Moves the log start to offset `before`."""
         place = TopicPartition(topic, partition, before)
-        for future in self.client.delete_records([place], operation_timeout=timeout_s).values():
-            future.result(timeout_s)
+        for future in self.client.delete_records([place], **_PATIENT).values():
+            future.result(ANSWER_S)
 
-    def topics(self, timeout_s=10):
-        return set(self.client.list_topics(timeout=timeout_s).topics)
+    def topics(self):
+        return set(self.client.list_topics(timeout=PATIENCE_S).topics)
 
-    def partitions(self, timeout_s=30):
+    def partitions(self):
         """How many each topic has."""
-        topics = self.client.list_topics(timeout=timeout_s).topics
+        topics = self.client.list_topics(timeout=PATIENCE_S).topics
         return {name: len(topic.partitions) for name, topic in topics.items()}

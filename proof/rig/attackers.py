@@ -1,4 +1,5 @@
-"""Hostile, slow and half-open connections against one port, as a process of its own: attackers.py PORT SEED SECONDS.
+"""Hostile, slow and half-open connections against one port, as a process of its own, until its standard input ends:
+attackers.py PORT SEED.
 
 1,000 connections at a time each send a hostile frame and come back when they are thrown out; 500 send nothing, a byte now
 and then, a few megabytes of a frame that never ends, or ask for much and read nothing. Prints what became of them.
@@ -9,7 +10,6 @@ import json
 import random
 import resource
 import sys
-import time
 from collections import Counter
 from pathlib import Path
 
@@ -19,11 +19,12 @@ from rig import bombs, hostile_frames  # noqa: E402
 HOSTILE, SLOW = 1000, 500
 TOPIC, READ_TOPIC = "hostile", "normal"
 STALLED_BYTES = 2 << 20
+BEGIN = "attacking"
 
 
-async def throw(port, frames, until, counts):
-    """One hostile connection after the other until the time is over."""
-    while time.monotonic() < until:
+async def throw(port, frames, over, counts):
+    """One hostile connection after the other until it is over."""
+    while not over.is_set():
         name, content = frames[counts["thrown"] % len(frames)]
         counts["thrown"] += 1
         writer = None
@@ -43,11 +44,11 @@ async def throw(port, frames, until, counts):
         await asyncio.sleep(0.5)
 
 
-async def dawdle(port, kind, until, counts):
+async def dawdle(port, kind, over, counts):
     """One slow connection of the given kind, opened again when the broker closes it."""
     endless = hostile_frames.frame(hostile_frames.header(hostile_frames.PRODUCE, 3), 100 << 20)
     greedy = hostile_frames.fetch(READ_TOPIC, 50 << 20)
-    while time.monotonic() < until:
+    while not over.is_set():
         counts["slow opened"] += 1
         writer = None
         try:
@@ -58,7 +59,7 @@ async def dawdle(port, kind, until, counts):
                 writer.write(greedy * 20)
             elif kind == "drip":
                 writer.write(endless)
-            while time.monotonic() < until and not writer.transport.is_closing():
+            while not over.is_set() and not writer.transport.is_closing():
                 if kind == "drip":
                     writer.write(b"x")
                 await asyncio.sleep(0.5)
@@ -70,18 +71,23 @@ async def dawdle(port, kind, until, counts):
         await asyncio.sleep(0.2)
 
 
-async def main(port, seed, seconds):
+async def wait_for_end(over):
+    await asyncio.to_thread(sys.stdin.buffer.read)
+    over.set()
+
+
+async def main(port, seed):
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 8192), hard))
     frames = hostile_frames.every_kind(random.Random(seed), TOPIC) + bombs.fuses()
-    counts, until = Counter(), time.monotonic() + seconds
+    counts, over = Counter(), asyncio.Event()
     kinds = ["silent", "drip", "stalled", "greedy"]
-    attacks = [throw(port, frames, until, counts) for _ in range(HOSTILE)]
-    attacks += [dawdle(port, kinds[number % len(kinds)], until, counts) for number in range(SLOW)]
-    print("attacking", flush=True)
-    await asyncio.gather(*attacks)
+    attacks = [throw(port, frames, over, counts) for _ in range(HOSTILE)]
+    attacks += [dawdle(port, kinds[number % len(kinds)], over, counts) for number in range(SLOW)]
+    print(BEGIN, flush=True)
+    await asyncio.gather(wait_for_end(over), *attacks)
     print(json.dumps(counts))
 
 
 if __name__ == "__main__":
-    asyncio.run(main(int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])))
+    asyncio.run(main(int(sys.argv[1]), int(sys.argv[2])))

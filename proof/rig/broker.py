@@ -3,8 +3,6 @@
 Signals only the process that it started. A wrapper (strace -D) may stand in front; the child's id stays the broker's.
 """
 
-import re
-import socket
 import subprocess
 import time
 import urllib.request
@@ -12,7 +10,8 @@ from pathlib import Path
 
 from harness import processes
 
-ADDRESS = re.compile(rb"^(kafka|http) listening on \S*127\.0\.0\.1:(\d+)", re.M)
+from . import ports
+from .patience import PATIENCE_S
 
 
 class StartRefused(Exception):
@@ -32,47 +31,38 @@ class Broker:
         self.data = Path(data)
         self.log_path = Path(log_path)
         self.settings = dict(settings or {})
-        self.ports = {b"kafka": 0, b"http": 0}
+        self.port, self.http_port = ports.choose(2)
         self.child = None
         self.log_from = 0
 
     @property
     def address(self):
-        return f"127.0.0.1:{self.ports[b'kafka']}"
+        return f"127.0.0.1:{self.port}"
 
     @property
-    def port(self):
-        return self.ports[b"kafka"]
-
-    def choose_ports(self):
-        """Fixes free ports before the first start, for a broker that may die before it says them."""
-        with socket.socket() as kafka, socket.socket() as http:
-            kafka.bind(("127.0.0.1", 0))
-            http.bind(("127.0.0.1", 0))
-            self.ports = {b"kafka": kafka.getsockname()[1], b"http": http.getsockname()[1]}
+    def http_address(self):
+        return f"127.0.0.1:{self.http_port}"
 
     def launch(self, wrapper=()):
         """Starts the process without waiting for it."""
         self.log_from = self.log_path.stat().st_size if self.log_path.exists() else 0
         argv = [*wrapper, self.binary, "serve", "--data-dir", self.data]
-        argv += ["--listen", f"127.0.0.1:{self.ports[b'kafka']}"]
-        argv += ["--http-listen", f"127.0.0.1:{self.ports[b'http']}"]
+        argv += ["--listen", self.address, "--http-listen", self.http_address]
         for key, value in self.settings.items():
             argv += ["--set", f"{key}={value}"]
         self.child = processes.Child(argv, self.log_path)
 
-    def start(self, wrapper=(), timeout_s=60):
+    def start(self, wrapper=()):
         """Starts and waits until it says that it is ready; raises StartRefused if it ends instead."""
         begin = time.monotonic()
         self.launch(wrapper)
         while b"\nready\n" not in self.output():
             if not self.alive():
                 raise StartRefused(self.child.popen.returncode, self.output().decode(errors="replace"))
-            if time.monotonic() - begin > timeout_s:
+            if time.monotonic() - begin > PATIENCE_S:
                 self.kill()
-                raise TimeoutError(f"the broker was not ready within {timeout_s} s: see {self.log_path}")
+                raise TimeoutError(f"the broker was not ready within {PATIENCE_S} s: see {self.log_path}")
             time.sleep(0.004)
-        self.ports |= {name: int(port) for name, port in ADDRESS.findall(self.output())}
         return time.monotonic() - begin
 
     def output(self):
@@ -84,7 +74,7 @@ class Broker:
     def alive(self):
         return self.child is not None and self.child.alive()
 
-    def wait_for_end(self, timeout_s):
+    def wait_for_end(self, timeout_s=PATIENCE_S):
         """Exit code (negative: signal), or None when it still runs after `timeout_s`."""
         try:
             return self.child.popen.wait(timeout_s)
@@ -96,9 +86,16 @@ class Broker:
         if self.child:
             self.child.kill()
 
-    def stop(self, timeout_s=30):
-        """SIGTERM; returns the exit code, None if nothing ran."""
-        return self.child.terminate(timeout_s) if self.child else None
+    def stop(self):
+        """SIGTERM; returns the exit code. One that had to be killed would look like one that died of a planted SIGKILL: it is
+        an error."""
+        if self.alive():
+            self.child.popen.terminate()
+        code = self.wait_for_end()
+        self.kill()
+        if code is None:
+            raise TimeoutError(f"the broker did not end within {PATIENCE_S} s of SIGTERM: see {self.log_path}")
+        return code
 
     def rss_bytes(self):
         for line in Path(f"/proc/{self.child.pid}/status").read_text().splitlines():
@@ -109,8 +106,7 @@ class Broker:
     def open_files(self):
         return sum(1 for _ in Path(f"/proc/{self.child.pid}/fd").iterdir())
 
-    def get(self, path, timeout_s=5):
+    def get(self, path):
         """An HTTP answer's text."""
-        url = f"http://127.0.0.1:{self.ports[b'http']}{path}"
-        with urllib.request.urlopen(url, timeout=timeout_s) as answer:
+        with urllib.request.urlopen(f"http://{self.http_address}{path}", timeout=PATIENCE_S) as answer:
             return answer.read().decode()

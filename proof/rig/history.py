@@ -13,7 +13,8 @@ from . import paths
 
 
 class History:
-    """An append-only file of events. `acknowledged` counts the sends that ended ok."""
+    """An append-only file of events. `acknowledged` counts the sends that ended ok; of these the one that was begun last was
+    begun at `last_acked_send_s`, in seconds since the epoch. When an answer is seen says little: a thread may be late."""
 
     def __init__(self, path):
         self.path = Path(path)
@@ -21,22 +22,25 @@ class History:
         self.file = open(self.path, "w", encoding="ascii")
         self.lock = threading.Lock()
         self.acknowledged = 0
-        self.last_ack_s = 0.0
+        self.last_acked_send_s = 0.0
+        self.begun_s = {}
 
     def _write(self, line):
         with self.lock:
             self.file.write(line)
 
     def send_invoke(self, process, topic, partition, value):
+        self.begun_s[value] = time.time()
         self._write(
             f'{{"process":{process},"time_ns":{time.monotonic_ns()},"op":"send","type":"invoke","topic":"{topic}",'
             f'"partition":{partition},"value":"{value}","producer":{process}}}\n'
         )
 
     def send_done(self, process, kind, topic, partition, value, offset=None):
+        begun_s = self.begun_s.pop(value)
         if kind == "ok":
             self.acknowledged += 1
-            self.last_ack_s = time.time()
+            self.last_acked_send_s = max(self.last_acked_send_s, begun_s)
         place = "" if offset is None else f'"offset":{offset},'
         self._write(
             f'{{"process":{process},"time_ns":{time.monotonic_ns()},"op":"send","type":"{kind}","topic":"{topic}",'

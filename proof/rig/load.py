@@ -10,6 +10,7 @@ import time
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 
 from . import payload
+from .patience import PATIENCE_S
 
 RECONNECT = {"reconnect.backoff.ms": 10, "reconnect.backoff.max.ms": 50, "retry.backoff.ms": 20, "log_level": 0}
 # The broker is away, or was a moment ago: the client handles these itself.
@@ -78,9 +79,9 @@ class Sender(threading.Thread):
                     self.producer.poll(0)
                 else:
                     self.producer.poll(0.05)
-            self.unanswered = self.producer.flush(60)
+            self.unanswered = self.producer.flush(PATIENCE_S)
             if self.unanswered:
-                self.problems.append(f"{self.name}: {self.unanswered} sends unanswered 60 s after the last fault")
+                self.problems.append(f"{self.name}: {self.unanswered} sends unanswered {PATIENCE_S} s after the last fault")
         except Exception as error:  # a dead thread must not look like a quiet one
             self.problems.append(f"{self.name}: {error!r}")
 
@@ -109,7 +110,8 @@ class Member(threading.Thread):
         base |= {"auto.offset.reset": "earliest", "check.crcs": True, "fetch.wait.max.ms": 100, "error_cb": self._error}
         base |= {"fetch.error.backoff.ms": 20, "topic.metadata.refresh.interval.ms": 1000}
         if protocol == "classic":
-            base |= {"session.timeout.ms": 10_000, "heartbeat.interval.ms": 500}
+            # A member gives its partitions up by itself when nothing answers it for so long: a restart may take its time.
+            base |= {"session.timeout.ms": 1000 * PATIENCE_S, "heartbeat.interval.ms": 500}
         self.consumer = Consumer(base | RECONNECT)
 
     def _error(self, error):
@@ -188,12 +190,3 @@ class Member(threading.Thread):
     def finish(self):
         self.stopping.set()
         self.join()
-
-
-def wait_for(condition, timeout_s, what):
-    """Polls until `condition()` holds; raises TimeoutError naming `what`."""
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"{what}: not within {timeout_s} s")
-        time.sleep(0.005)

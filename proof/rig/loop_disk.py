@@ -12,12 +12,14 @@ import subprocess
 import time
 from pathlib import Path
 
+from .patience import PATIENCE_S
+
 _EXT4_IOC_SHUTDOWN = 0x8004587D
 _NOLOGFLUSH = 2
 
 
 def _run(*argv):
-    done = subprocess.run([str(part) for part in argv], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([str(part) for part in argv], capture_output=True, text=True, timeout=PATIENCE_S)
     if done.returncode != 0:
         raise OSError(f"{' '.join(map(str, argv))}: exit {done.returncode}: {done.stderr.strip()}")
     return done.stdout.strip()
@@ -67,12 +69,13 @@ class LoopDisk:
 
     def unmount(self):
         """Unmounts; a file that a dying process still holds is given a moment."""
-        for attempt in range(200):
+        deadline = time.monotonic() + PATIENCE_S
+        while True:
             try:
                 _run("umount", self.mount_point)
                 break
             except OSError:
-                if attempt == 199:
+                if time.monotonic() > deadline:
                     raise
                 time.sleep(0.02)
         self.mounted = False

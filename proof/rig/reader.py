@@ -10,6 +10,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from . import payload
 from .load import RECONNECT
+from .patience import PATIENCE_S
 
 CORRUPT = KafkaError.INVALID_MSG  # code 2, CORRUPT_MESSAGE
 
@@ -30,9 +31,9 @@ class Reader:
     def close(self):
         self.consumer.close()
 
-    def bounds(self, topic, partition, timeout_s=15):
+    def bounds(self, topic, partition):
         """(log start, log end); asks again while the broker is electing."""
-        deadline = time.monotonic() + timeout_s
+        deadline = time.monotonic() + PATIENCE_S
         while True:
             try:
                 return self.consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=5)
@@ -41,7 +42,7 @@ class Reader:
                     raise
                 time.sleep(0.02)
 
-    def read_all(self, topics, history, timeout_s=120):
+    def read_all(self, topics, history):
         """Reads every partition of {topic: partitions} to its end into the history; raises Unreadable."""
         bounds = {(topic, part): self.bounds(topic, part) for topic, parts in topics.items() for part in range(parts)}
         ends = {place: end for place, (start, end) in bounds.items() if start < end}
@@ -49,10 +50,10 @@ class Reader:
         self.consumer.assign(where)
         records = [{"topic": part.topic, "partition": part.partition, "offset": part.offset} for part in where]
         history.record(self.process, "assign", "ok", records=records)
-        deadline, count = time.monotonic() + timeout_s, 0
+        deadline, count = time.monotonic() + PATIENCE_S, 0
         while ends:
             if time.monotonic() > deadline:
-                raise Unreadable(f"not read to the end within {timeout_s} s: {ends}")
+                raise Unreadable(f"not read to the end within {PATIENCE_S} s: {ends}")
             records = []
             for message in self.consumer.consume(500, 0.02):
                 if message.error():
@@ -68,11 +69,11 @@ class Reader:
         self.consumer.unassign()
         return count
 
-    def read_around_damage(self, topic, partition, timeout_s=30):
+    def read_around_damage(self, topic, partition):
         """({offset: value bytes}, [offsets answered with CORRUPT_MESSAGE], (start, end)) of one partition."""
         start, end = self.bounds(topic, partition)
         served, corrupt, at = {}, [], start
-        deadline = time.monotonic() + timeout_s
+        deadline = time.monotonic() + PATIENCE_S
         self._go_to(topic, partition, at)
         while at < end:
             if time.monotonic() > deadline:
@@ -97,11 +98,11 @@ class Reader:
         self.consumer.assign([TopicPartition(topic, partition, offset)])
 
 
-def final_phase(address, topics, history, timeout_s=120):
+def final_phase(address, topics, history):
     """The end of a history: a new client reads everything. Returns the number of records read."""
     history.record(0, "final", "ok")
     reader = Reader(address)
     try:
-        return reader.read_all(topics, history, timeout_s)
+        return reader.read_all(topics, history)
     finally:
         reader.close()

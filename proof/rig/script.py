@@ -11,6 +11,8 @@ from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from . import history, load, reader
 from .admin import Admin
+from .broker import StartRefused
+from .patience import PATIENCE_S
 
 TOPICS = {"kept": 2}
 # On a disk of DISK_MEGABYTES, of which the WAL takes a tenth: a few hundred records fill, recycle, checkpoint, roll and
@@ -28,6 +30,8 @@ RECORD_BYTES = 4000
 # A client that is still looking for the leader gathers what it is given into one batch of a whole segment: no index then.
 BATCH_RECORDS = 10
 FIRST, SECOND, DELETED_BELOW = 150, 500, 280
+# After so long without an answer a question is asked again.
+QUESTION_S = 30
 
 
 class Clients:
@@ -38,7 +42,7 @@ class Clients:
         small = {"batch.num.messages": BATCH_RECORDS}
         self.sender = load.Sender(1, address, log, TOPICS, size_bytes=RECORD_BYTES, settings=small)
         base = {"bootstrap.servers": address, "group.id": "positions", "enable.auto.commit": False}
-        self.consumer = Consumer(base | load.RECONNECT | {"socket.timeout.ms": 3000})
+        self.consumer = Consumer(base | load.RECONNECT | {"socket.timeout.ms": 1000 * QUESTION_S})
         self.committed = None
         self.sent = 0
 
@@ -53,9 +57,9 @@ class Clients:
             if number % BATCH_RECORDS == BATCH_RECORDS - 1:
                 self.sender.producer.flush(0.002)
         self.sent += count
-        left = self.sender.producer.flush(60)
+        left = self.sender.producer.flush(PATIENCE_S)
         if left:
-            raise TimeoutError(f"{left} of {count} sends unanswered after 60 s")
+            raise TimeoutError(f"{left} of {count} sends unanswered after {PATIENCE_S} s")
 
     def commit(self, offset):
         """Commits a position on every partition until that is acknowledged."""
@@ -78,7 +82,7 @@ class Clients:
     def note_positions(self):
         """Asks for the committed positions and tells the history, which knows what they must not be below."""
         places = [TopicPartition("kept", part) for part in range(TOPICS["kept"])]
-        found = _until_acknowledged(lambda: self.consumer.committed(places, 3))
+        found = _until_acknowledged(lambda: self.consumer.committed(places, QUESTION_S))
         records = [{"topic": "kept", "partition": part.partition, "offset": max(part.offset, 0)} for part in found]
         self.log.record(5, "assign", "invoke", group="positions", records=records)
         self.log.record(5, "assign", "ok", group="positions", records=records)
@@ -111,12 +115,12 @@ class Clients:
         self.consumer.close()
 
 
-def _until_acknowledged(action, timeout_s=60):
-    deadline = time.monotonic() + timeout_s
+def _until_acknowledged(action):
+    deadline = time.monotonic() + PATIENCE_S
     while True:
         try:
             return action()
-        except KafkaException:
+        except (KafkaException, TimeoutError):
             if time.monotonic() > deadline:
                 raise
             time.sleep(0.02)
@@ -129,7 +133,7 @@ class Play:
         self.broker, self.disk, self.wrapped_half, self.wrapper = broker, disk, wrapped_half, wrapper
         self.log = history.History(where / "history.jsonl")
         self.clients = None
-        self.deaths = []  # (exit code, what it printed, time of the last acknowledgement before)
+        self.deaths = []  # (exit code, what it printed, when the last record was sent that was acknowledged before)
         self.found = []  # what is wrong, as sentences
 
     def run(self):
@@ -150,19 +154,16 @@ class Play:
 
     def _start(self, wrapper):
         """Starts; a death on the way (the fault) is survived by a second start without it."""
-        if not self.broker.port and wrapper:
-            # The ports must stay the same over a death at start: they are chosen beforehand.
-            self.broker.choose_ports()
         try:
             self.broker.start(wrapper)
-        except Exception:
-            if self.broker.alive() or not wrapper:
+        except StartRefused:
+            if not wrapper:
                 raise
             self._survive()
 
     def _survive(self):
-        code = self.broker.wait_for_end(10)
-        self.deaths.append((code, self.broker.output().decode(errors="replace"), self.log.last_ack_s))
+        code = self.broker.wait_for_end()
+        self.deaths.append((code, self.broker.output().decode(errors="replace"), self.log.last_acked_send_s))
         self.disk.power_cut()
         self.broker.start()
         if self.clients:
@@ -196,7 +197,7 @@ class Play:
     def _stop(self):
         code = self.broker.stop()
         if code != 0:
-            self.deaths.append((code, self.broker.output().decode(errors="replace"), self.log.last_ack_s))
+            self.deaths.append((code, self.broker.output().decode(errors="replace"), self.log.last_acked_send_s))
             self.disk.power_cut()
 
     def _check(self):
@@ -210,7 +211,7 @@ class Play:
         probe.close()
         if start != DELETED_BELOW:
             self.found.append(f"the log start is {start}, not {DELETED_BELOW}")
-        reader.final_phase(self.broker.address, TOPICS, self.log, 60)
+        reader.final_phase(self.broker.address, TOPICS, self.log)
         clean, report = self.log.verdict(acknowledged_min=FIRST * 2 + SECOND)
         if not clean:
             self.found.append(history.summary(report))

@@ -10,6 +10,7 @@ import subprocess
 from harness import processes
 
 from . import paths, sdk_programs
+from .patience import PATIENCE_S
 
 PROGRESS = re.compile(rb"^progress (\d+)$", re.M)
 
@@ -18,7 +19,7 @@ def argv(role, arguments):
     return [str(sdk_programs.services()), role, *(f"{name}={value}" for name, value in arguments.items())]
 
 
-def run(role, arguments, timeout_s=300):
+def run(role, arguments, timeout_s=PATIENCE_S):
     """Runs a role to its end; returns the JSON that it printed last, if any. Raises on failure."""
     done = subprocess.run(argv(role, arguments), capture_output=True, text=True, timeout=timeout_s)
     if done.returncode != 0:

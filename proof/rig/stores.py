@@ -14,7 +14,10 @@ from pathlib import Path
 
 from harness import processes
 
-PATIENCE_S = 60
+from .patience import PATIENCE_S
+
+# Making a data directory is many syncs, one after the other.
+MAKE_S = 2 * PATIENCE_S
 
 
 class StoreError(Exception):
@@ -63,7 +66,7 @@ class Server:
         raise NotImplementedError
 
     def run(self, argv):
-        done = subprocess.run(unprivileged(argv), capture_output=True, text=True, cwd="/tmp", timeout=PATIENCE_S)
+        done = subprocess.run(unprivileged(argv), capture_output=True, text=True, cwd="/tmp", timeout=MAKE_S)
         if done.returncode != 0:
             raise StoreError(f"{argv[0]}: exit {done.returncode}\n{done.stdout[-1000:]}{done.stderr[-1000:]}")
 

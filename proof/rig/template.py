@@ -9,14 +9,15 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import coverage, history, load, script
+from . import coverage, history, script
 from .admin import Admin
 from .broker import Broker
+from .patience import wait_for
 
 SETTINGS = {"wal.bytes": 16 << 20, "log.segment.bytes": 1 << 20, "data.groups": 2, "auto.create.topics.enable": "false"}
+# However long it takes: no checkpoint comes in between.
+SETTINGS |= {"checkpoint.interval.ms": 3_600_000}
 STATES = ("crashed", "stopped")
-# How long it may take until the last acknowledged group is closed and the sealed segments have their indexes of keys.
-SETTLED_TIMEOUT_S = 60
 SETTLED_TRIES = 5
 JOURNAL_TOPIC = "74616c6c-796d-8100-8000-6a6f75726e6c"
 
@@ -41,7 +42,7 @@ def make(binary, directory):
         clients = script.Clients(broker.address, log)
         clients.produce(600)
         clients.commit(50)
-        broker.stop()
+        _stop(broker)
         shutil.copytree(data, directory / "earlier")
         broker.start()
         clients.produce(300)
@@ -50,7 +51,7 @@ def make(binary, directory):
         shutil.copytree(data, directory / "crashed")
         _demand_no_checkpoint_since(directory / "earlier", directory / "crashed")
         broker.start()
-        broker.stop()
+        _stop(broker)
         shutil.copytree(data, directory / "stopped")
         clients.close()
     finally:
@@ -67,6 +68,12 @@ def make(binary, directory):
     shutil.rmtree(data)
 
 
+def _stop(broker):
+    code = broker.stop()
+    if code != 0:
+        raise AssertionError(f"the broker ended with {code}: {broker.output()[-500:]}")
+
+
 def _kill_settled(broker):
     """Kills the broker when nothing is on its way to the disk and every kind of file is there."""
 
@@ -76,7 +83,7 @@ def _kill_settled(broker):
         return coverage.closed_bytes(newest.read_bytes()) is not None and len(indexed) == script.TOPICS["kept"]
 
     for _ in range(SETTLED_TRIES):
-        load.wait_for(is_settled, SETTLED_TIMEOUT_S, "a closed log, and an index of keys for each partition")
+        wait_for(is_settled, "a closed log, and an index of keys for each partition")
         broker.kill()
         if is_settled():
             return

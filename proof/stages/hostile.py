@@ -15,9 +15,12 @@ from harness import processes
 from rig import attackers, bombs, history, load, reader
 from rig.admin import Admin
 from rig.broker import Broker
+from rig.patience import PATIENCE_S, wait_for
 
 CI_ROUNDS, ROUNDS = 1, 10
-SECONDS = 12
+# The attack goes on until the normal client has had so many answers.
+SECONDS_MIN, SECONDS_MAX = 12, 600
+ACKS_MIN = 1000
 SETTINGS = {"tail.cache.bytes": 32 << 20, "produce.inflight.bytes": 64 << 20, "wal.bytes": 64 << 20}
 SETTINGS |= {"request.buffer.bytes": 104 << 20, "fetch.buffer.bytes": 32 << 20}
 SETTINGS |= {"group.initial.rebalance.delay.ms": 0}
@@ -46,16 +49,20 @@ def _round(options, outcome, seed):
         member = load.Member(11, broker.address, log, TOPICS, "readers")
         sender.start()
         member.start()
-        load.wait_for(lambda: member.committed > 5, 30, "the normal client's start")
+        wait_for(lambda: member.committed > 5, "the normal client's start")
         time.sleep(2)
-        alone, acked = _latencies(sender), log.acknowledged
-        argv = [sys.executable, Path(attackers.__file__), broker.port, seed, SECONDS]
-        attack = processes.Child(argv, where / "attack.log")
-        rss = [broker.rss_bytes()]
-        load.wait_for(lambda: _is_over(broker, attack, rss), SECONDS + 60, "the attack's end")
-        beside, polled = _latencies(sender), member.polled
+        alone = _latencies(sender)
+        argv = [sys.executable, Path(attackers.__file__), broker.port, seed]
+        attack = processes.Child(argv, where / "attack.log", stdin=True)
+        wait_for(lambda: attackers.BEGIN in attack.tail() or not attack.alive(), "the attack's begin")
+        rss, begin, acked = [broker.rss_bytes()], time.monotonic(), log.acknowledged
+        while not _is_over(broker, attack, rss) and _goes_on(time.monotonic() - begin, log.acknowledged - acked):
+            time.sleep(0.05)
         during = log.acknowledged - acked
-        load.wait_for(lambda: member.polled > polled, 30, "the normal consumer after the attack")
+        attack.ask_to_stop()
+        wait_for(lambda: _is_over(broker, attack, rss), "the attack's end")
+        beside, polled = _latencies(sender), member.polled
+        wait_for(lambda: member.polled > polled, "the normal consumer after the attack")
         set_off += _set_off(broker.port)
         for client in (sender, member):
             client.finish()
@@ -69,7 +76,7 @@ def _round(options, outcome, seed):
     outcome.check(not sender.problems and not member.problems, f"seed {seed}: {(sender.problems + member.problems)[:5]}")
     outcome.check(max(rss) < RSS_BYTES_MAX, f"seed {seed}: {max(rss) >> 20} MB of memory (limit {RSS_BYTES_MAX >> 20} MB)")
     outcome.check(not set_off, f"seed {seed}: bombs: {'; '.join(set_off)}")
-    outcome.check(during > 1000, f"seed {seed}: only {during} acknowledgements during the attack")
+    outcome.check(during > ACKS_MIN, f"seed {seed}: only {during} acknowledgements during the attack")
     outcome.check(alive and "panicked" not in said, f"seed {seed}: the broker: {said[-1000:]}")
     told = attack.tail(1)
     outcome.check('"thrown"' in told, f"seed {seed}: the attackers ended with {told[-500:]}")
@@ -79,7 +86,7 @@ def _round(options, outcome, seed):
 
 def _plant(port):
     """Produces the bombs; all of them are stored."""
-    with socket.create_connection(("127.0.0.1", port), 60) as connection:
+    with socket.create_connection(("127.0.0.1", port), PATIENCE_S) as connection:
         for partition, frame in bombs.plants():
             answer = _ask(connection, frame)
             # Produce v7: correlation id, topics, name, partitions, index, error code.
@@ -91,7 +98,7 @@ def _plant(port):
 def _set_off(port):
     """Asks for a time inside of each bomb; what was answered wrong, as sentences."""
     wrong = []
-    with socket.create_connection(("127.0.0.1", port), 60) as connection:
+    with socket.create_connection(("127.0.0.1", port), PATIENCE_S) as connection:
         for (name, frame), (_, _, _, expected) in zip(bombs.fuses(), bombs.questions(), strict=True):
             answer = _ask(connection, frame)
             # ListOffsets v1: correlation id, topics, name, partitions, index, error code, timestamp, offset.
@@ -109,10 +116,14 @@ def _ask(connection, frame):
 
 
 def _is_over(broker, attack, rss):
-    """Samples the memory; true when the attack is over."""
+    """Samples the memory; true when one of both has ended."""
     rss.append(broker.rss_bytes())
-    time.sleep(0.05)
     return not attack.alive() or not broker.alive()
+
+
+def _goes_on(seconds, acknowledged):
+    """Whether the attack has to last longer."""
+    return seconds < SECONDS_MIN or acknowledged <= ACKS_MIN and seconds < SECONDS_MAX
 
 
 def _latencies(sender):

@@ -10,13 +10,14 @@ import time
 from rig import history, load, loop_disk, reader
 from rig.admin import Admin
 from rig.broker import Broker
+from rig.patience import wait_for
 
 CI_ROUNDS, ROUNDS = 100, 5000
 TOPICS = {"orders": 4, "events": 4, "audit": 1}
 # A small WAL, so that checkpoints and recycling of files happen all the time.
 SETTINGS = {"wal.bytes": 64 << 20, "disk.reserve.bytes": 64 << 20, "log.segment.bytes": 8 << 20, "data.groups": 2}
 SETTINGS |= {"group.initial.rebalance.delay.ms": 0}
-ASYNC = {"flush": "async", "flush.interval.ms": 60_000, "flush.bytes": 1_000_000_000}
+ASYNC = {"flush": "async", "flush.interval.ms": 3_600_000, "flush.bytes": 1_000_000_000}
 ACKS_PER_ROUND = 200
 CONTROL_TRIES = 3
 # One run's history stays small enough to judge in seconds.
@@ -49,7 +50,7 @@ def _run(options, outcome, rounds, run):
         try:
             for _ in range(rounds):
                 before = log.acknowledged
-                load.wait_for(lambda: log.acknowledged - before >= ACKS_PER_ROUND, 30, "acknowledgements after a cut")
+                wait_for(lambda: log.acknowledged - before >= ACKS_PER_ROUND, "acknowledgements after a cut")
                 time.sleep(dice.uniform(0.0, 0.3))
                 broker.kill()
                 disk.power_cut()
@@ -111,7 +112,7 @@ def _cut_without_syncs(options, where):
         Admin(broker.address).create(TOPICS)
         sender = load.Sender(1, broker.address, log, TOPICS)
         sender.start()
-        load.wait_for(lambda: log.acknowledged >= 2000, 30, "acknowledgements of the control run")
+        wait_for(lambda: log.acknowledged >= 2000, "acknowledgements of the control run")
         broker.kill()
         sender.abandon()
         disk.power_cut()

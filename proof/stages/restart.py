@@ -9,6 +9,7 @@ import time
 from rig import history, load, reader
 from rig.admin import Admin
 from rig.broker import Broker
+from rig.patience import wait_for
 
 CI_ROUNDS, ROUNDS = 20, 2000
 TOPICS = {"orders": 6, "events": 2}
@@ -18,7 +19,8 @@ ACKS_PER_ROUND = 200
 def play(options, outcome):
     dice = random.Random(options.seed)
     log = history.History(options.directory / "history.jsonl")
-    settings = {"group.initial.rebalance.delay.ms": 0, "wal.bytes": 64 << 20}
+    # The longest session that there is for the new protocol; the members of the old one ask for a long one.
+    settings = {"group.initial.rebalance.delay.ms": 0, "group.consumer.session.timeout.ms": 60_000, "wal.bytes": 64 << 20}
     broker = Broker(options.binary, options.directory / "data", options.directory / "broker.log", settings)
     broker.start()
     back_s = []
@@ -29,21 +31,21 @@ def play(options, outcome):
         members += [load.Member(process, broker.address, log, TOPICS, "modern", protocol="consumer") for process in (21, 22)]
         for client in members:
             client.start()
-        load.wait_for(lambda: _settled(members), 60, "the groups' first assignments")
+        wait_for(lambda: _settled(members), "the groups' first assignments")
         for client in senders:
             client.start()
-        load.wait_for(lambda: all(member.committed for member in members), 60, "a commit by every member")
+        wait_for(lambda: all(member.committed for member in members), "a commit by every member")
         before = [(member.assignments, list(member.ids)) for member in members]
         for _ in range(options.rounds):
             acked, polled = log.acknowledged, [member.polled for member in members]
-            load.wait_for(lambda: log.acknowledged - acked >= ACKS_PER_ROUND, 30, "acknowledgements")
+            wait_for(lambda: log.acknowledged - acked >= ACKS_PER_ROUND, "acknowledgements")
             time.sleep(dice.uniform(0.0, 0.3))
             broker.kill()
             begin, acked = time.monotonic(), log.acknowledged
             broker.start()
-            load.wait_for(lambda: log.acknowledged > acked, 30, "the first acknowledgement after a restart")
+            wait_for(lambda: log.acknowledged > acked, "the first acknowledgement after a restart")
             back_s.append(time.monotonic() - begin)
-            load.wait_for(lambda: _all_read(members, polled), 60, "every member reads on after a restart")
+            wait_for(lambda: _all_read(members, polled), "every member reads on after a restart")
         after = [(member.assignments, list(member.ids)) for member in members]
         for client in senders + members:
             client.finish()

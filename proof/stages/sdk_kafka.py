@@ -11,7 +11,8 @@ import subprocess
 import time
 
 from harness import brokers, install, processes
-from rig import paths, sdk_programs
+from rig import paths, ports, sdk_programs
+from rig.patience import PATIENCE_S
 
 from . import sdk_orders
 
@@ -32,6 +33,8 @@ VICTIMS = {
 }
 KILLS_MIN = 8
 
+# With a JVM for each; they take minutes.
+TESTS_S = 3600
 # Of a failed test's message.
 PANIC_LINES = 8
 
@@ -40,9 +43,14 @@ class Kafka(brokers.Kafka):
     """Apache Kafka, as the runs want their broker."""
 
     def __init__(self, directory):
-        quick = {"broker.heartbeat.interval.ms": 200, "broker.session.timeout.ms": 1000}
+        # Kafka's own session: a shorter one lets a broker that stands still for a moment lose its partitions. A restart waits for it.
+        quick = {"broker.heartbeat.interval.ms": 200, "broker.session.timeout.ms": 9000}
         quick |= {"group.initial.rebalance.delay.ms": 0, "group.min.session.timeout.ms": 1000}
         super().__init__(directory, quick | {"offsets.topic.num.partitions": 4, "auto.create.topics.enable": "false"})
+        self.port, self.controller_port = ports.choose(2)
+
+    def start(self):
+        return super().start(PATIENCE_S)
 
     def alive(self):
         return self.child is not None and self.child.alive()
@@ -65,7 +73,7 @@ def play_tests(options, outcome):
     environment = dict(os.environ) | {"APACHE_KAFKA_CLASSPATH": install.kafka_server(), "TALLYMQ_BINARY": options.binary}
     argv = [sdk_programs.tests(), "--test-threads", "2", *TESTS]
     begin, log = time.monotonic(), options.directory / "tests.log"
-    code, output = processes.run(argv, log, timeout_s=900, cwd=paths.ROOT / "crates" / "client", env=environment)
+    code, output = processes.run(argv, log, timeout_s=TESTS_S, cwd=paths.ROOT / "crates" / "client", env=environment)
     results = [line for line in output.splitlines() if line.startswith("test ") and " ... " in line]
     for line in results:
         outcome.check(line.endswith("ok"), f"{line} ({log})")

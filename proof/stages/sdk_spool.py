@@ -11,6 +11,7 @@ import time
 from rig import services
 from rig.admin import Admin
 from rig.broker import Broker
+from rig.patience import PATIENCE_S, wait_for
 
 CI_ROUNDS, ROUNDS = 10, 1000
 TOPIC, PARTITIONS = "sent", 3
@@ -48,13 +49,14 @@ class Run:
 
     def advance(self, count):
         """Waits until so many more records are safe."""
-        wanted, deadline = self.sender.look() + count, time.monotonic() + 60
-        while self.sender.look() < wanted:
+        wanted = self.sender.look() + count
+
+        def is_there():
             if self.sender.ended() is not None:
                 raise RuntimeError(f"the sender ended: {self.sender.child.tail(5)}")
-            if time.monotonic() > deadline:
-                raise TimeoutError("the sender does not get on")
-            time.sleep(0.005)
+            return self.sender.look() >= wanted
+
+        wait_for(is_there, f"{count} more records")
 
 
 def play(options, outcome):
@@ -62,7 +64,7 @@ def play(options, outcome):
     where = f"(seed {options.seed}, {options.directory})"
     try:
         run.play(options.rounds, random.Random(options.seed))
-        drained = services.run("drain", run.arguments, timeout_s=120)
+        drained = services.run("drain", run.arguments, timeout_s=3 * PATIENCE_S)
         safe_min = 100 * options.rounds
         clean, said, records = services.verdict(run.arguments, run.directory, run.numbers, safe_min, "--allow-duplicates")
         outcome.passed += 2 * options.rounds
