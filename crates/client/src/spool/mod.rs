@@ -15,7 +15,10 @@ use std::{
     path::{Path, PathBuf},
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering::Relaxed},
+        atomic::{
+            AtomicU64,
+            Ordering::{Acquire, Relaxed},
+        },
         mpsc,
     },
     thread,
@@ -188,7 +191,7 @@ impl Spool {
     /// How it stands.
     pub fn status(&self) -> SpoolStatus {
         SpoolStatus {
-            waiting: self.waiting(),
+            waiting: self.waiting(), // before what became of the others
             taken: self.gauges.taken.load(Relaxed),
             resent: self.gauges.resent.load(Relaxed),
             refused: self.gauges.refused.load(Relaxed),
@@ -238,7 +241,7 @@ impl Spool {
 
     /// Records that wait, with those that are queued.
     pub(crate) fn waiting(&self) -> u64 {
-        self.gauges.waiting.load(Relaxed)
+        self.gauges.waiting.load(Acquire)
     }
 
     /// Puts what waits into the order of sending.

@@ -2,7 +2,11 @@
 
 use std::{
     io,
-    sync::{Arc, atomic::Ordering::Relaxed, mpsc},
+    sync::{
+        Arc,
+        atomic::Ordering::{Relaxed, Release},
+        mpsc,
+    },
     thread,
 };
 
@@ -105,16 +109,17 @@ impl<M: Medium> Writer<M> {
             }
             Request::Settle { ids, reply } => {
                 let result = self.journal.settle(&ids).map_err(failed);
-                self.gauges.waiting.fetch_sub(ids.len() as u64, Relaxed);
+                // First: who sees that they wait no more has to see that they were sent.
                 self.gauges.resent.fetch_add(ids.len() as u64, Relaxed);
+                self.gauges.waiting.fetch_sub(ids.len() as u64, Release);
                 self.gauges.bytes.store(self.journal.bytes(), Relaxed);
                 self.note_damage();
                 drop(reply.send(result));
             }
             Request::Refuse { id, reply } => {
                 let result = self.journal.refuse(id).map_err(failed);
-                self.gauges.waiting.fetch_sub(u64::from(matches!(result, Ok(true))), Relaxed);
                 self.gauges.refused.store(self.journal.refused_count(), Relaxed);
+                self.gauges.waiting.fetch_sub(u64::from(matches!(result, Ok(true))), Release);
                 self.note_damage();
                 drop(reply.send(result.map(drop)));
             }
