@@ -4,6 +4,7 @@
 use std::{env, error::Error, fs, time::Duration};
 
 use tallymq_client::{Cluster, Consumer, DeadLetters, HandlerError, Received, Retry};
+use tokio::signal::unix::{SignalKind, signal};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
@@ -11,6 +12,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     if env::args().nth(2).as_deref() == Some("again") {
         return send_again(cluster).await;
     }
+    let mut interrupted = signal(SignalKind::interrupt())?; // Ctrl-C, heard from now on
     let mut consumer = Consumer::builder(cluster, "billing")
         .topic("orders")
         .retry(Retry::topics([Duration::from_secs(5), Duration::from_secs(60)]))
@@ -19,7 +21,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .await?;
     tokio::select! {
         stopped = consumer.ended() => return Err(format!("the consumer ended: {stopped:?}").into()),
-        _ = tokio::signal::ctrl_c() => {}
+        _ = interrupted.recv() => {}
     }
     let stopped = consumer.stop(Duration::from_secs(30)).await;
     println!("{} handlers were cut short", stopped.abandoned);

@@ -3,6 +3,7 @@
 use std::{env, error::Error, time::Duration};
 
 use tallymq_client::{Cluster, Consumer, HandlerError, Producer, Received, Record};
+use tokio::signal::unix::{SignalKind, signal};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
@@ -13,6 +14,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     println!("{stored:?}");
     producer.close(Duration::from_secs(30)).await?;
 
+    let mut interrupted = signal(SignalKind::interrupt())?; // Ctrl-C, heard from now on
     let mut consumer = Consumer::builder(cluster, "readers")
         .topic("greetings")
         .start(async |record: Received| -> Result<(), HandlerError> {
@@ -23,7 +25,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     tokio::select! {
         // No other call tells of it.
         stopped = consumer.ended() => return Err(format!("the consumer ended: {stopped:?}").into()),
-        _ = tokio::signal::ctrl_c() => {}
+        _ = interrupted.recv() => {}
     }
     let stopped = consumer.stop(Duration::from_secs(30)).await;
     println!("{} handlers were cut short", stopped.abandoned);

@@ -8,6 +8,7 @@ use tallymq_client::{
     inbox::{IdSource, Inbox, Once},
     sqlx::{self, Sqlite, SqlitePool, Transaction, sqlite::SqliteConnectOptions},
 };
+use tokio::signal::unix::{SignalKind, signal};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
@@ -18,6 +19,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let inbox = Inbox::new(pool.clone(), "packing");
     inbox.create_schema().await?;
 
+    let mut interrupted = signal(SignalKind::interrupt())?; // Ctrl-C, heard from now on
     let handler = move |order: Received| {
         let (pool, inbox) = (pool.clone(), inbox.clone());
         async move { pack(&pool, &inbox, &order).await }
@@ -25,7 +27,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let mut consumer = Consumer::builder(cluster, "packing").topic("orders").start(handler).await?;
     tokio::select! {
         stopped = consumer.ended() => return Err(format!("the consumer ended: {stopped:?}").into()),
-        _ = tokio::signal::ctrl_c() => {}
+        _ = interrupted.recv() => {}
     }
     let stopped = consumer.stop(Duration::from_secs(30)).await;
     println!("{} handlers were cut short", stopped.abandoned);

@@ -7,6 +7,7 @@ use tallymq_client::{
     outbox::{Outbox, Step},
     sqlx::{self, SqlitePool, sqlite::SqliteConnectOptions},
 };
+use tokio::signal::unix::{SignalKind, signal};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
@@ -27,14 +28,14 @@ async fn main() -> Result<(), Box<dyn Error>> {
     println!("order {order} is taken, its message is {id}");
 
     // This could be another process, or several. The producer has no spool: the outbox is the better one.
-    let asked_to_end = tokio::spawn(tokio::signal::ctrl_c());
+    let mut interrupted = signal(SignalKind::interrupt())?; // Ctrl-C, heard from now on
     let producer = Producer::builder(cluster).start().await?;
     let relay = outbox.relay(producer).on_step(|step| {
         if let Step::Sent(id) = step {
             println!("{id} is sent");
         }
     });
-    relay.run(async { drop(asked_to_end.await) }).await;
+    relay.run(async { _ = interrupted.recv().await }).await;
     println!("{} wait in the outbox", outbox.progress().await?.pending);
     Ok(())
 }

@@ -9,7 +9,7 @@ use tallymq_client::{Cluster, Producer, Record, SendError, SpoolSettings, Stored
 async fn main() -> Result<(), Box<dyn Error>> {
     let cluster = Cluster::at(env::args().nth(1).unwrap_or("127.0.0.1:9092".into()));
     let producer = Producer::builder(cluster)
-        .deadline(Duration::from_secs(5))
+        .deadline(Duration::from_secs(15))
         .spool(SpoolSettings::at("spool").bytes_max(256 << 20))
         .start()
         .await?;
