@@ -10,14 +10,19 @@ use std::{
     time::Duration,
 };
 
-use redis::aio::ConnectionManager;
+use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use tallymq_client::inbox::{Concurrent, Once, RedisInbox, RedisInboxError, RedisInboxSettings};
 use tokio::{sync::oneshot, time::timeout};
 
 use super::id;
 use crate::support::server::{Kind, Server, shared};
 
-const LEASE: Duration = Duration::from_secs(2); // a busy machine stops a worker for tenths of one
+/// What tests wait for that want it to run out.
+const LEASE: Duration = Duration::from_secs(2);
+/// Whoever renews it may be stopped for two thirds of it; a test waits for it twice.
+const RENEWED: Duration = Duration::from_secs(3);
+/// Whoever has this one is not to lose it.
+const LONG: Duration = Duration::from_secs(60);
 
 struct Opened {
     server: Arc<Server>,
@@ -31,11 +36,15 @@ fn open() -> Opened {
 impl Opened {
     async fn connect(&self) -> ConnectionManager {
         let url = format!("redis+unix://{}", self.server.socket().display());
-        redis::Client::open(url).unwrap().get_connection_manager().await.unwrap()
+        // Its own limits, half a second for an answer, are not for busy machines.
+        let limit = Some(LONG);
+        let config = ConnectionManagerConfig::new();
+        let config = config.set_response_timeout(limit).set_connection_timeout(limit);
+        redis::Client::open(url).unwrap().get_connection_manager_with_config(config).await.unwrap()
     }
 
-    async fn inbox(&self, concurrent: Concurrent) -> RedisInbox<ConnectionManager> {
-        let settings = RedisInboxSettings::default().lease(LEASE).concurrent(concurrent);
+    async fn inbox(&self, concurrent: Concurrent, lease: Duration) -> RedisInbox<ConnectionManager> {
+        let settings = RedisInboxSettings::default().lease(lease).concurrent(concurrent);
         RedisInbox::new(self.connect().await, &self.consumer).settings(settings)
     }
 }
@@ -43,7 +52,7 @@ impl Opened {
 #[tokio::test]
 async fn the_second_time_nothing_is_done() {
     let redis = open();
-    let inbox = redis.inbox(Concurrent::Wait).await;
+    let inbox = redis.inbox(Concurrent::Wait, LEASE).await;
     assert_eq!(inbox.once(&id("a"), async { Ok(1) }).await.unwrap(), Once::Done(1));
     let again = inbox.once::<(), _>(&id("a"), async { panic!("done again") }).await.unwrap();
     assert_eq!(again, Once::Repeated);
@@ -55,7 +64,7 @@ async fn the_second_time_nothing_is_done() {
 #[tokio::test]
 async fn work_that_failed_is_free_at_once() {
     let redis = open();
-    let inbox = redis.inbox(Concurrent::Skip).await;
+    let inbox = redis.inbox(Concurrent::Skip, LEASE).await;
     let failed = inbox.once::<(), _>(&id("a"), async { Err("no".into()) }).await;
     assert!(matches!(failed, Err(RedisInboxError::Work(_))), "{failed:?}");
     assert_eq!(inbox.once(&id("a"), async { Ok(()) }).await.unwrap(), Once::Done(()));
@@ -64,7 +73,8 @@ async fn work_that_failed_is_free_at_once() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_works_and_the_other_skips_or_waits() {
     let redis = open();
-    let (skip, wait) = (redis.inbox(Concurrent::Skip).await, redis.inbox(Concurrent::Wait).await);
+    let skip = redis.inbox(Concurrent::Skip, RENEWED).await;
+    let wait = redis.inbox(Concurrent::Wait, RENEWED).await;
     let (go_on, told) = oneshot::channel::<bool>();
     let (begun, has_begun) = oneshot::channel();
     let first = tokio::spawn({
@@ -84,7 +94,7 @@ async fn one_works_and_the_other_skips_or_waits() {
         async move { wait.once(&id("a"), async { Ok(()) }).await }
     });
     // Slow work is renewed: two leases later it is still one worker's.
-    let early = timeout(LEASE * 2, &mut second).await;
+    let early = timeout(RENEWED * 2, &mut second).await;
     assert!(early.is_err(), "the second did not wait: {early:?}");
     go_on.send(true).unwrap();
     assert_eq!(first.await.unwrap().unwrap(), Once::Done(()));
@@ -107,7 +117,7 @@ async fn waiting_has_an_end() {
 #[tokio::test]
 async fn a_dead_workers_message_is_free_after_the_lease() {
     let redis = open();
-    let inbox = redis.inbox(Concurrent::Wait).await;
+    let inbox = redis.inbox(Concurrent::Wait, LEASE).await;
     {
         let message = id("a");
         let dies = inbox.once::<(), _>(&message, std::future::pending());
@@ -127,7 +137,7 @@ fn frozen(
     let worker = thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
-            let inbox = redis.inbox(Concurrent::Skip).await;
+            let inbox = redis.inbox(Concurrent::Skip, LEASE).await;
             let work = async {
                 begun.send(()).unwrap();
                 frozen.recv().unwrap();
@@ -143,7 +153,8 @@ fn frozen(
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_overslept_cannot_give_back_what_is_anothers() {
     let redis = open();
-    let (wait, skip) = (redis.inbox(Concurrent::Wait).await, redis.inbox(Concurrent::Skip).await);
+    let wait = redis.inbox(Concurrent::Wait, LONG).await;
+    let skip = redis.inbox(Concurrent::Skip, LONG).await;
     let (thaw, overslept) = frozen(&redis, false);
     let at_work = Arc::new(AtomicU64::new(0));
     let message = id("a");
@@ -164,7 +175,7 @@ async fn who_overslept_cannot_give_back_what_is_anothers() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_overslept_is_told_that_the_work_may_be_done_twice() {
     let redis = open();
-    let wait = redis.inbox(Concurrent::Wait).await;
+    let wait = redis.inbox(Concurrent::Wait, LONG).await;
     let (thaw, overslept) = frozen(&redis, true);
     let message = id("a");
     let second = wait.once(&message, async {
@@ -187,18 +198,18 @@ async fn who_overslept_alone_still_finishes() {
             tokio::task::yield_now().await;
         }
     };
-    timeout(Duration::from_secs(20), expired).await.expect("the claim does not expire");
+    timeout(Duration::from_secs(300), expired).await.expect("the claim does not expire");
     thaw.send(()).unwrap();
     let late = tokio::task::spawn_blocking(move || overslept.join().unwrap()).await.unwrap();
     assert_eq!(late.unwrap(), Once::Done(()));
-    let inbox = redis.inbox(Concurrent::Skip).await;
+    let inbox = redis.inbox(Concurrent::Skip, LEASE).await;
     assert_eq!(inbox.once(&id("a"), async { Ok(()) }).await.unwrap(), Once::Repeated);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_noted_survives_a_crash_of_redis() {
     let redis = Opened { server: Arc::new(Server::start(Kind::Redis)), consumer: "tests".into() };
-    let settings = RedisInboxSettings::default().lease(Duration::from_secs(20));
+    let settings = RedisInboxSettings::default().lease(LONG);
     let inbox = RedisInbox::new(redis.connect().await, "tests").settings(settings);
     assert_eq!(inbox.once(&id("before"), async { Ok(()) }).await.unwrap(), Once::Done(()));
     // A crash during the work: the claim is still there, and the note is written when Redis is back.

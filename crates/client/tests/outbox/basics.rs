@@ -11,7 +11,7 @@ use tallymq_client::{
     outbox::{Destination, DestinationError, Outbox, PutError, Step},
 };
 
-use super::{begin, commit_numbers, drain, outbox, quick};
+use super::{LIMIT, begin, commit_numbers, drain, outbox, quick};
 use crate::support::{
     database::{Db, on_every_database, open},
     destination::{Memory, check_order},
@@ -213,9 +213,9 @@ async fn a_running_relay_is_woken_and_ends_when_told<DB: Db>() {
             }
         }
     };
-    tokio::time::timeout(Duration::from_secs(20), sent).await.expect("the relay was not woken");
+    tokio::time::timeout(LIMIT, sent).await.expect("the relay was not woken");
     stop.send(()).unwrap();
-    tokio::time::timeout(Duration::from_secs(20), running).await.expect("the relay did not end").unwrap();
+    tokio::time::timeout(LIMIT, running).await.expect("the relay did not end").unwrap();
 }
 
 async fn the_schema_can_be_created_by_many_at_once<DB: Db>() {

@@ -14,7 +14,7 @@ use tallymq_client::{
     outbox::{Ask, CheckBack, CheckBackError, CheckBackSettings, HalfMessage, Verdict},
 };
 
-use super::quick;
+use super::{LIMIT, quick};
 use crate::support::{
     child::{self, die},
     destination::Memory,
@@ -213,7 +213,7 @@ async fn who_is_killed_between_any_two_steps_is_asked_later() {
         stop.send(()).unwrap();
     };
     let run = halves.run(memory.clone(), InFile(&business), async move { drop(stopped.await) });
-    tokio::time::timeout(Duration::from_secs(60), async { tokio::join!(run, ends) }).await.expect("no end");
+    tokio::time::timeout(LIMIT, async { tokio::join!(run, ends) }).await.expect("no end");
     let mut sent: Vec<String> = memory.arrived().into_iter().map(|arrived| arrived.id).collect();
     let mut made: Vec<String> =
         std::fs::read_to_string(&business).unwrap().lines().map(str::to_owned).collect();

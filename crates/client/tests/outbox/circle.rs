@@ -11,7 +11,7 @@ use tallymq_client::{
 };
 use tokio::task::JoinHandle;
 
-use super::{commit_numbers, outbox, quick};
+use super::{LIMIT, commit_numbers, outbox, quick};
 use crate::{
     broker::Broker,
     inbox::effect,
@@ -23,8 +23,9 @@ const ORDERS: u64 = 40;
 
 async fn relay(broker: &Broker, outbox: &Outbox<Sqlite>) -> JoinHandle<()> {
     let cluster = broker.cluster().set("client.id", "relay");
-    let producer = Producer::builder(cluster).deadline(Duration::from_secs(2)).start().await.unwrap();
-    tokio::spawn(outbox.relay(producer).settings(quick()).run(std::future::pending()))
+    let producer = Producer::builder(cluster).start().await.unwrap();
+    let settings = quick().lease(Duration::from_millis(500)); // the next one waits for it
+    tokio::spawn(outbox.relay(producer).settings(settings).run(std::future::pending()))
 }
 
 async fn handle(inbox: Inbox<Sqlite>, pool: SqlitePool, record: Received) -> Result<(), HandlerError> {
@@ -72,8 +73,8 @@ async fn each_order_has_its_effect_once_and_in_order() {
             ticks.tick().await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(90), arrived).await.expect("orders are missing");
-    assert_eq!(consumer.stop(Duration::from_secs(10)).await.abandoned, 0);
+    tokio::time::timeout(LIMIT, arrived).await.expect("orders are missing");
+    assert_eq!(consumer.stop(LIMIT).await.abandoned, 0);
 
     let effects: Vec<String> = sqlx::query_scalar("SELECT message FROM effects ORDER BY rowid")
         .fetch_all(&packets.pool)

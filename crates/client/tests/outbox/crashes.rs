@@ -75,6 +75,7 @@ async fn nothing_is_lost_between_any_two_steps<DB: Db>() {
         // Six messages make at least nine steps: claimed, read, six times sent, marked. The later ones of these are reached
         // because the children before left something to do.
         kills += usize::from(!start(&db, &file, "die", die_at % 9 + 1).wait());
+        assert_eq!(marked_without_arrival(&db, &file).await, 0, "after child {die_at}");
     }
     assert!(kills >= 20, "only {kills} relays died");
     assert!(start(&db, &file, "nothing", 0).wait(), "the last relay failed");
@@ -82,6 +83,14 @@ async fn nothing_is_lost_between_any_two_steps<DB: Db>() {
     assert_eq!(check_order(&arrived), keys.len() * committed as usize, "something is missing");
     assert!(arrived.len() > keys.len() * committed as usize, "no repetition: no kill came after a send");
     assert!(arrived.iter().all(|arrived| arrived.key != "never"));
+}
+
+/// How many messages are marked as sent that never arrived.
+async fn marked_without_arrival<DB: Db>(db: &Opened<DB>, file: &Path) -> i64 {
+    let arrived: Vec<String> = Lines::read(file).into_iter().map(|arrived| arrived.id).collect();
+    let others = format!("message_id NOT IN ('{}')", arrived.join("', '"));
+    let marked = format!("SELECT COUNT(*) FROM tally_outbox WHERE state = 1 AND {others}");
+    DB::number(&db.pool, &marked).await.unwrap()
 }
 
 async fn a_relay_that_wakes_up_late_breaks_no_order<DB: Db>() {

@@ -1,12 +1,12 @@
 //! Several relays at once.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use tokio::{sync::watch, task::JoinSet};
 
 use tallymq_client::outbox::Outbox;
 
-use super::{commit_numbers, outbox, quick};
+use super::{LIMIT, commit_numbers, outbox, quick};
 use crate::support::{
     database::{Db, Opened, on_every_database, open},
     destination::{Memory, check_order},
@@ -24,7 +24,7 @@ async fn relays_share_the_work_and_keep_the_order<DB: Db>() {
     let mut relays = JoinSet::new();
     let mut statuses = Vec::new();
     for _ in 0..4 {
-        let settings = quick().lanes_max(2).batch_rows_max(8).lease(Duration::from_secs(20));
+        let settings = quick().lanes_max(2).batch_rows_max(8);
         let relay = outbox.relay(memory.clone()).settings(settings);
         statuses.push(relay.status());
         let mut stopped = stopped.clone();
@@ -36,7 +36,7 @@ async fn relays_share_the_work_and_keep_the_order<DB: Db>() {
             tokio::task::yield_now().await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(60), drained).await.expect("the relays do not come to an end");
+    tokio::time::timeout(LIMIT, drained).await.expect("the relays do not come to an end");
     stop.send(true).unwrap();
     while let Some(ended) = relays.join_next().await {
         ended.unwrap();

@@ -1,11 +1,8 @@
 //! The database crashes and comes back while messages are put and sent.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering::SeqCst},
-    },
-    time::Duration,
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering::SeqCst},
 };
 
 use tallymq_client::{
@@ -13,7 +10,7 @@ use tallymq_client::{
     outbox::{Outbox, PutError},
 };
 
-use super::{outbox, quick};
+use super::{LIMIT, outbox, quick};
 use crate::support::{
     database::{Db, Opened, open_alone},
     destination::{Memory, check_order},
@@ -56,11 +53,11 @@ async fn the_relay_goes_on_after_the_database_crashed<DB: Db>() {
     written.fetch_add(LAST, SeqCst);
     let total = writer.await.unwrap();
     let all = async {
-        while outbox.progress().await.is_ok_and(|progress| progress.pending > 0) {
+        while !outbox.progress().await.is_ok_and(|progress| progress.pending == 0) {
             tokio::task::yield_now().await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(60), all).await.expect("the outbox is not drained");
+    tokio::time::timeout(LIMIT, all).await.expect("the outbox is not drained");
     stop.send(()).unwrap();
     running.await.unwrap();
     assert_eq!(check_order(&memory.arrived()), total as usize);

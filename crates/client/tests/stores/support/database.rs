@@ -6,7 +6,7 @@ use sqlx::{
     AssertSqlSafe, ConnectOptions, Connection, MySql, Pool, Postgres, Sqlite,
     mysql::{MySqlConnectOptions, MySqlPoolOptions, MySqlSslMode},
     postgres::{PgConnectOptions, PgPoolOptions, PgSslMode},
-    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions},
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 use tallymq_client::{inbox::InboxDatabase, outbox::OutboxDatabase};
 use tempfile::TempDir;
@@ -69,7 +69,7 @@ macro_rules! statements {
     };
 }
 
-const ACQUIRE: Duration = Duration::from_secs(20);
+const ACQUIRE: Duration = Duration::from_secs(300);
 
 impl Db for Postgres {
     const LABEL: &'static str = "postgres";
@@ -152,8 +152,11 @@ impl Db for Sqlite {
 
     async fn connect(place: &str) -> Pool<Self> {
         let options = SqliteConnectOptions::new().filename(place).create_if_missing(true);
-        let options = options.journal_mode(SqliteJournalMode::Wal).busy_timeout(Duration::from_secs(30));
-        SqlitePoolOptions::new().max_connections(8).connect_with(options).await.unwrap()
+        let options = options.journal_mode(SqliteJournalMode::Wal).busy_timeout(ACQUIRE);
+        // Only processes are killed here, which loses nothing that was written.
+        let options = options.synchronous(SqliteSynchronous::Off);
+        let pool = SqlitePoolOptions::new().max_connections(8).acquire_timeout(ACQUIRE);
+        pool.connect_with(options).await.unwrap()
     }
 
     statements!();

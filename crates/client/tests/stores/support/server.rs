@@ -16,7 +16,7 @@ use std::{
 use rustix::process::{Pid, Signal, getuid, kill_process};
 use tempfile::TempDir;
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// Which server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
