@@ -1,9 +1,10 @@
-//! The real broker on a port that the system chose, which it keeps through restarts. With `APACHE_KAFKA_CLASSPATH` in the
+//! The real broker on an address of its own, which it keeps through restarts. With `APACHE_KAFKA_CLASSPATH` in the
 //! environment it is Apache Kafka, for the tests that need nothing else of a broker.
 
 use std::{
     path::{Path, PathBuf},
     process::{Command, Stdio},
+    sync::atomic::{AtomicUsize, Ordering::SeqCst},
 };
 
 use tallymq_client::Cluster;
@@ -37,6 +38,13 @@ fn binary() -> PathBuf {
     )
 }
 
+/// On a host that no other broker has, and no client connects from: so a killed broker's port stays free until it starts again.
+fn address_of_its_own() -> String {
+    static STARTED: AtomicUsize = AtomicUsize::new(0);
+    let [.., high, low] = std::process::id().to_be_bytes();
+    format!("127.{high}.{low}.{}:0", 2 + STARTED.fetch_add(1, SeqCst) % 250)
+}
+
 fn copy_files(from: &Path, to: &Path) {
     for entry in std::fs::read_dir(from).unwrap().map(Result::unwrap) {
         let to = to.join(entry.file_name());
@@ -58,7 +66,7 @@ impl Broker {
     /// With settings of its own.
     pub fn start_with(settings: &[&str]) -> Broker {
         let mut broker = Broker {
-            address: "127.0.0.1:0".into(),
+            address: address_of_its_own(),
             http: String::new(),
             settings: settings.iter().map(|setting| (*setting).to_owned()).collect(),
             data: tempfile::tempdir().unwrap(),
@@ -134,7 +142,7 @@ impl Broker {
     /// How to reach it, with times that suit tests.
     pub fn cluster(&self) -> Cluster {
         Cluster::at(&self.address)
-            .set("session.timeout.ms", "6000")
+            .set("session.timeout.ms", "45000")
             .set("heartbeat.interval.ms", "500")
             .set("reconnect.backoff.ms", "20")
             .set("topic.metadata.refresh.interval.ms", "1000")

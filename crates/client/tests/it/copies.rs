@@ -17,7 +17,7 @@ use crate::{
 };
 
 const PAUSE: Duration = Duration::from_millis(50);
-const WITHIN: Duration = Duration::from_secs(10);
+const WITHIN: Duration = Duration::from_secs(60);
 const DAY_MS: i64 = 24 * 3600 * 1000;
 /// What a batch takes beside the value of its only record, of about a mebibyte, without key and headers.
 const AROUND_VALUE: usize = 61 + 11;

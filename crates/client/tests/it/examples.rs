@@ -12,7 +12,12 @@ use std::{
 use tallymq_client::{DeadLetters, Producer, Record, headers};
 use tempfile::TempDir;
 
-use crate::{broker::Broker, process::Process, topic, waiting::within};
+use crate::{
+    broker::Broker,
+    process::Process,
+    topic,
+    waiting::{until, within},
+};
 
 /// In the order of the page.
 const PRINTED: [&str; 5] = ["hello", "spool", "dead_letters", "outbox", "inbox"];
@@ -111,7 +116,7 @@ async fn orders_wait_in_the_spool_and_are_sent_after_a_restart() {
     let values = || -> Vec<String> {
         topic::read(broker.address(), "orders").into_iter().map(|record| record.value).collect()
     };
-    within("all are sent", async { while values().len() < 3 {} }).await;
+    until("all are sent", || values().len() >= 3).await;
     assert_eq!(values(), ["one book", "two books", "three books"]);
     assert_eq!(sender.end_input(), Vec::<String>::new());
 }

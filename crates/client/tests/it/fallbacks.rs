@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use tallymq_client::{Cluster, Producer, Record, SendError, SpoolSettings, Stored};
+use tallymq_client::{Cluster, Producer, ProducerBuilder, Record, SendError, SpoolSettings, Stored};
 
 use crate::{between, topic, waiting::within};
 
@@ -21,7 +21,7 @@ async fn the_fallback_topic_takes_what_the_first_does_not() {
     broker.create_topic("orders", 1);
     broker.create_topic("rescued", 2);
     let producer = Producer::builder(Cluster::at(&address).set("reconnect.backoff.ms", "20"))
-        .deadline(Duration::from_secs(5))
+        .deadline(Duration::from_secs(12))
         .fallback_topic("rescued")
         .start()
         .await
@@ -51,15 +51,16 @@ async fn a_fallback_that_does_not_answer_may_have_stored_the_record() {
     let (second, address) = between::broker_behind(|frame| frame.starts_with(&PRODUCE));
     second.create_topic("t", 1);
     let builder = Producer::builder(Cluster::at("127.0.0.1:1"))
-        .deadline(Duration::from_millis(700))
+        .deadline(Duration::from_secs(5))
         .fallback_cluster(Cluster::at(&address).set("reconnect.backoff.ms", "20"));
     let directory = tempfile::tempdir().unwrap();
     let too_small = builder.clone().spool(SpoolSettings::at(directory.path()).bytes_max(1));
-    for builder in [builder, too_small] {
+    let is_unknown = async |builder: ProducerBuilder| {
         let producer = builder.start().await.unwrap();
         let record = Record::to("t").value("x");
         let error = within("it has an outcome", producer.send(record.clone())).await.unwrap_err();
         assert!(matches!(error, SendError::Unknown { .. }), "{error:?}");
         assert_eq!(error.into_record(), Some(record));
-    }
+    };
+    tokio::join!(is_unknown(builder), is_unknown(too_small));
 }

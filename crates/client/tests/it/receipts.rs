@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use futures_util::future::join_all;
 use serde_json::Value;
 use tallymq_client::{Consumer, ConsumerBuilder, HandlerError, Producer, Received, Record, Retry};
 
@@ -17,15 +18,16 @@ use crate::{
     waiting::{until, within},
 };
 
-const WITHIN: Duration = Duration::from_secs(10);
+const WITHIN: Duration = Duration::from_secs(60);
 
 /// Values are numbers; those that 5 divides are hopeless.
 async fn send(broker: &Broker, numbers: std::ops::Range<usize>) {
-    let producer = Producer::builder(broker.cluster()).start().await.unwrap();
-    for number in numbers {
-        let _ =
-            producer.send(Record::to("t").key(format!("k{number}")).value(number.to_string())).await.unwrap();
-    }
+    let builder = Producer::builder(broker.cluster()).deadline(Duration::from_secs(300));
+    let producer = builder.start().await.unwrap();
+    let record = |number: usize| Record::to("t").key(format!("k{number}")).value(number.to_string());
+    // Side by side, and stored in this order all the same.
+    let outcomes = join_all(numbers.map(|number| producer.send(record(number)))).await;
+    assert!(outcomes.into_iter().all(|outcome| outcome.is_ok_and(|stored| stored.by_broker())));
 }
 
 async fn digest(record: Received) -> Result<(), HandlerError> {

@@ -19,9 +19,9 @@ use crate::{
 };
 
 const SHORT: Duration = Duration::from_millis(700);
-/// Enough for the first record of all, also on a slow machine.
-const FIRST: Duration = Duration::from_secs(5);
-const LONG: Duration = Duration::from_secs(40);
+/// Enough for the first record of all, before which a broker syncs twice, also on a slow disk.
+const FIRST: Duration = Duration::from_secs(12);
+const LONG: Duration = Duration::from_secs(300);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn stored_records_stand_where_the_outcome_says() {
@@ -56,8 +56,8 @@ async fn sends_of_one_task_keep_the_order_in_which_they_began() {
     broker.create_topic("t", 1);
     // One has room for all of them, the other for a few at a time.
     for (round, buffer_bytes_max) in [64 << 20, 5000].into_iter().enumerate() {
-        let builder = Producer::builder(broker.cluster()).buffer_bytes_max(buffer_bytes_max);
-        let producer = builder.start().await.unwrap();
+        let builder = Producer::builder(broker.cluster()).deadline(LONG);
+        let producer = builder.buffer_bytes_max(buffer_bytes_max).start().await.unwrap();
         let value = |number: usize| (round * RECORDS + number).to_string();
         let sends = (0..RECORDS).map(|number| producer.send(Record::to("t").value(value(number))));
         let outcomes = join_all(sends).await;
@@ -121,9 +121,10 @@ async fn without_a_broker_nothing_is_lost_in_silence() {
 async fn a_full_buffer_refuses_at_once() {
     let mut broker = Broker::start();
     broker.create_topic("t", 1);
-    broker.kill();
-    let builder = Producer::builder(broker.cluster()).deadline(SHORT).buffer_bytes_max(1000);
+    let builder = Producer::builder(broker.cluster()).deadline(LONG).buffer_bytes_max(1000);
     let producer = builder.start().await.unwrap();
+    let _ = producer.send(Record::to("t").value("0")).await.unwrap();
+    broker.kill();
     let told = Arc::new(Mutex::new(Vec::new()));
     for _ in 0..3 {
         let told = told.clone();
@@ -137,7 +138,9 @@ async fn a_full_buffer_refuses_at_once() {
         matches!(outcome, Err(SendError::Refused { cause: Refusal::BufferFull { .. }, .. }))
     };
     assert!(first.iter().all(full));
-    producer.close(LONG).await.unwrap();
+    broker.start_again();
+    within("it ends", producer.close(LONG)).await.unwrap();
+    assert!(matches!(told.lock().unwrap()[..], [Ok(Stored::InTopic { offset: 1, .. })]), "{told:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -146,7 +149,7 @@ async fn the_fallback_cluster_takes_what_the_first_does_not() {
     first.create_topic("t", 1);
     second.create_topic("t.rescue", 2);
     let producer = Producer::builder(first.cluster())
-        .deadline(SHORT)
+        .deadline(FIRST)
         .fallback_cluster_topic(Cluster::at(second.address()), "t.rescue")
         .start()
         .await
@@ -235,7 +238,7 @@ async fn a_broker_killed_in_the_middle_loses_nothing_and_no_order() {
     broker.create_topic("t", 2);
     let spool = tempfile::tempdir().unwrap();
     let producer = Producer::builder(broker.cluster())
-        .deadline(Duration::from_secs(2))
+        .deadline(FIRST)
         .spool(SpoolSettings::at(spool.path()))
         .start()
         .await

@@ -1,6 +1,9 @@
 //! A gap made by hand is named, from the record in the log to the application's callback.
 
-use std::sync::{Arc, Mutex};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use rdkafka::{
     ClientConfig,
@@ -18,6 +21,8 @@ use crate::{
     waiting::{until, within},
 };
 
+const LIMIT: Duration = Duration::from_secs(300);
+
 /// Sends a record under a number of our choice, as no producer of ours would.
 fn send_numbered(address: &str, producer: Uuid, numbers: &[u64]) {
     let client: ThreadedProducer<DefaultProducerContext> =
@@ -30,7 +35,7 @@ fn send_numbered(address: &str, producer: Uuid, numbers: &[u64]) {
         let record = BaseRecord::to("t").partition(0).key("").payload("x").headers(headers);
         client.send(record).map_err(|(error, _)| error).unwrap();
     }
-    client.flush(std::time::Duration::from_secs(20)).unwrap();
+    client.flush(LIMIT).unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -50,7 +55,7 @@ async fn missing_numbers_are_named_to_the_callback() {
     until("all are handled", || consumer.counts().handled == 6).await;
     let counts = consumer.sequence_counts();
     assert_eq!((counts.checked, counts.missing, counts.duplicates, counts.late), (6, 2, 1, 1));
-    assert!(within("stop", consumer.stop(std::time::Duration::from_secs(5))).await.failure.is_none());
+    assert!(within("stop", consumer.stop(LIMIT)).await.failure.is_none());
     let findings = findings.lock().unwrap();
     let texts: Vec<String> = findings.iter().map(|(topic, finding)| format!("{topic}: {finding}")).collect();
     assert_eq!(
@@ -75,7 +80,7 @@ async fn a_callback_that_panics_does_not_end_the_reading() {
     let consumer = builder.start(handler).await.unwrap();
     until("all are handled", || consumer.counts().handled == 3).await;
     assert_eq!(consumer.sequence_counts().missing, 8);
-    assert_eq!(within("stop", consumer.stop(std::time::Duration::from_secs(5))).await, Stopped::default());
+    assert_eq!(within("stop", consumer.stop(LIMIT)).await, Stopped::default());
 }
 
 #[tokio::test(flavor = "multi_thread")]

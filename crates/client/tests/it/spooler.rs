@@ -14,6 +14,8 @@ use crate::{process::Process, waiting::pass};
 
 const ADDRESS: &str = "SPOOLER_ADDRESS";
 const DIRECTORY: &str = "SPOOLER_DIRECTORY";
+/// A broker that has just started syncs twice before it answers the first record; a test waits for so long once the broker is killed.
+const DEADLINE: Duration = Duration::from_secs(12);
 
 /// Starts it.
 pub fn start(address: &str, spool: &Path) -> Process {
@@ -28,18 +30,19 @@ pub fn start(address: &str, spool: &Path) -> Process {
 #[tokio::test(flavor = "multi_thread")]
 async fn sends_its_input_and_ends() {
     if let (Ok(address), Some(directory)) = (std::env::var(ADDRESS), std::env::var_os(DIRECTORY)) {
-        run(&address, directory.as_ref(), stdin().lock()).await;
+        run(&address, directory.as_ref(), DEADLINE, stdin().lock()).await;
         return;
     }
     // Nobody started this process as a spooler: without a broker, all of a short input is in the spool.
     let directory = tempfile::tempdir().unwrap();
-    let status = run("127.0.0.1:1", directory.path(), b"a\nb\n\nc".as_slice()).await;
+    let deadline = Duration::from_secs(1);
+    let status = run("127.0.0.1:1", directory.path(), deadline, b"a\nb\n\nc".as_slice()).await;
     assert_eq!((status.waiting, status.taken), (3, 3));
 }
 
-async fn run(address: &str, directory: &Path, input: impl BufRead) -> SpoolStatus {
+async fn run(address: &str, directory: &Path, deadline: Duration, input: impl BufRead) -> SpoolStatus {
     let producer = Producer::builder(Cluster::at(address).set("reconnect.backoff.ms", "20"))
-        .deadline(Duration::from_secs(3))
+        .deadline(deadline)
         .spool(SpoolSettings::at(directory))
         .start()
         .await

@@ -19,7 +19,7 @@ fn send(process: &mut Process, lines: std::ops::Range<usize>) -> Vec<String> {
 }
 
 fn wait_until_empty(process: &mut Process) -> String {
-    for _ in 0..3000 {
+    for _ in 0..15_000 {
         process.say("");
         let status = process.line();
         if status.starts_with("waiting 0 ") {
@@ -51,7 +51,7 @@ fn what_was_spooled_survives_kill_nine_and_a_torn_end_and_is_sent_in_order() {
     let mut process = spooler::start(broker.address(), spool.path());
     let status = wait_until_empty(&mut process);
     assert!(status.starts_with("waiting 0 resent 60 torn "), "{status}");
-    // Stored, but for a machine that is too slow for the deadline.
+    // Stored, or behind others that still wait.
     send(&mut process, 60..62);
     wait_until_empty(&mut process);
     let values: Vec<usize> =
@@ -110,11 +110,11 @@ async fn a_closed_producers_spool_is_the_next_ones() {
     for round in 1..4 {
         let producer = builder.clone().start().await.unwrap();
         assert!(!producer.send(Record::to("t").value("x")).await.unwrap().by_broker());
-        producer.close(Duration::from_secs(10)).await.unwrap();
+        producer.close(Duration::from_secs(300)).await.unwrap();
         assert_eq!(producer.spool().unwrap().status().waiting, round);
     }
-    // Full, it refuses and loses nothing of what it has.
-    let producer = builder.clone().start().await.unwrap();
+    // Full, it refuses and loses nothing of what it has. The deadline bounds resends too, and after it they are stored twice.
+    let producer = builder.deadline(Duration::from_secs(60)).start().await.unwrap();
     let error = producer.send(Record::to("t").value(vec![0; 3000])).await.unwrap_err();
     assert!(
         matches!(error, SendError::Refused { cause: Refusal::Spool(SpoolError::Full { .. }), .. }),

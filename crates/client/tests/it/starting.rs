@@ -30,5 +30,5 @@ async fn a_consumer_waits_for_a_broker_that_goes_away_while_it_starts() {
     let consumer = within("it has started", builder.start(handler)).await.unwrap();
     assert_eq!(left.load(SeqCst), 0);
     assert_eq!(topic::partitions(&address, "orders.billing.dead"), 3);
-    assert!(within("stop", consumer.stop(Duration::from_secs(5))).await.failure.is_none());
+    assert!(within("stop", consumer.stop(Duration::from_secs(60))).await.failure.is_none());
 }

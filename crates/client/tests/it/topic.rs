@@ -15,7 +15,7 @@ use tallymq_client::{
     sequence::{SequenceChecker, SequenceId, SequenceLimits},
 };
 
-const LIMIT: Duration = Duration::from_secs(20);
+const LIMIT: Duration = Duration::from_secs(300);
 
 /// A record as it is stored.
 #[derive(Debug, Clone, PartialEq)]

@@ -17,7 +17,7 @@ use crate::{
     waiting::{until, within},
 };
 
-const WITHIN: Duration = Duration::from_secs(10);
+const WITHIN: Duration = Duration::from_secs(60);
 
 async fn send(broker: &Broker, values: &[String]) {
     let producer = Producer::builder(broker.cluster()).start().await.unwrap();

@@ -41,7 +41,7 @@ fn broker() -> (Broker, String, Arc<AtomicUsize>, Arc<AtomicUsize>) {
 
 async fn start(address: &str, spool: &SpoolSettings) -> Producer {
     let builder = Producer::builder(Cluster::at(address).set("reconnect.backoff.ms", "20"));
-    builder.deadline(Duration::from_secs(2)).spool(spool.clone()).start().await.unwrap()
+    builder.deadline(Duration::from_secs(10)).spool(spool.clone()).start().await.unwrap()
 }
 
 /// Every third names its partition.
@@ -64,7 +64,7 @@ async fn later_records_come_behind_under_later_numbers(with_a_restart: bool) {
     until("the first batch has its numbers", || produced.load(SeqCst) > 0).await;
     send(&producer, UNKNOWN..UNKNOWN + 20).await;
     if with_a_restart {
-        producer.close(Duration::from_secs(20)).await.unwrap();
+        producer.close(Duration::from_secs(300)).await.unwrap();
         drop(producer);
         producer = start(&address, &spool).await;
     }

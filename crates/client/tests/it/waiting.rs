@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(300);
 
 /// Waits until `done`; panics with `what` if it takes too long.
 pub async fn until(what: &str, mut done: impl FnMut() -> bool) {
