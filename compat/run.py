@@ -30,6 +30,7 @@ SUITES = {
     "account-page": printed.play,
 }
 ONLY_TALLYMQ = {"account", "account-page"}  # no other broker keeps one
+KILL_MEMBERS = {"account", *clients.ALL}
 ALL = ["java", "java-3.7", "rdkafka", "confluent", *SUITES, "kafka-python", "kafkajs", "franz"]
 assert set(ALL) == {*clients.ALL, *SUITES}
 
@@ -46,10 +47,10 @@ def arguments():
     return parser.parse_args()
 
 
-def new_broker(options, directory):
-    settings = brokers.TEST_SETTINGS
+def new_broker(name, options, directory):
+    settings = brokers.TEST_SETTINGS | (brokers.KILLED_MEMBERS if name in KILL_MEMBERS else {})
     if options.broker == "tallymq":
-        return brokers.Tallymq(directory, settings, options.binary)
+        return brokers.Tallymq(directory, settings | brokers.SMALL_LOG, options.binary)
     kafka = brokers.Kafka(directory, settings | {"offsets.topic.num.partitions": "4"})
     kafka.binary = Path(options.binary)  # `doctor` runs it against Kafka
     return kafka
@@ -58,7 +59,7 @@ def new_broker(options, directory):
 def play(name, options, directory):
     """Yields (client, version, scenario, problem or None, seconds)."""
     if name in SUITES:
-        broker = new_broker(options, directory / "broker")
+        broker = new_broker(name, options, directory / "broker")
         broker.start()
         try:
             yield from SUITES[name](broker, directory, options.quick)
@@ -66,7 +67,7 @@ def play(name, options, directory):
             broker.stop()
         return
     client = clients.ALL[name]()
-    broker = new_broker(options, directory / "broker")
+    broker = new_broker(name, options, directory / "broker")
     broker.start()
     try:
         for result in scenario.play(client, broker, directory / "history", options.quick):
@@ -88,7 +89,7 @@ def rows_of(name, options, directory):
     try:
         for result in play(name, options, directory):
             row(*result)
-    except (install.InstallError, RuntimeError, TimeoutError, OSError) as error:
+    except (install.InstallError, RuntimeError, OSError, subprocess.SubprocessError) as error:
         row(name, "", "install and start", f"{type(error).__name__}: {error}", time.monotonic() - begin)
     if not rows:
         row(name, "", "nothing was run", "no row", time.monotonic() - begin)

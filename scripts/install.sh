@@ -4,8 +4,10 @@
 install() {
     local root=""
     [ "$(id -u)" = 0 ] || root=sudo
-    $root apt-get update -qq
-    $root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "$@"
+    # Mirrors have bad moments, and a machine that just started may be at its own updates.
+    local patient=(-o Acquire::Retries=5 -o DPkg::Lock::Timeout=600)
+    $root apt-get "${patient[@]}" update -qq
+    $root env DEBIAN_FRONTEND=noninteractive apt-get "${patient[@]}" install -y -qq "$@"
 }
 
 # need PROGRAM PACKAGE...: installs the packages unless the program is there.

@@ -4,7 +4,6 @@ Both are one process on loopback with the same settings, so that a scenario that
 against Kafka and fails against TallyMQ names a difference.
 """
 
-import re
 import shutil
 import time
 import uuid
@@ -22,10 +21,18 @@ TEST_SETTINGS = {
     "group.initial.rebalance.delay.ms": "0",
     "group.min.session.timeout.ms": "1000",
     "group.consumer.min.session.timeout.ms": "1000",
-    "group.consumer.session.timeout.ms": "6000",
+    # The longest that is allowed. A member that a busy machine stalls for longer loses its partitions without hearing of it.
+    "group.consumer.session.timeout.ms": "60000",
     "group.consumer.min.heartbeat.interval.ms": "500",
     "group.consumer.heartbeat.interval.ms": "1000",
 }
+
+# Where members are killed, and others have to go on in their place.
+SESSION_OF_KILLED_MS = 15_000
+KILLED_MEMBERS = {"group.consumer.session.timeout.ms": str(SESSION_OF_KILLED_MS)}
+
+# For TallyMQ: a broker writes one file of its log, of 64 MiB by default, to the disk before it listens.
+SMALL_LOG = {"wal.bytes": str(64 << 20)}
 
 
 class Broker:
@@ -51,20 +58,18 @@ class Broker:
     def pid(self):
         return self.child.pid
 
-    def start(self, timeout_s=60):
+    def start(self, timeout_s=processes.PATIENCE_S):
         """Starts or restarts; returns seconds until a metadata answer lists the broker."""
         begin = time.monotonic()
         self._launch()
-        self._await(lambda: wire.brokers_in_metadata("127.0.0.1", self.port) > 0, timeout_s)
-        return time.monotonic() - begin
 
-    def _await(self, condition, timeout_s):
         def ready():
             if not self.child.alive():
                 raise RuntimeError(f"{self.name} ended at start:\n{self.child.tail()}")
-            return condition()
+            return wire.brokers_in_metadata("127.0.0.1", self.port) > 0
 
         processes.until(ready, timeout_s, f"{self.name} ready", step_s=0.02)
+        return time.monotonic() - begin
 
     def kill(self):
         self.child.kill()
@@ -82,7 +87,7 @@ class Broker:
 
 
 class Tallymq(Broker):
-    """The release binary; port 0 at first start, the same port afterwards."""
+    """The release binary."""
 
     name = "tallymq"
     durability = "fsync before the ack"
@@ -90,30 +95,16 @@ class Tallymq(Broker):
     def __init__(self, directory, settings=None, binary=TALLYMQ):
         super().__init__(directory, settings)
         self.binary = Path(binary)
-        self.http_port = None
+        self.port, self.http_port = wire.free_ports(2)
 
     def _launch(self):
         if not self.binary.exists():
             raise RuntimeError(f"{self.binary} is missing: cargo build --release")
-        already = self.log_path.stat().st_size if self.log_path.exists() else 0
         argv = [self.binary, "serve", "--data-dir", self.data]
-        argv += ["--listen", f"127.0.0.1:{self.port or 0}"]
-        argv += ["--http-listen", f"127.0.0.1:{self.http_port or 0}"]
+        argv += ["--listen", self.address, "--http-listen", f"127.0.0.1:{self.http_port}"]
         for key, value in self.settings.items():
             argv += ["--set", f"{key}={value}"]
         self.child = processes.Child(argv, self.log_path)
-        if self.port is None:
-            self._await(lambda: self._read_ports(already), 30)
-
-    def _read_ports(self, offset):
-        text = self.log_path.read_bytes()[offset:].decode(errors="replace")
-        found = re.findall(r"^(.*)listening on \S*127\.0\.0\.1:(\d+)", text, re.M)
-        http = [port for label, port in found if "http" in label.lower()]
-        kafka = [port for label, port in found if "http" not in label.lower()]
-        if not http or not kafka:
-            return False
-        self.port, self.http_port = int(kafka[0]), int(http[0])
-        return True
 
 
 class Kafka(Broker):
@@ -126,8 +117,7 @@ class Kafka(Broker):
     def __init__(self, directory, settings=None):
         super().__init__(directory, settings)
         self.classpath = install.kafka_server()
-        self.port = wire.free_port()
-        self.controller_port = wire.free_port()
+        self.port, self.controller_port = wire.free_ports(2)
 
     def _properties(self):
         node = self.settings.get("node.id", "1")
@@ -159,7 +149,7 @@ class Kafka(Broker):
             config.write_text(self._properties())
             format_ = java + ["kafka.tools.StorageTool", "format", "-c", config]
             format_ += ["-t", uuid.uuid4().hex[:22]]
-            code, output = processes.run(format_, self.directory / "format.log", timeout_s=60)
+            code, output = processes.run(format_, self.directory / "format.log", timeout_s=processes.PATIENCE_S)
             if code != 0:
                 raise RuntimeError(f"kafka storage format failed:\n{output}")
         # The options of kafka-run-class.sh.

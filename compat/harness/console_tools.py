@@ -12,6 +12,7 @@ import threading
 import time
 
 from . import clients, install, processes
+from .processes import PATIENCE_S
 
 CLIENT = "Java console tools"
 TOPIC, GROUP, RECORDS = "tools", "tools-group", 5000
@@ -34,6 +35,10 @@ TOOLS = {
     "verifiable-producer": "org.apache.kafka.tools.VerifiableProducer",
     "verifiable-consumer": "org.apache.kafka.tools.VerifiableConsumer",
 }
+# What console-consumer and consumer-perf get to join and read what is there; less than `Tools.run` waits.
+READ_MS = "180000"
+# By default it gives up on a record after 6 s.
+MORE = {"console-producer": ["--request-timeout-ms", "30000"]}
 JVM = ["java", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
 
 
@@ -55,27 +60,26 @@ class Tools:
         self.console = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def end(self):
-        self.console.stdin.close()
-        self.console.wait(10)
+        processes.end(self.console)
 
     def run(self, tool, *arguments, **more):
         """What the tool printed; it must succeed."""
         address = ["--bootstrap-server", self.broker.address]
         return self.run_at([*address, *arguments], tool, **more)
 
-    def run_at(self, arguments, tool, *, input_="", fails=False, timeout_s=60):
+    def run_at(self, arguments, tool, *, input_="", fails=False):
         """The same with the address among the arguments, or with a tool that must fail, or may (`fails=None`)."""
-        call = {"main": TOOLS[tool], "arguments": list(map(str, arguments)), "input": input_}
+        call = {"main": TOOLS[tool], "arguments": [*map(str, arguments), *MORE.get(tool, [])], "input": input_}
         self.console.stdin.write(json.dumps(call) + "\n")
         self.console.stdin.flush()
-        timer = threading.Timer(timeout_s, self.console.kill)
+        timer = threading.Timer(PATIENCE_S, self.console.kill)
         timer.start()
         line = self.console.stdout.readline()
         timer.cancel()
         if not line:
             self.console.wait()
             self.start()
-            raise Wrong(f"{tool} {' '.join(arguments)}: ended, or not within {timeout_s} s")
+            raise Wrong(f"{tool} {' '.join(arguments)}: ended, or not within {PATIENCE_S} s")
         answer = json.loads(line)
         output = answer["output"]
         if fails is not None and fails != (answer["exit"] != 0 or bool(re.search(r"Exception|^Error", output, re.M))):
@@ -124,12 +128,12 @@ def console(tools):
                   "--property", "parse.headers=true", input_=lines)
     shown = ["print.key=true", "print.headers=true", "print.offset=true"]
     shown = [part for each in shown for part in ("--property", each)]
-    output = tools.run("console-consumer", *topic, "--from-beginning", "--max-messages", "500", "--timeout-ms", "20000", *shown)
+    output = tools.run("console-consumer", *topic, "--from-beginning", "--max-messages", "500", "--timeout-ms", READ_MS, *shown)
     found = re.findall(r"^Offset:(\d+)\th:(\d+)\tk(\d+)\tv(\d+)$", output, re.M)
     wanted = [(str(offset), *[str(offset % 100)] * 3) for offset in range(500)]
     if found != wanted:
         raise Wrong(f"{len(found)} records: {output[:300]}")
-    some = ["--partition", "0", "--offset", "490", "--max-messages", "3", "--timeout-ms", "20000"]
+    some = ["--partition", "0", "--offset", "490", "--max-messages", "3", "--timeout-ms", READ_MS]
     if tools.run("console-consumer", *topic, *some).split()[:3] != ["v90", "v91", "v92"]:
         raise Wrong("not from offset 490 on")
 
@@ -176,9 +180,17 @@ def get_offsets(tools):
 
 
 def consumer_perf(tools):
-    arguments = ["--topic", TOPIC, "--num-records", str(RECORDS), "--group", GROUP, "--timeout", "20000"]
+    arguments = ["--topic", TOPIC, "--num-records", str(RECORDS), "--group", GROUP, "--timeout", READ_MS]
     output = tools.run("consumer-perf", *arguments)
     expect(rf", {RECORDS}, ", output)
+    await_state(tools, GROUP, "Empty")
+
+
+def await_state(tools, group, state):
+    """Who joined has joined, and who left has left."""
+    described = ["--describe", "--group", group, "--state"]
+    processes.until(
+        lambda: state in tools.run("consumer-groups", *described, fails=None), PATIENCE_S, f"{group} {state}", step_s=0.5)
 
 
 def reset(mode, wanted):
@@ -281,9 +293,7 @@ def members(protocol):
         consumer = processes.Child(tools.argv("verifiable-consumer", *consume), log)
         try:
             described = ["--describe", "--group", group]
-            processes.until(
-                lambda: "Stable" in tools.run("consumer-groups", *described, "--state", fails=None), 30,
-                "a stable group", step_s=0.5)
+            await_state(tools, group, "Stable")
             shown = tools.run("consumer-groups", *described, "--members", "--verbose")
             expect(rf"^{group}\s+\S+\s+/127\.0\.0\.1\s+\S+\s+2\s.*{topic}(\(0,1\)|:0,1)", shown)
             expect(rf"^{group}\s+{topic}\s+1\s+-\s+0\s+-\s+\S+\s+/127\.0\.0\.1\s", tools.run("consumer-groups", *described))
@@ -307,12 +317,12 @@ def verifiable(protocol):
         consume = ["--topic", topic, "--group-id", group, "--max-messages", count, "--verbose"]
         consume += ["--group-protocol", protocol]
         if protocol == "classic":
-            consume += ["--session-timeout", "6000"]
+            consume += ["--session-timeout", "30000"]
         log = tools.directory / f"verifiable-{protocol}.log"
         consumer = processes.Child(tools.argv("verifiable-consumer", *consume), log)
         produce = ["--topic", topic, "--max-messages", count, "--throughput", "1000", "--acks", "-1"]
         produced = _events(_alone(tools, "verifiable-producer", *produce))
-        code = consumer.wait(60)
+        code = consumer.wait(PATIENCE_S)
         consumer.kill()
         consumed = _events(log.read_text())
         sent = {(e["partition"], e["offset"]): e["value"] for e in produced if e["name"] == "producer_send_success"}
@@ -327,7 +337,7 @@ def verifiable(protocol):
 
 def _alone(tools, tool, *arguments):
     """The output of a tool in a process of its own."""
-    code, output = processes.run(tools.argv(tool, *arguments), tools.directory / "tools.log", timeout_s=60)
+    code, output = processes.run(tools.argv(tool, *arguments), tools.directory / "tools.log", timeout_s=PATIENCE_S)
     if code != 0:
         raise Wrong(f"{tool}: exit {code}: {output.strip()[-600:]}")
     return output

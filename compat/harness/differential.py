@@ -9,9 +9,10 @@ import re
 import subprocess
 import time
 
-from . import brokers, clients, install, wire_probes
+from . import brokers, clients, install, processes, wire_probes
 
 SUITE = "answers compared with Apache Kafka's"
+EARLY_S = 60  # for how long a broker may still be at it
 
 # Blanked wherever they stand: made by each broker for itself, or sentences for people.
 OWN = {
@@ -38,8 +39,10 @@ class Speaker:
         )
         self.known = {}
 
-    def ask(self, api, version, body, **more):
-        line = {"api": api, "version": version, "body": self._filled(body)} | more
+    def ask(self, probe, version):
+        line = {"api": probe.api, "version": version, "body": self._filled(probe.body_of(version))}
+        if probe.silent_ms is not None:
+            line["silent_ms"] = probe.silent_ms
         self.child.stdin.write(json.dumps(line) + "\n")
         self.child.stdin.flush()
         return json.loads(self.child.stdout.readline() or '{"error": "the speaker ended"}')
@@ -57,8 +60,7 @@ class Speaker:
         self.known[name] = answer
 
     def end(self):
-        self.child.stdin.close()
-        self.child.wait(10)
+        processes.end(self.child)
 
 
 def blanked(value, probe):
@@ -96,7 +98,7 @@ def short(value):
 def advertised(speaker):
     """API key -> (oldest, latest) version, as the broker says."""
     body = {"clientSoftwareName": "wire", "clientSoftwareVersion": "1"}
-    keys = speaker.ask("API_VERSIONS", 3, body)["response"]["apiKeys"]
+    keys = speaker.ask(wire_probes.Probe("ApiVersions", "API_VERSIONS", body), 3)["response"]["apiKeys"]
     return {key["apiKey"]: (key["minVersion"], key["maxVersion"]) for key in keys}
 
 
@@ -134,16 +136,12 @@ def versions(probe, ours, kafkas):
 
 
 def run(probe, number, ours, kafkas):
-    if probe.pause_s:
-        time.sleep(probe.pause_s)
     answers = []
     for speaker in (ours, kafkas):
-        answer = speaker.ask(probe.api, number, probe.body_of(number), silent=probe.silent)
-        for attempt in range(50):
-            if not probe.is_early(answer):
-                break
+        answer, deadline = speaker.ask(probe, number), time.monotonic() + EARLY_S
+        while probe.is_early(answer) and time.monotonic() < deadline:
             time.sleep(0.1)
-            answer = speaker.ask(probe.api, number, probe.body_of(number), silent=probe.silent)
+            answer = speaker.ask(probe, number)
         for name, path in probe.learns.items():
             if "response" in answer:
                 speaker.learn(name, answer["response"], path)

@@ -16,6 +16,8 @@ import json
 import subprocess
 from pathlib import Path
 
+from .processes import PATIENCE_S
+
 CHECKER = Path(__file__).resolve().parents[2] / "target" / "release" / "tallymq-check"
 
 
@@ -88,7 +90,7 @@ def judged(operations, directory, final_reader=None):
     with open(path, "w", encoding="utf-8") as lines:
         for event in events(operations, final_reader):
             lines.write(json.dumps(event, separators=(",", ":")) + "\n")
-    done = subprocess.run([CHECKER, "--json", path], capture_output=True, text=True, timeout=120)
+    done = subprocess.run([CHECKER, "--json", path], capture_output=True, text=True, timeout=PATIENCE_S)
     path.unlink()
     if done.returncode not in (0, 1):
         raise CheckerError(done.stderr.strip())

@@ -12,16 +12,28 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 CACHE = ROOT / ".cache" / "compat"
 CLIENTS = ROOT / "compat" / "clients"
+RETRY_AFTER_S = (5, 30)  # registries have bad moments
 COPY_DEPENDENCIES = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies"
 
 
 class InstallError(Exception):
     """A registry client or compiler failed; holds the end of its output."""
+
+
+def _download(argv, **more):
+    """Runs what gets something from a registry, up to three times."""
+    for pause_s in RETRY_AFTER_S:
+        try:
+            return _run(argv, **more)
+        except (InstallError, subprocess.TimeoutExpired):
+            time.sleep(pause_s)
+    return _run(argv, **more)
 
 
 def _run(argv, *, cwd, env=None):
@@ -76,7 +88,7 @@ def _maven(pom, directory):
     repository = CACHE / "maven"
     argv = ["mvn", "-q", "-B", "-f", pom, f"-Dmaven.repo.local={repository}"]
     argv += [COPY_DEPENDENCIES, f"-DoutputDirectory={directory}/lib"]
-    _run(argv, cwd=directory)
+    _download(argv, cwd=directory)
 
 
 def python(name):
@@ -86,7 +98,7 @@ def python(name):
     def install(directory):
         _run([sys.executable, "-m", "venv", directory / "venv"], cwd=directory)
         pip = [directory / "venv" / "bin" / "python", "-m", "pip", "install", "-q"]
-        _run(pip + ["--no-deps", "-r", pins], cwd=directory, env=_pip_cache())
+        _download(pip + ["--no-deps", "-r", pins], cwd=directory, env=_pip_cache())
 
     return _once(name, [pins], install) / "venv" / "bin" / "python"
 
@@ -100,7 +112,7 @@ def source_distribution(package, version, pins):
 
     def install(directory):
         pip = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "--no-binary", ":all:"]
-        _run(pip + [f"{package}=={version}", "-d", directory], cwd=directory, env=_pip_cache())
+        _download(pip + [f"{package}=={version}", "-d", directory], cwd=directory, env=_pip_cache())
         archive = next(directory.glob("*.tar.gz"))
         # Filters came with Python 3.11.4.
         shutil.unpack_archive(archive, directory, **({"filter": "data"} if hasattr(tarfile, "data_filter") else {}))
@@ -118,7 +130,7 @@ def node(name):
         for pin in pins:
             shutil.copy(pin, directory)
         npm = ["npm", "ci", "--no-audit", "--no-fund", "--cache", CACHE / "npm"]
-        _run(npm, cwd=directory)
+        _download(npm, cwd=directory)
 
     return _once(name, pins, install)
 
@@ -153,6 +165,7 @@ def go(name):
             "GOCACHE": str(CACHE / "go" / "build"),
             "GOFLAGS": "-mod=readonly -modcacherw -buildvcs=false",
         }
+        _download(["go", "mod", "download"], cwd=source, env=env)
         _run(["go", "build", "-o", directory / "worker", "."], cwd=source, env=env)
 
     return _once(name, pins, install) / "worker"
@@ -163,7 +176,7 @@ def cargo(project):
     target = CACHE / "cargo"
     argv = ["cargo", "build", "--release", "--locked", "--target-dir", target]
     with _alone():
-        _run(argv, cwd=project)
+        _run(argv, cwd=project, env={"CARGO_NET_RETRY": "10"})
     return target / "release"
 
 

@@ -4,6 +4,7 @@ May not look for processes by name and may not signal one that it did not start.
 """
 
 import atexit
+import contextlib
 import ctypes
 import os
 import signal
@@ -11,6 +12,9 @@ import subprocess
 import time
 
 _PR_SET_PDEATHSIG = 1
+# How long anything is waited for that has to come: a machine that is busy with other things is no failure; what hangs is.
+PATIENCE_S = 300
+
 _libc = ctypes.CDLL(None, use_errno=True)
 _running: list["Child"] = []
 
@@ -62,15 +66,13 @@ class Child:
         if self.popen.stdin and not self.popen.stdin.closed:
             self.popen.stdin.close()
 
-    def terminate(self, timeout_s=30):
-        """SIGTERM, then SIGKILL after `timeout_s`. Returns the exit code."""
+    def terminate(self, timeout_s=PATIENCE_S):
+        """SIGTERM. Returns the exit code; raises TimeoutError if it took SIGKILL after `timeout_s`."""
         if self.alive():
             self.popen.terminate()
-            try:
-                self.popen.wait(timeout_s)
-            except subprocess.TimeoutExpired:
-                self.popen.kill()
-                self.popen.wait()
+            if self.wait(timeout_s) is None:
+                self.kill()
+                raise TimeoutError(f"{self.argv[0]}: still there {timeout_s} s after SIGTERM: {self.tail()}")
         self._forget()
         return self.popen.returncode
 
@@ -91,6 +93,17 @@ def end_all():
 
 
 atexit.register(end_all)
+
+
+def end(popen, timeout_s=10):
+    """Ends a helper with its standard input; one that does not go is killed."""
+    with contextlib.suppress(OSError):
+        popen.stdin.close()
+    try:
+        popen.wait(timeout_s)
+    except subprocess.TimeoutExpired:
+        popen.kill()
+        popen.wait()
 
 
 def run(argv, log_path, *, timeout_s, cwd=None, env=None):

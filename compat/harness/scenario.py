@@ -10,14 +10,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from . import history, processes
+from .brokers import SESSION_OF_KILLED_MS
+from .processes import PATIENCE_S
 
 PARTITIONS = 6
 FINAL_READER = 99
 
-# For how long a member may be silent (classic groups). One that a busy machine stalls for longer loses its partitions to
-# another without hearing of it: short only where a test waits for that.
+# For how long a member may be silent (classic groups; with the new protocol the broker says it). One that a busy machine
+# stalls for longer loses its partitions to another without hearing of it: short only where a test waits for that.
 SESSION_MS = 30_000
-SESSION_OF_KILLED_MS = 10_000
 
 
 class Failed(Exception):
@@ -78,11 +79,11 @@ class Stage:
             more = f" (and {len(found) - 3} more)" if len(found) > 3 else ""
             raise Failed("; ".join(found[:3]) + more)
 
-    def finish(self, child, timeout_s):
-        code = child.wait(timeout_s)
+    def finish(self, child):
+        code = child.wait(PATIENCE_S)
         if code is None:
             child.kill()
-            raise Failed(f"still running after {timeout_s} s: {child.tail(16)}")
+            raise Failed(f"still running after {PATIENCE_S} s: {child.tail(16)}")
         if code != 0:
             raise Failed(f"exit {code}: {child.tail(16)}")
 
@@ -92,11 +93,11 @@ class Stage:
         self.running.clear()
 
     def create(self, topic):
-        self.finish(self.worker("create", 0, topic), 60)
+        self.finish(self.worker("create", 0, topic))
 
 
 def topic_admin(stage):
-    stage.finish(stage.worker("admin", 1, "admin"), 120)
+    stage.finish(stage.worker("admin", 1, "admin"))
 
 
 def records(compression, count):
@@ -104,8 +105,8 @@ def records(compression, count):
         topic = f"records-{compression}"
         stage.create(topic)
         sending = dict(count=count, rate=0, compression=compression, size=200)
-        stage.finish(stage.worker("produce", 1, topic, **sending), 240)
-        stage.finish(stage.worker("consume", FINAL_READER, topic), 240)
+        stage.finish(stage.worker("produce", 1, topic, **sending))
+        stage.finish(stage.worker("consume", FINAL_READER, topic))
         checker = stage.histories(topic)
         if len(checker.acked) != count or len(checker.polls) != count:
             raise Failed(f"{len(checker.acked)} acked and {len(checker.polls)} read of {count}")
@@ -148,7 +149,7 @@ class Tail:
         elif op == "poll":
             self.polled.add(operation["value"])
 
-    def await_shared(self, members, timeout_s=60):
+    def await_shared(self, members):
         """Waits until `members` own all partitions between them and each owns some."""
 
         def shared():
@@ -156,25 +157,25 @@ class Tail:
             owned = [self.assigned.get(member, set()) for member in members]
             return all(owned) and sum(map(len, owned)) == PARTITIONS
 
-        wait(shared, timeout_s, lambda: f"partitions shared by {members}: {self.assigned}")
+        wait(shared, lambda: f"partitions shared by {members}: {self.assigned}")
 
     def await_revoked(self, member):
         """Waits until a member has to give up partitions: a rebalance has begun, and is not over."""
-        wait(lambda: member in self.read().revoked, 60, lambda: f"nothing was taken from {member}", step_s=0.01)
+        wait(lambda: member in self.read().revoked, lambda: f"nothing was taken from {member}", step_s=0.01)
 
-    def await_seen(self, count, timeout_s=90):
+    def await_seen(self, count):
         def seen():
             self.read()
             return len(self.acked) >= count and self.acked <= self.polled
 
-        wait(seen, timeout_s, lambda: f"{len(self.acked)} acked, {len(self.acked - self.polled)} unseen of {count}")
+        wait(seen, lambda: f"{len(self.acked)} acked, {len(self.acked - self.polled)} unseen of {count}")
 
 
-def wait(condition, timeout_s, what, step_s=0.1):
+def wait(condition, what, step_s=0.1):
     try:
-        processes.until(condition, timeout_s, "", step_s)
+        processes.until(condition, PATIENCE_S, "", step_s)
     except TimeoutError:
-        raise Failed(f"after {timeout_s} s: {what()}") from None
+        raise Failed(f"after {PATIENCE_S} s: {what()}") from None
 
 
 def rebalance(protocol):
@@ -199,17 +200,17 @@ def rebalance(protocol):
             stage.broker.start()
         tail.await_shared([11, 12, 13])
         first.ask_to_stop()
-        stage.finish(first, 30)
+        stage.finish(first)
         tail.await_shared([12, 13])
         second.kill()
         fourth = join(14)
         tail.assigned.pop(12, None)
         tail.await_shared([13, 14])
-        stage.finish(producer, 120)
+        stage.finish(producer)
         tail.await_seen(count)
         for member in (third, fourth):
             member.ask_to_stop()
-            stage.finish(member, 30)
+            stage.finish(member)
         checker = stage.histories(topic)
         stage.judge(checker, checker.all_seen([11, 12, 13, 14]), checker.owned_once(killed=[12]))
 
@@ -230,17 +231,17 @@ def crash(protocol):
         tail.await_shared([11, 12])
         producer = stage.worker("produce", 1, topic, **sending)
         for share in (0.2, 0.5):
-            wait(lambda: len(tail.read().acked) > count * share, 90, lambda: f"{len(tail.acked)} acked")
+            wait(lambda: len(tail.read().acked) > count * share, lambda: f"{len(tail.acked)} acked")
             stage.broker.kill()
             stage.broker.start()
-        stage.finish(producer, 180)
+        stage.finish(producer)
         tail.await_seen(count)
         for member in members:
             member.ask_to_stop()
-            stage.finish(member, 30)
+            stage.finish(member)
         stage.broker.kill()
         stage.broker.start()
-        stage.finish(stage.worker("consume", FINAL_READER, topic), 120)
+        stage.finish(stage.worker("consume", FINAL_READER, topic))
         checker = stage.histories(topic)
         seen, owned = checker.all_seen([11, 12]), checker.owned_once()
         stage.judge(checker, seen, owned, final_reader=FINAL_READER)

@@ -35,5 +35,20 @@ class Judged(unittest.TestCase):
         self.assertEqual(set(named) & set(own_suite.not_served()), set())
 
 
+class MoreTime(unittest.TestCase):
+    def test_a_limit_is_replaced_in_its_file_and_in_no_other(self):
+        changes = [("a.py", "get(1)", 2, "get(9)")]
+        self.assertEqual(own_suite.widened("get(1), get(1)", "a.py", changes), "get(9), get(9)")
+        self.assertEqual(own_suite.widened("get(1)", "b.py", changes), "get(1)")
+
+    def test_a_limit_that_is_not_there_so_often_fails(self):
+        for text in ("get(2)", "get(1)"):
+            with self.assertRaises(RuntimeError):
+                own_suite.widened(text, "a.py", [("a.py", "get(1)", 2, "get(9)")])
+
+    def test_each_has_a_reason(self):
+        self.assertTrue(own_suite.more_time())
+
+
 if __name__ == "__main__":
     unittest.main()

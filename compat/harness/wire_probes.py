@@ -13,6 +13,11 @@ UNKNOWN_ID = "AAAAAAAAAAAAAAAAAAAAZw"
 BATCH_EPOCH = slice(12, 16)  # the leader's epoch inside a batch: each broker counts its own
 # What a broker says while it is still at it: 3, 5, 6 and 100 after a creation, 14 to 16 before a coordinator is up.
 EARLY = {3, 5, 6, 14, 15, 16, 100}
+UNKNOWN_TOPIC_ID = 100
+# A member that nothing is heard of has to stay for all probes of its group, with both brokers.
+SESSION_MS = 60_000
+# What requests give a broker to be done in; Wire.java waits longer.
+TIMEOUT_MS = 30_000
 
 KEYS = {
     "PRODUCE": 0, "FETCH": 1, "LIST_OFFSETS": 2, "METADATA": 3, "OFFSET_COMMIT": 8, "OFFSET_FETCH": 9,
@@ -38,8 +43,8 @@ class Probe:
     learns: dict = field(default_factory=dict)  # name -> where it stands in the answer
     own: set = field(default_factory=set)  # more members to blank
     settles: bool = False  # ask again while the answer holds an early error
-    silent: bool = False  # no answer is expected
-    pause_s: float = 0
+    awaits: int | None = None  # ask again until the answer holds this error
+    silent_ms: int | None = None  # no answer is expected: how long one is waited for
     keep: object = None  # answer -> the part that counts
     on_purpose: dict = field(default_factory=dict)  # member that differs -> why that is right
 
@@ -51,7 +56,8 @@ class Probe:
         return json.loads(json.dumps(self.body).replace("{v}", str(version)))
 
     def is_early(self, answer):
-        return self.settles and bool(EARLY & set(error_codes(answer)))
+        found = set(error_codes(answer))
+        return self.settles and bool(EARLY & found) or self.awaits is not None and self.awaits not in found
 
     def kept(self, answer):
         answer = without_batch_epochs(answer)
@@ -98,13 +104,13 @@ def create(name, partitions=2, *, configs=None, replicas=1, assignments=(), vali
     topic = {"name": name, "numPartitions": partitions, "replicationFactor": replicas}
     topic["assignments"] = list(assignments)
     topic["configs"] = [{"name": key, "value": value} for key, value in (configs or {}).items()]
-    return {"topics": [topic], "timeoutMs": 10000, "validateOnly": validate}
+    return {"topics": [topic], "timeoutMs": TIMEOUT_MS, "validateOnly": validate}
 
 
 def produce(name, batch, *, id_=NO_ID, partition=0, acks=-1, transaction=None):
     data = [{"index": partition, "records": batch}]
     topic = {"name": name, "topicId": id_, "partitionData": data}
-    return {"transactionalId": transaction, "acks": acks, "timeoutMs": 10000, "topicData": [topic]}
+    return {"transactionalId": transaction, "acks": acks, "timeoutMs": TIMEOUT_MS, "topicData": [topic]}
 
 
 def fetch(name, offset, *, id_=NO_ID, partition=0, epoch=-1, bytes_max=1 << 20, wait_ms=0, session=(0, -1), level=0):
@@ -122,7 +128,7 @@ def fetch(name, offset, *, id_=NO_ID, partition=0, epoch=-1, bytes_max=1 << 20, 
 def list_offsets(name, timestamp, *, partition=0, epoch=-1, level=0):
     part = {"partitionIndex": partition, "currentLeaderEpoch": epoch, "timestamp": timestamp}
     topics = [{"name": name, "partitions": [part]}]
-    return {"replicaId": -1, "isolationLevel": level, "topics": topics, "timeoutMs": 1000}
+    return {"replicaId": -1, "isolationLevel": level, "topics": topics, "timeoutMs": TIMEOUT_MS}
 
 
 def metadata(*names, ids=(), create_=False, all_=False):
@@ -151,10 +157,10 @@ def all_offsets(group):
     return {"groupId": group, "topics": None, "groups": groups, "requireStable": True}
 
 
-def join(group, *, member="", protocol_type="consumer", protocols=("range",), session=6000, instance=None):
+def join(group, *, member="", protocol_type="consumer", protocols=("range",), session=SESSION_MS, instance=None):
     named = [{"name": name, "metadata": "AAEAAAABAAR3aXJl/////wAAAAA="} for name in protocols]
     return {
-        "groupId": group, "sessionTimeoutMs": session, "rebalanceTimeoutMs": 6000, "memberId": member,
+        "groupId": group, "sessionTimeoutMs": session, "rebalanceTimeoutMs": SESSION_MS, "memberId": member,
         "groupInstanceId": instance, "protocolType": protocol_type, "protocols": named, "reason": None,
     }
 
@@ -176,7 +182,7 @@ def leave(group, member):
     return {"groupId": group, "memberId": member, "members": [one]}
 
 
-def consumer_heartbeat(group, member, epoch, *, topics=("wire",), owned=(), regex=None, assignor=None, timeout=6000):
+def consumer_heartbeat(group, member, epoch, *, topics=("wire",), owned=(), regex=None, assignor=None, timeout=SESSION_MS):
     return {
         "groupId": group, "memberId": member, "memberEpoch": epoch, "instanceId": None, "rackId": None,
         "rebalanceTimeoutMs": timeout, "subscribedTopicNames": None if topics is None else list(topics),
@@ -198,17 +204,17 @@ def edit(kind, name, *changes, validate=False):
 
 def delete_records(name, offset, *, partition=0):
     topics = [{"name": name, "partitions": [{"partitionIndex": partition, "offset": offset}]}]
-    return {"topics": topics, "timeoutMs": 5000}
+    return {"topics": topics, "timeoutMs": TIMEOUT_MS}
 
 
 def delete_topic(name, id_=NO_ID):
     state = [{"name": name, "topicId": id_}]
-    return {"topics": state, "topicNames": [name or ""], "timeoutMs": 5000}
+    return {"topics": state, "topicNames": [name or ""], "timeoutMs": TIMEOUT_MS}
 
 
 def grow(name, count, assignments=None, validate=False):
     topics = [{"name": name, "count": count, "assignments": assignments}]
-    return {"topics": topics, "timeoutMs": 5000, "validateOnly": validate}
+    return {"topics": topics, "timeoutMs": TIMEOUT_MS, "validateOnly": validate}
 
 
 def groups_only(*wanted):
@@ -321,9 +327,8 @@ RECORDS = [
       for name in ("gzip", "snappy", "lz4", "zstd")),
     Probe("Produce, zstd before it was allowed", "PRODUCE", produce("wire", records("c", compression="zstd")), versions=(6,)),
     Probe("Produce, acks=1", "PRODUCE", produce("wire", records("one"), acks=1, id_=ID), known_from=3),
-    Probe("Produce, acks=0", "PRODUCE", produce("wire", records("zero"), acks=0), versions=(9,), silent=True),
-    Probe("Produce, acks=0 to an unknown topic", "PRODUCE", produce("nowhere", records("zero"), acks=0), versions=(9,),
-          silent=True),
+    Probe("Produce, acks=0", "PRODUCE", produce("wire", records("zero"), acks=0), versions=(9,), silent_ms=2000),
+    Probe("Produce, acks=0 to an unknown topic", "PRODUCE", produce("nowhere", records("zero"), acks=0), versions=(9,)),
     Probe("Produce, acks=2", "PRODUCE", produce("wire", records("two"), acks=2, id_=ID), known_from=3),
     Probe("Produce, unknown topic", "PRODUCE", produce("nowhere", records("x"), id_=UNKNOWN_ID), known_from=3),
     Probe("Produce, unknown partition", "PRODUCE", produce("wire", records("x"), partition=7, id_=ID), known_from=3),
@@ -562,8 +567,9 @@ SETTINGS = [
     Probe("ApiVersions, a bad name", "API_VERSIONS", {"clientSoftwareName": "-", "clientSoftwareVersion": ""}, known_from=3,
           keep=codes_only),
     Probe("DeleteTopics by id", "DELETE_TOPICS", delete_topic(None, ID), versions=(6,)),
-    Probe("Fetch of the deleted topic", "FETCH", fetch("wire", 0, id_=ID), known_from=13, pause_s=0.1),
-    Probe("Produce to the deleted topic", "PRODUCE", produce("wire", records("x"), id_=ID), versions=(13,)),
+    Probe("Fetch of the deleted topic", "FETCH", fetch("wire", 0, id_=ID), known_from=13, awaits=UNKNOWN_TOPIC_ID),
+    Probe("Produce to the deleted topic", "PRODUCE", produce("wire", records("x"), id_=ID), versions=(13,),
+          awaits=UNKNOWN_TOPIC_ID),
 ]
 
 PROBES = TOPICS + RECORDS + GROUPS + CONSUMER_GROUPS + SETTINGS

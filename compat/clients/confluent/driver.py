@@ -86,8 +86,8 @@ class Admin:
 
     def produce(self, c):
         """One record after the other in `count`, by a producer of its own; `rate` a second, all at once with 0."""
-        settings = {"linger.ms": 5, "enable.idempotence": True, "message.timeout.ms": PATIENCE_S * 1000, **RECONNECT}
-        settings["compression.type"] = c.get("compression", "none")
+        settings = {"enable.idempotence": True, "message.timeout.ms": PATIENCE_S * 1000, **RECONNECT}
+        settings |= {"linger.ms": c.get("linger_ms", 5), "compression.type": c.get("compression", "none")}
         producer, failed = Producer({"bootstrap.servers": c["bootstrap"], **settings}), []
 
         def done(error, _):

@@ -10,6 +10,7 @@ from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, C
 from confluent_kafka.admin import NewPartitions, NewTopic
 
 PARAMETERS = json.loads(sys.argv[1])
+ANSWER_S, EFFECT_S = 60, 120
 
 
 class History:
@@ -34,37 +35,37 @@ def admin():
     resource = ConfigResource(ConfigResource.Type.TOPIC, topic)
 
     def partitions():
-        return len(client.list_topics(topic, timeout=10).topics[topic].partitions)
+        return len(client.list_topics(topic, timeout=ANSWER_S).topics[topic].partitions)
 
     def retention():
-        return client.describe_configs([resource])[resource].result(10)["retention.ms"].value
+        return client.describe_configs([resource])[resource].result(ANSWER_S)["retention.ms"].value
 
     new = NewTopic(topic, num_partitions=3, replication_factor=1, config={"retention.ms": "600000"})
-    client.create_topics([new])[topic].result(10)
+    client.create_topics([new])[topic].result(ANSWER_S)
     assert partitions() == 3
     assert retention() == "600000", retention()
     entry = ConfigEntry("retention.ms", "1200000", incremental_operation=AlterConfigOpType.SET)
     change = ConfigResource(ConfigResource.Type.TOPIC, topic, incremental_configs=[entry])
-    client.incremental_alter_configs([change])[change].result(10)
+    client.incremental_alter_configs([change])[change].result(ANSWER_S)
     until(lambda: retention() == "1200000")
-    client.create_partitions([NewPartitions(topic, 5)])[topic].result(10)
+    client.create_partitions([NewPartitions(topic, 5)])[topic].result(ANSWER_S)
     until(lambda: partitions() == 5)
-    assert client.describe_cluster().result(10).nodes
-    client.delete_topics([topic])[topic].result(10)
-    until(lambda: topic not in client.list_topics(timeout=10).topics)
+    assert client.describe_cluster().result(ANSWER_S).nodes
+    client.delete_topics([topic])[topic].result(ANSWER_S)
+    until(lambda: topic not in client.list_topics(timeout=ANSWER_S).topics)
 
 
 def create():
     client = AdminClient({"bootstrap.servers": PARAMETERS["bootstrap"]})
     topic = PARAMETERS["topic"]
-    client.create_topics([NewTopic(topic, PARAMETERS["partitions"], 1)])[topic].result(10)
-    until(lambda: len(client.list_topics(topic, timeout=10).topics[topic].partitions) > 0)
+    client.create_topics([NewTopic(topic, PARAMETERS["partitions"], 1)])[topic].result(ANSWER_S)
+    until(lambda: len(client.list_topics(topic, timeout=ANSWER_S).topics[topic].partitions) > 0)
 
 
 def until(condition):
-    deadline = time.monotonic() + 15
+    deadline = time.monotonic() + EFFECT_S
     while not condition():
-        assert time.monotonic() < deadline, "not within 15 s"
+        assert time.monotonic() < deadline, f"not within {EFFECT_S} s"
         time.sleep(0.05)
 
 
@@ -117,10 +118,10 @@ def log_poll(history, message):
 
 def watermarks(consumer, partition):
     """A partition of a broker that just restarted may have no leader for a moment."""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + EFFECT_S
     while True:
         try:
-            return consumer.get_watermark_offsets(partition, timeout=10)
+            return consumer.get_watermark_offsets(partition, timeout=ANSWER_S)
         except KafkaException:
             if time.monotonic() > deadline:
                 raise

@@ -71,9 +71,9 @@ func topicAdmin(ctx context.Context) {
 }
 
 func until(condition func() bool) {
-	deadline := time.Now().Add(15 * time.Second)
+	deadline := time.Now().Add(120 * time.Second)
 	for !condition() {
-		check(time.Now().Before(deadline), "not within 15 s")
+		check(time.Now().Before(deadline), "not within 120 s")
 		time.Sleep(50 * time.Millisecond)
 	}
 }

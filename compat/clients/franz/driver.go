@@ -21,6 +21,7 @@ type command struct {
 	Config                                                map[string]string
 	Count, Owned, Rate, Size                              int
 	DelayMs                                               int `json:"delay_ms"`
+	LingerMs                                              int `json:"linger_ms"`
 	Timestamp                                             *int64
 	Settings                                              settings
 }

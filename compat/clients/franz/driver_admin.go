@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -119,9 +120,10 @@ func sendAll(ctx context.Context, c command) error {
 	if !known {
 		codec = kgo.NoCompression()
 	}
+	linger := time.Duration(cmp.Or(c.LingerMs, 5)) * time.Millisecond
 	client, err := kgo.NewClient(
 		kgo.SeedBrokers(c.Bootstrap), kgo.RecordPartitioner(kgo.ManualPartitioner()),
-		kgo.ProducerBatchCompression(codec), kgo.ProducerLinger(5*time.Millisecond),
+		kgo.ProducerBatchCompression(codec), kgo.ProducerLinger(linger),
 		kgo.RecordDeliveryTimeout(patience),
 	)
 	if err != nil {

@@ -27,6 +27,7 @@ type driverMember struct {
 	bootstrap string
 	settings  settings
 	client    *kgo.Client
+	fetching  fetching
 	isMember  bool
 	workAs    string
 	delay     time.Duration
@@ -78,6 +79,7 @@ func (member *driverMember) run(c command) (any, error) {
 			offsets[c.Topic][partition] = kgo.EpochOffset{Epoch: -1, Offset: at.At}
 		}
 		member.client.SetOffsets(offsets)
+		member.fetching.hangUp()
 	case "pause":
 		member.client.PauseFetchPartitions(map[string][]int32{c.Topic: c.list()})
 	case "resume":
@@ -118,6 +120,7 @@ func (member *driverMember) base() []kgo.Opt {
 	}
 	options := []kgo.Opt{
 		kgo.SeedBrokers(member.bootstrap), kgo.ConsumeResetOffset(reset), kgo.FetchMaxWait(500 * time.Millisecond),
+		kgo.Dialer(member.fetching.dial),
 	}
 	if wanted.ClientID != nil {
 		options = append(options, kgo.ClientID(*wanted.ClientID))

@@ -95,7 +95,7 @@ final class DriverAdmin implements Driver.Target {
 
     /** A producer of its own; `rate` records a second, all at once with 0. */
     private static void produce(JsonNode command, Properties properties) throws Exception {
-        properties.put("linger.ms", "5");
+        properties.put("linger.ms", String.valueOf(command.path("linger_ms").asInt(5)));
         properties.put("delivery.timeout.ms", "150000");
         properties.put("compression.type", command.path("compression").asText("none"));
         int count = command.get("count").asInt();

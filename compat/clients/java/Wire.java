@@ -38,7 +38,7 @@ import org.apache.kafka.common.record.internal.SimpleRecord;
  */
 public final class Wire {
     private static final ObjectMapper JSON = new ObjectMapper();
-    private static final int SILENCE_MS = 10_000;
+    private static final int SILENCE_MS = 60_000;
     private final int port;
     private Socket socket;
     private int correlation;
@@ -84,8 +84,7 @@ public final class Wire {
             socket = new Socket("127.0.0.1", port);
             socket.setTcpNoDelay(true);
         }
-        boolean silent = probe.path("silent").asBoolean();
-        socket.setSoTimeout(silent ? 500 : SILENCE_MS);
+        socket.setSoTimeout(probe.path("silent_ms").asInt(SILENCE_MS));
         ByteBuffer request = encode(api, version, records(probe.get("body")));
         DataOutputStream out = new DataOutputStream(socket.getOutputStream());
         out.writeInt(request.remaining());

@@ -78,9 +78,9 @@ public final class Worker {
     }
 
     private static void until(Callable<Boolean> condition) throws Exception {
-        long deadline = System.nanoTime() + 15_000_000_000L;
+        long deadline = System.nanoTime() + 120_000_000_000L;
         while (!condition.call()) {
-            check(System.nanoTime() < deadline, "not within 15 s");
+            check(System.nanoTime() < deadline, "not within 120 s");
             Thread.sleep(50);
         }
     }

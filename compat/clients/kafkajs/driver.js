@@ -6,6 +6,7 @@ const { Kafka, ConfigResourceTypes, logLevel } = require('kafkajs');
 const COMPRESSION = require('./codecs');
 
 const PATIENCE_MS = 150000;
+const timeout = 60000; // of what is done to topics
 const RETRY = { retries: 100, maxRetryTime: 500 };
 
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
@@ -52,13 +53,13 @@ class Admin {
   async create({ bootstrap, topic, partitions, config }) {
     const configEntries = Object.entries(config || {}).map(([name, value]) => ({ name, value }));
     const topics = [{ topic, numPartitions: partitions, replicationFactor: 1, configEntries }];
-    await (await this.at(bootstrap)).createTopics({ topics, waitForLeaders: true });
+    await (await this.at(bootstrap)).createTopics({ topics, waitForLeaders: true, timeout });
   }
   async delete({ bootstrap, topic }) {
-    await (await this.at(bootstrap)).deleteTopics({ topics: [topic] });
+    await (await this.at(bootstrap)).deleteTopics({ topics: [topic], timeout });
   }
   async grow({ bootstrap, topic, partitions }) {
-    await (await this.at(bootstrap)).createPartitions({ topicPartitions: [{ topic, count: partitions }] });
+    await (await this.at(bootstrap)).createPartitions({ topicPartitions: [{ topic, count: partitions }], timeout });
   }
   async configure({ bootstrap, topic, config }) {
     const configEntries = Object.entries(config).map(([name, value]) => ({ name, value }));
@@ -122,7 +123,7 @@ class Member {
       groupId: settings.group,
       sessionTimeout: session,
       heartbeatInterval: Math.floor(session / 4),
-      rebalanceTimeout: 10000,
+      rebalanceTimeout: 60000, // a commit may take as long as a sync of the disk, and holds the handler
       maxWaitTimeInMs: 200,
       ...(settings.metadata_ms ? { metadataMaxAge: settings.metadata_ms } : {}),
       ...(settings.fetch_bytes ? { maxBytesPerPartition: settings.fetch_bytes } : {}),

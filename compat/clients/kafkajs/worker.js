@@ -7,6 +7,7 @@ const COMPRESSION = require('./codecs');
 
 const parameters = JSON.parse(process.argv[2]);
 const { topic } = parameters;
+const timeout = 60000; // of what is done to topics
 
 const kafka = new Kafka({
   brokers: [parameters.bootstrap],
@@ -38,9 +39,9 @@ function check(holds, what) {
 }
 
 async function until(condition) {
-  const deadline = Date.now() + 15000;
+  const deadline = Date.now() + 120000;
   while (!(await condition())) {
-    check(Date.now() < deadline, 'not within 15 s');
+    check(Date.now() < deadline, 'not within 120 s');
     await sleep(50);
   }
 }
@@ -54,7 +55,7 @@ async function withAdmin(action) {
 
 const create = () =>
   withAdmin((admin) =>
-    admin.createTopics({ topics: [{ topic, numPartitions: parameters.partitions, replicationFactor: 1 }], waitForLeaders: true }));
+    admin.createTopics({ topics: [{ topic, numPartitions: parameters.partitions, replicationFactor: 1 }], waitForLeaders: true, timeout }));
 
 const topicAdmin = () =>
   withAdmin(async (admin) => {
@@ -69,16 +70,17 @@ const topicAdmin = () =>
     await admin.createTopics({
       topics: [{ topic, numPartitions: 3, replicationFactor: 1, configEntries: entries('600000') }],
       waitForLeaders: true,
+      timeout,
     });
     check((await partitions()) === 3, 'not 3 partitions');
     check((await retention()) === '600000', 'retention at creation');
     const resource = { type: ConfigResourceTypes.TOPIC, name: topic, configEntries: entries('1200000') };
     await admin.alterConfigs({ validateOnly: false, resources: [resource] });
     await until(async () => (await retention()) === '1200000');
-    await admin.createPartitions({ topicPartitions: [{ topic, count: 5 }] });
+    await admin.createPartitions({ topicPartitions: [{ topic, count: 5 }], timeout });
     await until(async () => (await partitions()) === 5);
     check((await admin.describeCluster()).brokers.length === 1, 'not one broker');
-    await admin.deleteTopics({ topics: [topic] });
+    await admin.deleteTopics({ topics: [topic], timeout });
     await until(async () => !(await admin.listTopics()).includes(topic));
   });
 
@@ -159,7 +161,7 @@ async function group(history) {
     groupId: parameters.group,
     sessionTimeout: parameters.session_ms,
     heartbeatInterval: 500,
-    rebalanceTimeout: 10000,
+    rebalanceTimeout: 60000, // a commit may take as long as a sync of the disk, and holds the handler
     maxWaitTimeInMs: 200,
     retry: { retries: 100, maxRetryTime: 500, restartOnFailure: async () => true },
   });

@@ -7,6 +7,8 @@ import urllib.parse
 import urllib.request
 from dataclasses import dataclass, field
 
+from .driver import PATIENCE_S
+
 LOSSES = ("expired_unread", "skipped", "lost")
 ORDINARY = ("pending", "in_flight", "processed")
 
@@ -23,7 +25,7 @@ class Books:
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(url, data=data, headers={"content-type": "application/json"})
         try:
-            with urllib.request.urlopen(request, timeout=60) as answer:
+            with urllib.request.urlopen(request, timeout=PATIENCE_S) as answer:
                 return json.load(answer)
         except urllib.error.HTTPError as refusal:
             raise OSError(f"{path}: {refusal.code} {refusal.read().decode(errors='replace')}") from None

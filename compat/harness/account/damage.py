@@ -5,10 +5,12 @@ import struct
 import subprocess
 
 from .books import Expected
+from .driver import PATIENCE_S
 from .play import Wrong, plantings, until
 
 PLANTED = []
 planted = plantings(PLANTED)
+LINGER_MS = 60_000  # what is sent at once is one batch, however slowly it is handed over; a flush ends the wait
 TOPICS = "topics"
 
 
@@ -35,12 +37,12 @@ def begin(play):
     play.create(2)
     play.send(5, 0)
     for _ in range(5):
-        play.send(10, 1)
+        play.send(10, 1, linger_ms=LINGER_MS)
     # A group that was never given more than the first ten: what a client fetches ahead is delivered.
     play.stage.books.open(play.topic, play.group)
     said = subprocess.run(
         [play.stage.broker.binary, "topic", "describe", play.topic, "--json", "-b", play.stage.broker.address],
-        capture_output=True, text=True, check=True, timeout=120,
+        capture_output=True, text=True, check=True, timeout=PATIENCE_S,
     )
     play.topic_id = json.loads(said.stdout)["id"]
 

@@ -3,13 +3,14 @@
 Knows no scenario. A command goes to a named object in the process (a consumer, or the admin), each with a thread of its own.
 """
 
-import contextlib
 import itertools
 import json
 import signal
 import subprocess
 import threading
 from concurrent.futures import Future
+
+from .. import processes
 
 # A machine that is busy with other things is no failure; what hangs is.
 PATIENCE_S = 180
@@ -75,10 +76,5 @@ class Driver:
         self._process.send_signal(signal.SIGCONT)
 
     def end(self):
-        with contextlib.suppress(OSError):
-            self._process.stdin.close()
-        try:
-            self._process.wait(10)
-        except subprocess.TimeoutExpired:
-            self.kill()
+        processes.end(self._process)
         self._log.close()

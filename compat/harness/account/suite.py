@@ -17,7 +17,9 @@ from .play import NAMES, Play, Stage, until
 from .proxy import Proxy
 
 SUITE = "account"
-CALM_SETTINGS = brokers.TEST_SETTINGS | {"log.retention.check.interval.ms": "1000"}
+SETTINGS = brokers.TEST_SETTINGS | brokers.KILLED_MEMBERS | brokers.SMALL_LOG
+# There scenarios wait for the end of a session while records flow.
+CALM_SETTINGS = SETTINGS | {"log.retention.check.interval.ms": "1000", "group.consumer.session.timeout.ms": "6000"}
 AT_ONCE = 10  # scenarios on the calm broker; they mostly wait
 VERIFY_FOUND = 4
 
@@ -118,6 +120,10 @@ class Round:
         self.generator, self.begin, self.is_over = run(play), time.monotonic(), False
         self.said = None
 
+    def is_right(self):
+        """Whether the broker may go now."""
+        return self.said is None or self.said()
+
     def go_on(self, answer=None):
         if self.is_over:
             return
@@ -147,12 +153,14 @@ def all_go_on(rounds, answer=None):
 
 def stormy(stage, rows):
     rounds = all_go_on(rounds_of(stage, rows, as_workloads(storm.PLANTED) + storm.WORKLOADS))
-    for goes in (stage.broker.kill, stage.broker.kill, stage.broker.stop):
-        # Those that were there first have gone on meanwhile.
-        until(lambda: all(each.said is None or each.said() for each in rounds), "a moment that is right for all")
-        goes()
-        stage.broker.start()
-        rounds = all_go_on(rounds)
+    with ThreadPoolExecutor(max(1, len(rounds))) as looking:
+        for goes in (stage.broker.kill, stage.broker.kill, stage.broker.stop):
+            # Those that were there first have gone on meanwhile. Looked at one after the other, they would have gone on again
+            # until the last has said so.
+            until(lambda: all(looking.map(Round.is_right, rounds)), "a moment that is right for all")
+            goes()
+            stage.broker.start()
+            rounds = all_go_on(rounds)
     assert not rounds, "a scenario of storm.py wants the broker to go more often than it does"
 
 
@@ -199,8 +207,8 @@ def play(broker, directory, quick):
     drivers = Drivers(directory)
     rows = Rows(drivers.versions)
     proxy = Proxy(seed=1)
-    of_cut = brokers.TEST_SETTINGS | {"advertised.listeners": f"127.0.0.1:{proxy.port}"}
-    settings = {"calm": CALM_SETTINGS, "damaged": brokers.TEST_SETTINGS, "cut": of_cut}
+    of_cut = SETTINGS | {"advertised.listeners": f"127.0.0.1:{proxy.port}"}
+    settings = {"calm": CALM_SETTINGS, "damaged": SETTINGS, "cut": of_cut}
     others = [brokers.Tallymq(directory / name, of, broker.binary) for name, of in settings.items()]
     tools = console_tools.Tools(others[0], directory)
     try:

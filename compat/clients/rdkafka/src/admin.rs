@@ -12,7 +12,7 @@ use rdkafka::client::DefaultClientContext;
 use crate::{Outcome, Parameters};
 
 type Admin = AdminClient<DefaultClientContext>;
-const TIMEOUT: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 fn connect(parameters: &Parameters) -> Result<Admin, rdkafka::error::KafkaError> {
     ClientConfig::new().set("bootstrap.servers", &parameters.bootstrap).create()
@@ -74,9 +74,9 @@ fn check(holds: bool, what: &str) -> Outcome {
 }
 
 fn until(condition: impl Fn() -> Result<bool, Box<dyn std::error::Error>>) -> Outcome {
-    let deadline = Instant::now() + Duration::from_secs(15);
+    let deadline = Instant::now() + Duration::from_secs(120);
     while !condition()? {
-        check(Instant::now() < deadline, "not within 15 s")?;
+        check(Instant::now() < deadline, "not within 120 s")?;
         std::thread::sleep(Duration::from_millis(50));
     }
     Ok(())

@@ -17,7 +17,7 @@ use serde_json::json;
 use crate::history::History;
 use crate::{Outcome, Parameters};
 
-const TIMEOUT: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 fn log_poll(history: &History, message: &BorrowedMessage<'_>) -> Outcome {
     let body = message.payload_view::<str>().ok_or("no value")??;
