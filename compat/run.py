@@ -31,8 +31,8 @@ SUITES = {
 }
 ONLY_TALLYMQ = {"account", "account-page"}  # no other broker keeps one
 KILL_MEMBERS = {"account", *clients.ALL}
-ALL = ["java", "java-3.7", "rdkafka", "confluent", *SUITES, "kafka-python", "kafkajs", "franz"]
-assert set(ALL) == {*clients.ALL, *SUITES}
+ALL = ["java", "rdkafka", "confluent", *SUITES, *clients.OLDER, "kafka-python", "kafkajs", "franz"]
+assert set(ALL) == {*clients.ALL, *clients.OLDER, *SUITES}
 
 
 def arguments():
@@ -66,7 +66,7 @@ def play(name, options, directory):
         finally:
             broker.stop()
         return
-    client = clients.ALL[name]()
+    client = (clients.ALL | clients.OLDER)[name]()
     broker = new_broker(name, options, directory / "broker")
     broker.start()
     try:

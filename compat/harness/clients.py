@@ -1,5 +1,6 @@
 """The clients: how each is installed, started, and what its library can do."""
 
+import functools
 import re
 
 from . import install
@@ -15,7 +16,6 @@ PINS = {
     "kafka-python": ("kafka-python/requirements.txt", r"kafka-python==(\S+)"),
     "kafkajs": ("kafkajs/package.json", r'"kafkajs": "(\S+)"'),
     "java": ("java/pom.xml", r"kafka-clients</artifactId>\s*<version>(.+?)<"),
-    "java-3.7": ("java-3.7/pom.xml", r"kafka-clients</artifactId>\s*<version>(.+?)<"),
     "franz": ("franz/go.mod", r"twmb/franz-go v(\S+)"),
     "rdkafka": ("rdkafka/Cargo.toml", r'rdkafka = \{ version = "=?([^"]+)"'),
 }
@@ -53,13 +53,6 @@ def java():
     return Client("kafka-clients (Java)", pinned("java"), argv, group_protocols=BOTH_GROUP_PROTOCOLS)
 
 
-def java_37():
-    """Of the new group protocol it has only a preview that is none of the protocol's versions."""
-    worker = [install.CLIENTS / "java" / f"{program}.java" for program in ("History", "Worker")]
-    argv = [*JVM, "-cp", install.java("java-3.7", worker), "Worker"]
-    return Client("kafka-clients (Java)", pinned("java-3.7"), argv)
-
-
 def franz():
     version = pinned("franz")
     return Client("franz-go", version, [install.go("franz")], group_protocols=BOTH_GROUP_PROTOCOLS)
@@ -71,12 +64,40 @@ def rdkafka():
     return Client("rust-rdkafka", version, [binary], group_protocols=BOTH_GROUP_PROTOCOLS)
 
 
+def older_java(version, group_protocols=("classic",)):
+    argv = [*JVM, "-cp", install.older_java(version), "Worker"]
+    return Client("kafka-clients (Java)", version, argv, ("zstd",), group_protocols, is_older=True)
+
+
+def older_confluent(version):
+    worker = install.CLIENTS / "confluent" / "worker.py"
+    python = install.python("confluent", f"confluent-kafka=={version}")
+    return Client("confluent-kafka", version, [python, worker], ("zstd",), is_older=True)
+
+
+def older_kafkajs(version):
+    directory = install.node("kafkajs", f"kafkajs@{version}")
+    worker = install.CLIENTS / "kafkajs" / "worker.js"
+    env = install.environment(NODE_PATH=directory / "node_modules")
+    return Client("kafkajs", version, ["node", worker], ("zstd",), env=env, is_older=True)
+
+
 ALL = {
     "confluent": confluent,
     "kafka-python": kafka_python,
     "kafkajs": kafkajs,
     "java": java,
-    "java-3.7": java_37,
     "franz": franz,
     "rdkafka": rdkafka,
+}
+
+
+# What users have not upgraded yet. A release says more than a language: Java clients of 3.3 to 3.8 close the connection over
+# an ApiVersions answer that those before and after them take (KAFKA-17011).
+OLDER = {
+    **{f"java-{version}": functools.partial(older_java, version) for version in ("2.4.1", "2.8.2", "3.3.2", "3.7.2", "3.9.1")},
+    # The first with the new group protocol for everybody.
+    "java-4.0.0": functools.partial(older_java, "4.0.0", ("consumer",)),
+    "confluent-2.6.1": functools.partial(older_confluent, "2.6.1"),
+    "kafkajs-1.16.0": functools.partial(older_kafkajs, "1.16.0"),
 }

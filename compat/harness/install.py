@@ -84,23 +84,26 @@ def _installed(directory, pins, install):
     return directory
 
 
-def _maven(pom, directory):
+def _maven(pom, directory, **properties):
     repository = CACHE / "maven"
     argv = ["mvn", "-q", "-B", "-f", pom, f"-Dmaven.repo.local={repository}"]
+    argv += [f"-D{name.replace('_', '.')}={value}" for name, value in properties.items()]
     argv += [COPY_DEPENDENCIES, f"-DoutputDirectory={directory}/lib"]
     _download(argv, cwd=directory)
 
 
-def python(name):
-    """Python of a virtual environment with the pinned packages of `clients/<name>`."""
+def python(name, instead=None):
+    """Python of a virtual environment with the pinned packages of `clients/<name>`, and this release `instead` of one of them."""
     pins = CLIENTS / name / "requirements.txt"
 
     def install(directory):
         _run([sys.executable, "-m", "venv", directory / "venv"], cwd=directory)
         pip = [directory / "venv" / "bin" / "python", "-m", "pip", "install", "-q"]
         _download(pip + ["--no-deps", "-r", pins], cwd=directory, env=_pip_cache())
+        if instead:
+            _download(pip + ["--no-deps", instead], cwd=directory, env=_pip_cache())
 
-    return _once(name, [pins], install) / "venv" / "bin" / "python"
+    return _once(instead or name, [pins], install) / "venv" / "bin" / "python"
 
 
 def _pip_cache():
@@ -121,8 +124,8 @@ def source_distribution(package, version, pins):
     return next(path for path in directory.iterdir() if path.is_dir())
 
 
-def node(name):
-    """Directory with `node_modules` as the lock file says."""
+def node(name, instead=None):
+    """Directory with `node_modules` as the lock file says, and this release `instead` of one of them."""
     source = CLIENTS / name
     pins = [source / "package.json", source / "package-lock.json"]
 
@@ -131,21 +134,33 @@ def node(name):
             shutil.copy(pin, directory)
         npm = ["npm", "ci", "--no-audit", "--no-fund", "--cache", CACHE / "npm"]
         _download(npm, cwd=directory)
+        if instead:
+            npm = ["npm", "install", "--no-save", "--no-audit", "--no-fund", "--cache", CACHE / "npm", instead]
+            _download(npm, cwd=directory)
 
-    return _once(name, pins, install)
+    return _once(instead or name, pins, install)
 
 
-def java(name, programs=None):
-    """Class path with the client's jars and the compiled programs: all that lie beside them, if none are named."""
+def java(name):
+    """Class path with the client's jars and the compiled programs that lie beside its `pom.xml`."""
     source = CLIENTS / name
-    pins = [source / "pom.xml", *(programs or sorted(source.glob("*.java")))]
+    return _java(name, source / "pom.xml", sorted(source.glob("*.java")))
 
+
+def older_java(version):
+    """Class path with an older release of the Java client, and the newer one's worker."""
+    source = CLIENTS / "java"
+    programs = [source / f"{program}.java" for program in ("History", "Worker")]
+    return _java(f"java-{version}", source / "older.xml", programs, older_version=version)
+
+
+def _java(name, pom, programs, **properties):
     def install(directory):
-        _maven(source / "pom.xml", directory)
+        _maven(pom, directory, **properties)
         classes = directory / "classes"
-        _run(["javac", "-cp", f"{directory}/lib/*", "-d", classes, *pins[1:]], cwd=directory)
+        _run(["javac", "-cp", f"{directory}/lib/*", "-d", classes, *programs], cwd=directory)
 
-    directory = _once(name, pins, install)
+    directory = _once(name, [pom, *programs], install)
     return f"{directory}/classes:{directory}/lib/*"
 
 

@@ -11,7 +11,6 @@ DOCS = brokers.ROOT / "docs"
 # How the pages name them.
 CALLED = {
     "java": "Java `kafka-clients`",
-    "java-3.7": "Java `kafka-clients` 3.7",
     "confluent": "confluent-kafka (Python, librdkafka)",
     "rdkafka": "rust-rdkafka (librdkafka)",
     "franz": "franz-go",
@@ -46,6 +45,12 @@ class Versions(unittest.TestCase):
         for name, called in CALLED.items():
             for page in ("compatibility.md", "kafka.md"):
                 self.assertEqual(self.said(page, called), clients.pinned(name), f"{called} in {page}")
+
+    def test_every_older_release_is_named(self):
+        called = {name: called.partition(" ")[0].lower() for name, called in CALLED.items()}
+        page = {(row[1].partition(" ")[0].lower(), row[0]) for row in rows("compatibility.md") if len(row) == 4 and row[3] == "3 of 3"}
+        older = {(called[name], version) for name, _, version in (each.partition("-") for each in clients.OLDER)}
+        self.assertEqual(page, older)
 
     def test_every_suite_has_the_version_of_its_client(self):
         for begins, name in SUITES.items():

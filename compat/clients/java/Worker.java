@@ -1,6 +1,7 @@
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import java.io.IOException;
+import java.lang.reflect.Method;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -9,16 +10,20 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Properties;
+import java.util.Set;
 import java.util.TreeMap;
 import java.util.concurrent.Callable;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
+import java.util.stream.Stream;
 import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.admin.AlterConfigOp;
 import org.apache.kafka.clients.admin.ConfigEntry;
+import org.apache.kafka.clients.admin.DescribeTopicsResult;
 import org.apache.kafka.clients.admin.NewPartitions;
 import org.apache.kafka.clients.admin.NewTopic;
+import org.apache.kafka.clients.admin.TopicDescription;
 import org.apache.kafka.clients.consumer.ConsumerRebalanceListener;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.ConsumerRecords;
@@ -27,6 +32,7 @@ import org.apache.kafka.clients.consumer.OffsetAndMetadata;
 import org.apache.kafka.clients.producer.KafkaProducer;
 import org.apache.kafka.clients.producer.ProducerRecord;
 import org.apache.kafka.common.KafkaException;
+import org.apache.kafka.common.KafkaFuture;
 import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.config.ConfigResource;
 import org.apache.kafka.common.serialization.StringDeserializer;
@@ -93,11 +99,19 @@ public final class Worker {
         }
     }
 
+    /** What `allTopicNames` is since 3.1 was called `all` before. */
+    @SuppressWarnings("unchecked")
+    private TopicDescription describe(Admin admin) throws Exception {
+        Set<String> names = Set.of("allTopicNames", "all");
+        Method all = Stream.of(DescribeTopicsResult.class.getMethods())
+            .filter(method -> names.contains(method.getName())).findFirst().get();
+        return ((KafkaFuture<Map<String, TopicDescription>>) all.invoke(admin.describeTopics(List.of(topic)))).get().get(topic);
+    }
+
     private void admin() throws Exception {
         try (Admin admin = Admin.create(properties())) {
             ConfigResource resource = new ConfigResource(ConfigResource.Type.TOPIC, topic);
-            Callable<Integer> partitions = () ->
-                admin.describeTopics(List.of(topic)).allTopicNames().get().get(topic).partitions().size();
+            Callable<Integer> partitions = () -> describe(admin).partitions().size();
             Callable<String> retention = () ->
                 admin.describeConfigs(List.of(resource)).all().get().get(resource).get("retention.ms").value();
             NewTopic fresh = new NewTopic(topic, 3, (short) 1).configs(Map.of("retention.ms", "600000"));
