@@ -15,7 +15,7 @@ use crate::{
     history::{History, SEND_HEADER},
 };
 
-const LIMIT: Duration = Duration::from_secs(20);
+const LIMIT: Duration = Duration::from_secs(120);
 
 /// Reads everything that is there; says how much.
 pub fn read(arguments: &Arguments) -> Result<(), Failure> {

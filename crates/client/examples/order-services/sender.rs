@@ -17,18 +17,20 @@ use crate::{
 const SENDERS: u64 = 16;
 /// A short one: the spool is to be used often.
 const DEADLINE: Duration = Duration::from_millis(400);
+/// What drains it waits for the slowest disk instead: nothing more comes.
+const DRAIN_DEADLINE: Duration = Duration::from_secs(60);
 const SPOOL_BYTES_MAX: u64 = 64 << 20;
 
-async fn producer(arguments: &Arguments) -> Result<Producer, Failure> {
+async fn producer(arguments: &Arguments, deadline: Duration) -> Result<Producer, Failure> {
     let cluster = Cluster::at(arguments.text("bootstrap")?).set("reconnect.backoff.ms", "20");
     let spool = SpoolSettings::at(arguments.text("spool")?).bytes_max(SPOOL_BYTES_MAX);
     let cluster = cluster.set("reconnect.backoff.max.ms", "200");
-    Ok(Producer::builder(cluster).deadline(DEADLINE).spool(spool).start().await?)
+    Ok(Producer::builder(cluster).deadline(deadline).spool(spool).start().await?)
 }
 
 /// Sends until it is killed.
 pub async fn send(arguments: &Arguments) -> Result<(), Failure> {
-    let producer = producer(arguments).await?;
+    let producer = producer(arguments, DEADLINE).await?;
     let history = std::sync::Arc::new(History::open(arguments, "")?);
     let progress = std::sync::Arc::new(Progress::default());
     let (topic, seed) = (arguments.text("topic")?.to_owned(), arguments.number::<u64>("seed")?);
@@ -72,7 +74,7 @@ pub async fn send(arguments: &Arguments) -> Result<(), Failure> {
 
 /// Waits until what is in the spool is sent; says what the spool went through.
 pub async fn drain(arguments: &Arguments) -> Result<(), Failure> {
-    let producer = producer(arguments).await?;
+    let producer = producer(arguments, DRAIN_DEADLINE).await?;
     let spool = producer.spool().ok_or("a producer without its spool")?;
     let mut looks = tokio::time::interval(Duration::from_millis(20));
     while spool.status().waiting > 0 {
@@ -80,5 +82,5 @@ pub async fn drain(arguments: &Arguments) -> Result<(), Failure> {
     }
     let status = spool.status();
     println!("{}", serde_json::json!({ "resent": status.resent, "damaged_bytes": status.damaged_bytes }));
-    Ok(producer.close(Duration::from_secs(10)).await?)
+    Ok(producer.close(DRAIN_DEADLINE).await?)
 }

@@ -39,7 +39,7 @@ pub fn prepare(class_path: &OsString, directory: &Path) -> String {
         log.dirs={directory}/data
         auto.create.topics.enable=false
         broker.heartbeat.interval.ms=200
-        broker.session.timeout.ms=1000
+        broker.session.timeout.ms=3000
         group.initial.rebalance.delay.ms=0
         offsets.topic.num.partitions=1
         offsets.topic.replication.factor=1
