@@ -87,8 +87,10 @@ class Broker:
             self.child.kill()
 
     def stop(self):
-        """SIGTERM; returns the exit code. One that had to be killed would look like one that died of a planted SIGKILL: it is
-        an error."""
+        """SIGTERM; returns the exit code, None if nothing ran. One that had to be killed would look like one that died of a
+        planted SIGKILL: it is an error."""
+        if self.child is None:
+            return None
         if self.alive():
             self.child.popen.terminate()
         code = self.wait_for_end()
