@@ -307,8 +307,9 @@ impl CheckBack {
     /// # Errors
     /// If the file cannot be used.
     pub async fn progress(&self) -> Result<CheckBackProgress, CheckBackError> {
-        let outbox = self.outbox.progress().await.map_err(|StoreError(error)| error)?;
+        // In this order, what is committed meanwhile is counted in both, and never in neither.
         let (prepared, unresolved) = rows::counts(&self.pool).await?;
+        let outbox = self.outbox.progress().await.map_err(|StoreError(error)| error)?;
         Ok(CheckBackProgress { prepared, unresolved, outbox })
     }
 
