@@ -287,12 +287,14 @@ async fn a_callback_that_panics_costs_no_other_record() {
     let broker = Broker::start();
     broker.create_topic("t", 1);
     let producer = Producer::builder(broker.cluster()).start().await.unwrap();
+    // A topic that is known is not asked for again behind the missing one, of which a busy broker may say nothing in time.
+    let _ = producer.send(Record::to("t").value("known")).await.unwrap();
     // One is refused where partitions are given, the other answered by the broker.
     producer.send_with(Record::to("missing").value("x"), |_| panic!("on purpose"));
     producer.send_with(Record::to("t").value("0"), |_| panic!("on purpose"));
     let stored = within("it sends on", producer.send(Record::to("t").value("1"))).await.unwrap();
-    assert!(matches!(stored, Stored::InTopic { partition: 0, offset: 1, .. }), "{stored:?}");
+    assert!(matches!(stored, Stored::InTopic { partition: 0, offset: 2, .. }), "{stored:?}");
     within("it ends", producer.close(LONG)).await.unwrap();
     let counts = producer.counts();
-    assert_eq!((counts.sent, counts.stored, counts.refused, counts.unsettled), (3, 2, 1, 0));
+    assert_eq!((counts.sent, counts.stored, counts.refused, counts.unsettled), (4, 3, 1, 0));
 }
