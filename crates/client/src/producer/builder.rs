@@ -67,7 +67,9 @@ impl ProducerBuilder {
         }
     }
 
-    /// How long a broker has to acknowledge a record, resends included; then the next fallback has its turn. 30 s.
+    /// How long a broker has to acknowledge a record, resends included; then the next fallback has its turn. 30 s. The first
+    /// record of a topic waits no longer than 5 s for its partitions, since others wait behind it: then it goes to the fallbacks or
+    /// into the spool, or ends as [`Refusal::Unreachable`](crate::Refusal::Unreachable).
     pub fn deadline(mut self, deadline: Duration) -> ProducerBuilder {
         self.deadline = deadline;
         self
