@@ -10,12 +10,12 @@ use tallymq_broker::{
 };
 use tallymq_consensus::{Proposal, ProposeError, Room};
 use tallymq_model::{Offset, RaftGroup, TopicPartition};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep_until};
 
 use super::{
     Accounting, DataMarks, Peer,
     marks::{Commit, Marks},
-    pace::{Due, LOOK_INTERVAL, Pace},
+    pace::{Due, Pace, next_look},
     reads::Known,
 };
 use crate::node::{DataEntry, DataHandle, Node};
@@ -89,20 +89,22 @@ impl DataHandle {
         }
     }
 
-    /// Does so soon after there is something, but lets it ride with other commands first.
-    async fn flush_forever(&self) {
+    /// Does so soon after there is something, but lets it ride with other commands first. All data groups look at the same
+    /// moments since they began: marks that go alone share one sync then.
+    async fn flush_forever(&self, began: Instant) {
         let Some(own) = &self.marks else { return std::future::pending().await };
         let mut pace = Pace::default();
         loop {
             own.waiting.notified().await;
             loop {
-                sleep(LOOK_INTERVAL).await;
+                let (number, at) = next_look(began.elapsed());
+                sleep_until(began + at).await;
                 let (waiting, records) = {
                     let mut marks = own.marks.lock();
                     marks.look_at_doubts();
                     (marks.waiting(), marks.ready_records())
                 };
-                match pace.look(waiting, records) {
+                match pace.look(number, waiting, records) {
                     Due::Nothing => break,
                     Due::Later => {}
                     Due::Ride => own.wants_ride.store(true, Ordering::Release),
@@ -121,7 +123,8 @@ impl DataHandle {
 impl Accounting {
     /// Brings marks into the logs of all data groups, each in its own time.
     pub async fn flush_forever(&self, node: &Node) {
-        join_all(node.data_groups().map(DataHandle::flush_forever)).await;
+        let began = Instant::now();
+        join_all(node.data_groups().map(|handle| handle.flush_forever(began))).await;
     }
 }
 

@@ -7,13 +7,15 @@
 use std::time::Duration;
 
 /// How often marks are looked at, when there are any.
-pub const LOOK_INTERVAL: Duration = Duration::from_millis(25);
+const LOOK_INTERVAL_MS: u64 = 25;
 /// Marks that are worth a ride after one look; more wait for more looks, so that the journal stays small where there are
 /// thousands of partitions.
 const READY_PER_LOOK: usize = 25;
 /// Records that a crash may take along: while there are more, marks that wait for no more looks go alone after fewer.
 const RECORDS_AT_RISK_MAX: u64 = 256;
-/// So many: 50 ms, so at most twenty syncs a second in a data group where somebody catches up and nothing else happens.
+/// At least so many, and when the number of the look divides by it: 50 to 75 ms, and all data groups at the same moment. So
+/// where somebody catches up there are at most forty syncs a second for it in the shared log, however many data groups there are: one
+/// that the first entry begins, and one for all that came meanwhile.
 const LOOKS_AT_RISK: usize = 2;
 /// Looks after which they ride in any case, and after which they go alone: 250 ms, so at most four syncs a second in a data
 /// group where records are read and nothing else happens.
@@ -32,6 +34,13 @@ pub enum Due {
     Alone,
 }
 
+/// The first look that comes later than so long after the beginning: its number, and when it is. The looks of all data groups
+/// are at the same moments.
+pub fn next_look(since: Duration) -> (u64, Duration) {
+    let number = since.as_millis() as u64 / LOOK_INTERVAL_MS + 1;
+    (number, Duration::from_millis(number * LOOK_INTERVAL_MS))
+}
+
 /// Looks since there was nothing to flush.
 #[derive(Debug, Default)]
 pub struct Pace {
@@ -39,11 +48,13 @@ pub struct Pace {
 }
 
 impl Pace {
-    /// A look, [`LOOK_INTERVAL`] after the one before or after the first marks came, with this many ready, about so many records.
-    pub fn look(&mut self, ready: usize, records: u64) -> Due {
+    /// The look of this number, the one after the one before or after the first marks came, with this many ready, about so many
+    /// records.
+    pub fn look(&mut self, number: u64, ready: usize, records: u64) -> Due {
         self.looks += 1;
         let is_worth_it = self.looks * READY_PER_LOOK >= ready;
-        let is_urgent = records > RECORDS_AT_RISK_MAX && self.looks >= LOOKS_AT_RISK;
+        let is_everybodys = number.is_multiple_of(LOOKS_AT_RISK as u64);
+        let is_urgent = records > RECORDS_AT_RISK_MAX && self.looks >= LOOKS_AT_RISK && is_everybodys;
         let due = match ready {
             0 => Due::Nothing,
             _ if self.looks >= LOOKS_MAX || (is_worth_it && is_urgent) => Due::Alone,
@@ -65,7 +76,7 @@ mod tests {
     fn few_marks_ride_at_once_and_many_later_and_none_waits_for_ever() {
         let looks = |ready: usize| -> Vec<Due> {
             let mut pace = Pace::default();
-            (0..LOOKS_MAX).map(|_| pace.look(ready, ready as u64)).collect()
+            (0..LOOKS_MAX as u64).map(|number| pace.look(number, ready, ready as u64)).collect()
         };
         assert_eq!(looks(1), [vec![Due::Ride; 9], vec![Due::Alone]].concat());
         assert_eq!(looks(100), [vec![Due::Later; 3], vec![Due::Ride; 6], vec![Due::Alone]].concat());
@@ -73,22 +84,36 @@ mod tests {
     }
 
     #[test]
-    fn what_has_ridden_leaves_nothing_and_the_next_begins_anew() {
-        let mut pace = Pace::default();
-        (0..5).for_each(|_| assert_eq!(pace.look(3, 9), Due::Ride));
-        assert_eq!(pace.look(0, 0), Due::Nothing);
-        (0..9).for_each(|_| assert_eq!(pace.look(3, 9), Due::Ride));
-        assert_eq!(pace.look(3, 9), Due::Alone);
+    fn looks_are_at_multiples_of_their_interval() {
+        let ms = Duration::from_millis;
+        assert_eq!(next_look(ms(0)), (1, ms(25)));
+        assert_eq!(next_look(ms(24)), (1, ms(25)));
+        assert_eq!(next_look(ms(25)), (2, ms(50)), "one that is now is over");
     }
 
     #[test]
-    fn many_records_of_few_marks_wait_for_no_more_than_one_ride() {
+    fn what_has_ridden_leaves_nothing_and_the_next_begins_anew() {
         let mut pace = Pace::default();
-        for _ in 0..3 {
-            assert_eq!(pace.look(4, RECORDS_AT_RISK_MAX + 1), Due::Ride);
-            assert_eq!(pace.look(4, RECORDS_AT_RISK_MAX + 1), Due::Alone);
+        (0..5).for_each(|number| assert_eq!(pace.look(number, 3, 9), Due::Ride));
+        assert_eq!(pace.look(5, 0, 0), Due::Nothing);
+        (6..15).for_each(|number| assert_eq!(pace.look(number, 3, 9), Due::Ride));
+        assert_eq!(pace.look(15, 3, 9), Due::Alone);
+    }
+
+    #[test]
+    fn many_records_of_few_marks_go_at_every_second_look_in_all_groups() {
+        for begin in [7, 8] {
+            let mut pace = Pace::default();
+            let due: Vec<Due> =
+                (begin..15).map(|number| pace.look(number, 4, RECORDS_AT_RISK_MAX + 1)).collect();
+            let gone: Vec<u64> =
+                (begin..15).zip(due).filter(|(_, due)| *due == Due::Alone).map(|each| each.0).collect();
+            let first = [8, 10][begin as usize - 7];
+            assert_eq!(gone, (first..15).step_by(2).collect::<Vec<u64>>());
         }
-        let mut marks: Vec<Due> = (0..LOOKS_MAX).map(|_| pace.look(10_000, 10_000)).collect();
+        let mut pace = Pace::default();
+        let mut marks: Vec<Due> =
+            (0..LOOKS_MAX as u64).map(|number| pace.look(number, 10_000, 10_000)).collect();
         assert_eq!(marks.pop(), Some(Due::Alone));
         assert!(marks.iter().all(|due| *due == Due::Later), "of thousands of partitions each has its mark");
     }
