@@ -65,15 +65,19 @@ class Server:
     def argv(self):
         raise NotImplementedError
 
+    def unprivileged(self, argv):
+        """With a place of its own for temporary files: a MariaDB that starts removes those of others."""
+        return unprivileged(["env", f"TMPDIR={self.directory}", *argv])
+
     def run(self, argv):
-        done = subprocess.run(unprivileged(argv), capture_output=True, text=True, cwd="/tmp", timeout=MAKE_S)
+        done = subprocess.run(self.unprivileged(argv), capture_output=True, text=True, cwd="/tmp", timeout=MAKE_S)
         if done.returncode != 0:
             raise StoreError(f"{argv[0]}: exit {done.returncode}\n{done.stdout[-1000:]}{done.stderr[-1000:]}")
 
     def start(self):
         """Starts and waits until it takes connections."""
         already = self.log_path.stat().st_size if self.log_path.exists() else 0
-        self.child = processes.Child(unprivileged(self.argv()), self.log_path, cwd="/tmp")
+        self.child = processes.Child(self.unprivileged(self.argv()), self.log_path, cwd="/tmp")
         deadline = time.monotonic() + PATIENCE_S
         while self.ready not in self.log_path.read_bytes()[already:].decode(errors="replace"):
             if not self.child.alive() or time.monotonic() > deadline:

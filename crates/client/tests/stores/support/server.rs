@@ -87,7 +87,7 @@ impl Server {
     /// Starts it again on the same data.
     pub fn resume(&self) {
         let (program, arguments, ready) = self.command();
-        let mut command = unprivileged(&program);
+        let mut command = self.unprivileged(&program);
         command.args(arguments);
         *self.process.lock().unwrap() = Some(spawn(command, &program, ready));
     }
@@ -97,13 +97,13 @@ impl Server {
         match self.kind {
             Kind::Postgres => {
                 let initdb = program("initdb", "postgresql");
-                let mut command = unprivileged(&initdb);
+                let mut command = self.unprivileged(&initdb);
                 command.args(["-U", "tally", "-A", "trust", "-E", "UTF8", "--no-sync", "-D"]).arg(data);
                 run(&initdb, &mut command);
             }
             Kind::MariaDb => {
                 let install = program("mariadb-install-db", "mariadb-server");
-                let mut command = unprivileged(&install);
+                let mut command = self.unprivileged(&install);
                 command.arg("--no-defaults").arg(format!("--datadir={}", data.display()));
                 command.args([
                     "--auth-root-authentication-method=normal",
@@ -114,6 +114,13 @@ impl Server {
             }
             Kind::Redis => {}
         }
+    }
+
+    /// With a place of its own for temporary files: a MariaDB that starts removes those of others.
+    fn unprivileged(&self, program: &str) -> Command {
+        let mut command = unprivileged(program);
+        command.env("TMPDIR", self.directory.path());
+        command
     }
 
     fn command(&self) -> (String, Vec<String>, &'static str) {
