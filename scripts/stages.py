@@ -110,12 +110,8 @@ def install_tools():
     missing = sorted({package for program, package in DEBIAN_PACKAGES.items() if not is_there(program)})
     if not missing:
         return
-    root = [] if os.geteuid() == 0 else ["sudo"]
-    quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    # Mirrors have bad moments, and a machine that just started may be at its own updates.
-    apt_get = [*root, "apt-get", "-o", "Acquire::Retries=5", "-o", "DPkg::Lock::Timeout=600"]
-    subprocess.run([*apt_get, "update", "-qq"], check=True, env=quiet)
-    subprocess.run([*apt_get, "install", "-y", "-qq", *missing], check=True, env=quiet)
+    script = os.path.join(ROOT, "scripts", "install.sh")
+    subprocess.run(["bash", "-ec", 'source "$0" && install "$@"', script, *missing], check=True)
 
 
 def asked(command, directory):

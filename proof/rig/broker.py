@@ -8,9 +8,8 @@ import time
 import urllib.request
 from pathlib import Path
 
-from harness import processes
+from harness import processes, wire
 
-from . import ports
 from .patience import PATIENCE_S
 
 
@@ -31,7 +30,7 @@ class Broker:
         self.data = Path(data)
         self.log_path = Path(log_path)
         self.settings = dict(settings or {})
-        self.port, self.http_port = ports.choose(2)
+        self.port, self.http_port = wire.free_ports(2)
         self.child = None
         self.log_from = 0
 
@@ -89,15 +88,7 @@ class Broker:
     def stop(self):
         """SIGTERM; returns the exit code, None if nothing ran. One that had to be killed would look like one that died of a
         planted SIGKILL: it is an error."""
-        if self.child is None:
-            return None
-        if self.alive():
-            self.child.popen.terminate()
-        code = self.wait_for_end()
-        self.kill()
-        if code is None:
-            raise TimeoutError(f"the broker did not end within {PATIENCE_S} s of SIGTERM: see {self.log_path}")
-        return code
+        return self.child.terminate() if self.child else None
 
     def rss_bytes(self):
         for line in Path(f"/proc/{self.child.pid}/status").read_text().splitlines():

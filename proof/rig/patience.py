@@ -3,18 +3,16 @@ waits so long but where something is wrong."""
 
 import time
 
-PATIENCE_S = 300
+from harness import processes
+
+PATIENCE_S = processes.PATIENCE_S
 # For so long a machine may take over one sync, or leave a process standing between two of its steps.
 STANDSTILL_S = 5
 
 
-def wait_for(condition, what, timeout_s=PATIENCE_S):
+def wait_for(condition, what):
     """Polls until `condition()` holds; raises TimeoutError naming `what`."""
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"{what}: not within {timeout_s} s")
-        time.sleep(0.005)
+    processes.until(condition, PATIENCE_S, what, step_s=0.005)
 
 
 class Movement:

@@ -11,8 +11,7 @@ import subprocess
 import time
 
 from harness import brokers, install, processes
-from rig import paths, ports, sdk_programs
-from rig.patience import PATIENCE_S
+from rig import paths, sdk_programs
 
 from . import sdk_orders
 
@@ -47,10 +46,6 @@ class Kafka(brokers.Kafka):
         quick = {"broker.heartbeat.interval.ms": 200, "broker.session.timeout.ms": 9000}
         quick |= {"group.initial.rebalance.delay.ms": 0, "group.min.session.timeout.ms": 1000}
         super().__init__(directory, quick | {"offsets.topic.num.partitions": 4, "auto.create.topics.enable": "false"})
-        self.port, self.controller_port = ports.choose(2)
-
-    def start(self):
-        return super().start(PATIENCE_S)
 
     def alive(self):
         return self.child is not None and self.child.alive()

@@ -109,7 +109,7 @@ def seeks_back(play):
     member = play.consumer().subscribe()
     member.read(100)
     member.commit({0: 100})
-    # franz-go drops a connection with a seek (its driver waits for that): before the broker has seen it, whom it answers is in doubt.
+    # franz-go drops a connection with a seek (its driver closes it at once): before the broker has seen that, whom it answers is in doubt.
     member.pause(0)
     member.seek({0: 20})
     play.stage.hung_up()

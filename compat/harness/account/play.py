@@ -79,6 +79,20 @@ def until(condition, what):
     return processes.until(condition, PATIENCE_S, what)
 
 
+def settled(wrong):
+    """Until there is nothing wrong any more with the account; raises what was wrong last."""
+    last = []
+
+    def is_right():
+        last[:] = wrong()
+        return not last
+
+    try:
+        until(is_right, "the account")
+    except TimeoutError:
+        raise Wrong("; ".join(last)) from None
+
+
 class Member:
     """A consumer in a driver."""
 
@@ -261,27 +275,13 @@ class Play:
                 found += [f"{self.topic}-{number}, {group}: {one}" for one in said]
             return found
 
-        self._settled(wrong)
-
-    @staticmethod
-    def _settled(wrong):
-        """Until there is nothing wrong any more; raises what was wrong last."""
-        last = []
-
-        def is_right():
-            last[:] = wrong()
-            return not last
-
-        try:
-            until(is_right, "the account")
-        except TimeoutError:
-            raise Wrong("; ".join(last)) from None
+        settled(wrong)
 
     def healthy(self, processed=None, group=None, topics=None, unwitnessed="under 1 %", **tallies):
         """Everything sent became processed: balanced, no alarm, nothing lost, and under 1 % unwitnessed (or "none", "any")."""
         group, topics = group or self.group, topics or [self.topic]
         processed = self.sent if processed is None else processed
-        self._settled(lambda: self._unhealthy(group, topics, processed, unwitnessed, tallies))
+        settled(lambda: self._unhealthy(group, topics, processed, unwitnessed, tallies))
 
     def has_processed(self, records, lag_max):
         """Whether its group has processed so many, and has no more than `lag_max` to go."""

@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from .. import brokers, clients, processes
 from . import damage
 from .books import Books, Expected, differences
-from .play import Wrong, until
+from .play import Wrong, settled, until
 from .table import PAGE
 
 SUITE = "account-page"
@@ -124,21 +124,7 @@ class Stranger:
     def expects(self, intervals, classes, group=GROUP, **more):
         """Until the account and the alarms say exactly this."""
         expected = Expected(intervals, classes, **more)
-        self.settles(lambda: differences(self.partition(group), self.books.alarms(TOPIC, group), expected))
-
-    @staticmethod
-    def settles(wrong):
-        """Until there is nothing wrong any more; raises what was wrong last."""
-        last = []
-
-        def is_so():
-            last[:] = wrong()
-            return not last
-
-        try:
-            until(is_so, "the account")
-        except TimeoutError:
-            raise Wrong("; ".join(last)) from None
+        settled(lambda: differences(self.partition(group), self.books.alarms(TOPIC, group), expected))
 
 
 PLAYS = {}
@@ -213,7 +199,7 @@ def retention(one, page):
         found = [] if 1030 <= to <= 3030 else [f"expired unread up to {to}"]
         return found + differences(partition, alarms, Expected([("expired_unread", 10, to)], classes, cause="retention"))
 
-    one.settles(wrong)
+    settled(wrong)
 
 
 @plays(5, "those expired unread, what was jumped over skipped", "log.retention.check.interval.ms")

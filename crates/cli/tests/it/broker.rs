@@ -12,6 +12,8 @@ use std::{
 use serde_json::Value;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_tallymq");
+/// What `--timeout` gets where a broker has to come back, however slow its disk is.
+pub const PATIENT_S: &str = "600";
 const SIGTERM: &str = "-TERM";
 const SIGSTOP: &str = "-STOP";
 

@@ -4,10 +4,7 @@ use std::io::Write;
 
 use serde_json::json;
 
-use crate::broker::{Broker, Process, code, json_lines, run, stderr, stdout};
-
-/// Longer than a broker needs to come back on a slow disk.
-const PATIENT_S: &str = "600";
+use crate::broker::{Broker, PATIENT_S, Process, code, json_lines, run, stderr, stdout};
 
 #[test]
 fn a_topic_lives_from_create_to_delete() {

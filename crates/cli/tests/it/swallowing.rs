@@ -14,7 +14,7 @@ use std::{
 
 use serde_json::json;
 
-use crate::broker::{Broker, code, json_lines, stderr, stdout};
+use crate::broker::{Broker, PATIENT_S, code, json_lines, stderr, stdout};
 
 const PRODUCE: [u8; 2] = [0, 0];
 
@@ -71,7 +71,7 @@ fn a_batch_whose_answers_were_lost_is_stored_once() {
             thread::spawn(move || forward(client.unwrap(), &upstream, &left));
         }
     });
-    let patient = ["produce", "t", "-p", "0", "--json", "--timeout", "600"];
+    let patient = ["produce", "t", "-p", "0", "--json", "--timeout", PATIENT_S];
     let produced = broker.run_with_input(&patient, b"a\nb\nc\n");
     assert_eq!(code(&produced), 0, "{}", stderr(&produced));
     assert_eq!(swallow.load(Ordering::Relaxed), 0, "three answers were lost");

@@ -1,9 +1,6 @@
 //! A gap made by hand is named, from the record in the log to the application's callback.
 
-use std::{
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::sync::{Arc, Mutex};
 
 use rdkafka::{
     ClientConfig,
@@ -18,10 +15,8 @@ use uuid::Uuid;
 
 use crate::{
     broker::Broker,
-    waiting::{until, within},
+    waiting::{LIMIT, until, within},
 };
-
-const LIMIT: Duration = Duration::from_secs(300);
 
 /// Sends a record under a number of our choice, as no producer of ours would.
 fn send_numbered(address: &str, producer: Uuid, numbers: &[u64]) {

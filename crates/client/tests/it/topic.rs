@@ -1,6 +1,6 @@
 //! What a topic holds, read with plain librdkafka from its beginning to its end; and what a group committed.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::collections::BTreeSet;
 
 use rdkafka::{
     ClientConfig, Message, Offset, TopicPartitionList,
@@ -15,7 +15,7 @@ use tallymq_client::{
     sequence::{SequenceChecker, SequenceId, SequenceLimits},
 };
 
-const LIMIT: Duration = Duration::from_secs(300);
+use crate::waiting::LIMIT;
 
 /// A record as it is stored.
 #[derive(Debug, Clone, PartialEq)]

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-const LIMIT: Duration = Duration::from_secs(300);
+/// Nothing takes so long, unless it never comes.
+pub const LIMIT: Duration = Duration::from_secs(300);
 
 /// Waits until `done`; panics with `what` if it takes too long.
 pub async fn until(what: &str, mut done: impl FnMut() -> bool) {
